@@ -1,0 +1,40 @@
+"""PeCLR as a course and a package: equivariant contrastive pre-training for 3D hand pose.
+
+The rooms, in the order data flows through them: `skeleton`, `camera`, `hands`, `datasets`, `crops`,
+`augmentation`, `equivariance`, `losses`, `models`, `weights`, `training`, `evaluation`, `plotting`,
+`widgets`, `course`. Each is imported when its name is first used, so `import peclr_utils` is fast and
+reads no file.
+"""
+
+import importlib
+from types import ModuleType
+
+__version__ = "0.1.0"
+
+_ROOMS = (
+    "skeleton",
+    "camera",
+    "hands",
+    "datasets",
+    "crops",
+    "augmentation",
+    "equivariance",
+    "losses",
+    "models",
+    "weights",
+    "training",
+    "evaluation",
+    "plotting",
+    "widgets",
+    "course",
+)
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ROOMS])
