@@ -1,0 +1,124 @@
+"""Move a projection as its picture was moved, and undo it: the heart of PeCLR.
+
+Chapter 02 derives the two maps; chapter 03 trains with them.
+
+**Convention.** A projection (B, D) is read as D/2 points in the plane: consecutive pairs (x, y), y down as in
+the image. Angles are in degrees, positive turns the picture counter-clockwise as seen on screen (OpenCV's
+sense); shifts are motions of the *content*, right and down positive, as a fraction of the crop's side. A view
+is rotated first and shifted second, so undoing shifts back first and rotates back second.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+
+def _as_points(projection: Tensor) -> Tensor:
+    if projection.ndim != 2 or projection.shape[1] % 2:
+        raise ValueError(f"projection: expected (B, D) with D even, found {tuple(projection.shape)}")
+    return projection.reshape(len(projection), -1, 2)
+
+
+def _check(points: Tensor, angle: Tensor, shift: Tensor) -> None:
+    count = len(points)
+    if angle.shape != (count,) or shift.shape != (count, 2):
+        raise ValueError(
+            f"expected angle ({count},) and shift ({count}, 2) for a projection of {count} rows, "
+            f"found {tuple(angle.shape)} and {tuple(shift.shape)}"
+        )
+
+
+def rotate_points(points: Tensor, angle: Tensor) -> Tensor:
+    """Turn point sets about their centroids, as `cv2.getRotationMatrix2D` turns a picture.
+
+    The centroid is detached: no gradient flows through it.
+
+    Args:
+        points: (B, N, 2), x right and y down.
+        angle: (B,) degrees; by +angle a point goes x' = cos x + sin y, y' = -sin x + cos y.
+
+    Returns:
+        (B, N, 2).
+    """
+    radians = torch.deg2rad(angle).to(points.dtype)
+    cos, sin = radians.cos()[:, None], radians.sin()[:, None]
+    centre = points.detach().mean(dim=1, keepdim=True)
+    x, y = (points - centre).unbind(-1)
+    return torch.stack([cos * x + sin * y, cos * y - sin * x], dim=-1) + centre
+
+
+def translate_points(points: Tensor, shift: Tensor) -> Tensor:
+    """Shift point sets by a fraction of their extent (largest minus smallest coordinate) along each axis.
+
+    The extent is detached: no gradient flows through it.
+
+    Args:
+        points: (B, N, 2).
+        shift: (B, 2) fractions of the extent.
+
+    Returns:
+        (B, N, 2).
+    """
+    fixed = points.detach()
+    extent = fixed.amax(dim=1) - fixed.amin(dim=1)
+    return points + (shift.to(points.dtype) * extent)[:, None]
+
+
+def undo_on_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
+    """Undo a view's rotation and shift on its projection (Spurr et al. 2021, section 3.3).
+
+    L2-normalise; translate by minus the shift times the points' extent; rotate by minus the angle about the
+    points' centroid; L2-normalise. If the network is equivariant, all views of one picture then agree.
+
+    Args:
+        projection: (B, D), normalised or not, D even.
+        angle: (B,) degrees, positive counter-clockwise on screen.
+        shift: (B, 2) motion of the content, fraction of the crop's side, right and down positive.
+
+    Returns:
+        (B, D), rows of length one.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    points = _as_points(normalize(projection))
+    _check(points, angle, shift)
+    points = translate_points(points, -shift)
+    points = rotate_points(points, -angle)
+    return normalize(points.flatten(1))
+
+
+def apply_to_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
+    """Move a projection as a view's rotation and shift move its picture; the inverse of `undo_on_projection`.
+
+    Args:
+        projection: (B, D), normalised or not, D even.
+        angle: (B,) degrees, positive counter-clockwise on screen.
+        shift: (B, 2) motion of the content, fraction of the crop's side, right and down positive.
+
+    Returns:
+        (B, D), rows of length one.
+
+    Raises:
+        ValueError: if the shapes do not fit.
+    """
+    points = _as_points(normalize(projection))
+    _check(points, angle, shift)
+    points = rotate_points(points, angle)
+    points = translate_points(points, shift)
+    return normalize(points.flatten(1))
+
+
+def equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
+    """Distance between a picture's projection and its moved picture's projection, after undoing the motion.
+
+    Args:
+        reference: (B, D) projections of the pictures as they are.
+        moved: (B, D) projections of the same pictures rotated by `angle`, then shifted by `shift`.
+        angle: (B,) degrees.
+        shift: (B, 2) fractions of the crop's side.
+
+    Returns:
+        (B,) distances of unit vectors, 0 (perfectly equivariant) to 2; about 1.41 for unrelated ones.
+    """
+    return (normalize(reference) - undo_on_projection(moved, angle, shift)).norm(dim=1)

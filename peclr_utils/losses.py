@@ -1,0 +1,114 @@
+"""Losses: NT-Xent for pre-training, 2.5D pose losses for fine-tuning.
+
+Chapter 03 derives NT-Xent in small steps; chapter 04 uses the pose losses.
+"""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+LOWEST = -1e30
+"""Stands for the logarithm of zero; finite, so that a row without negatives has finite gradients."""
+
+
+def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5, identity: Tensor | None = None) -> Tensor:
+    """Normalised temperature-scaled cross entropy (Chen et al. 2020, eq. 1; Spurr et al. 2021, eq. 1).
+
+    With the 2N normalised rows z of both views, s_ij = z_i . z_j / temperature, P(i) the positives of row i
+    and N(i) its negatives::
+
+        loss = - mean_i mean_{p in P(i)} log( exp(s_ip) / (exp(s_ip) + sum_{k in N(i)} exp(s_ik)) )
+
+    Without `identity`, P(i) is the other view of the same pair and N(i) are all other rows but i itself:
+    SimCLR's loss. With it, P(i) are all other rows of i's identity, and rows of one identity are never each
+    other's negatives. So two photographs of one pose in a batch attract each other; in SimCLR's loss they
+    would repel.
+
+    Args:
+        z1: (N, D) projections of the first views, normalised or not.
+        z2: (N, D) projections of the second views.
+        temperature: positive.
+        identity: (N,) integers, or None when all pairs differ.
+
+    Returns:
+        Scalar, float32 or wider.
+
+    Raises:
+        ValueError: if the shapes do not fit or the temperature is not positive.
+    """
+    if z1.shape != z2.shape or z1.ndim != 2:
+        raise ValueError(
+            f"nt_xent: expected two (N, D) of one shape, found {tuple(z1.shape)} and {tuple(z2.shape)}"
+        )
+    if not temperature > 0:
+        raise ValueError(f"nt_xent: temperature must be positive, found {temperature}")
+    count = len(z1)
+    if identity is None:
+        identity = torch.arange(count, device=z1.device)
+    elif identity.shape != (count,):
+        raise ValueError(f"nt_xent: expected identity ({count},), found {tuple(identity.shape)}")
+
+    with torch.autocast(z1.device.type, enabled=False):
+        z = torch.cat([z1, z2])
+        z = normalize(z.float() if z.dtype in (torch.float16, torch.bfloat16) else z)
+        similarity = z @ z.T / temperature
+        identity = identity.repeat(2)
+        same = identity[:, None] == identity[None, :]
+        positive = same & ~torch.eye(2 * count, dtype=torch.bool, device=z.device)
+        negatives = similarity.masked_fill(same, LOWEST).logsumexp(dim=1, keepdim=True)
+        log_probability = similarity - torch.logaddexp(similarity, negatives)
+        per_row = log_probability.masked_fill(~positive, 0.0).sum(dim=1) / positive.sum(dim=1)
+        return -per_row.mean()
+
+
+class Pose25D(Protocol):
+    """What `pose_loss` needs of a prediction; `models.PoseOutput` has it."""
+
+    keypoints_2d: Tensor
+    relative_depth: Tensor
+    root_depth: Tensor
+
+
+def pose_loss(
+    output: Pose25D,
+    keypoints_2d: Tensor,
+    relative_depth: Tensor,
+    root_depth: Tensor,
+    image_size: int,
+    weight_2d: float = 8.0,
+    weight_relative_depth: float = 1.0,
+    weight_root_depth: float = 0.1,
+) -> dict[str, Tensor]:
+    """L1 losses on the 2D keypoints, their relative depths and the refined root depth.
+
+    The authors do not publish their fine-tuning losses; these are ours. A crop is about eight reference bones
+    wide, so the default weights count errors in the image and in depth alike, in bone lengths; the root's
+    depth, which one picture tells poorly, counts a tenth.
+
+    Args:
+        output: the network's prediction, see `PoseNetwork25D`.
+        keypoints_2d: (B, 21, 2) pixels of the crop.
+        relative_depth: (B, 21) bone lengths, relative to the wrist.
+        root_depth: (B,) bone lengths.
+        image_size: side of the crop in pixels.
+        weight_2d: weight of the 2D error, which is taken as a fraction of the crop's side.
+        weight_relative_depth: weight of the relative depth's error.
+        weight_root_depth: weight of the root depth's error.
+
+    Returns:
+        "total", and unweighted "keypoints_2d" (fraction of the side), "relative_depth", "root_depth" (bone
+        lengths).
+    """
+    terms = {
+        "keypoints_2d": (output.keypoints_2d - keypoints_2d).abs().mean() / image_size,
+        "relative_depth": (output.relative_depth - relative_depth).abs().mean(),
+        "root_depth": (output.root_depth - root_depth).abs().mean(),
+    }
+    total = (
+        weight_2d * terms["keypoints_2d"]
+        + weight_relative_depth * terms["relative_depth"]
+        + weight_root_depth * terms["root_depth"]
+    )
+    return {"total": total, **terms}

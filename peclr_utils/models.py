@@ -1,0 +1,197 @@
+"""Encoders, the projection head, and the 2.5D pose network.
+
+Chapter 03 uses the encoder and projector, chapter 04 the pose network.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from peclr_utils import camera, skeleton
+
+FEATURES = {"resnet18": 512, "resnet34": 512, "resnet50": 2048, "resnet101": 2048, "resnet152": 2048}
+"""Width of each encoder's pooled features."""
+
+REFERENCE_BONES = {"freihand": skeleton.REFERENCE_BONE, "ait_palm": (3, 8)}
+"""Middle MCP to middle PIP in each order. In "ait_palm" the wrist's entry holds the palm's centre."""
+
+DEFAULT_K = ((388.9018310596544, 0.0, 112.0), (0.0, 388.71231836584275, 112.0), (0.0, 0.0, 1.0))
+"""The authors' intrinsics for a 224 x 224 crop of unknown camera."""
+
+ROOT_DEPTH_RANGE = (4.0, 50.0)
+"""Bone lengths, from Spurr et al. 2020 (arXiv 2003.09282)."""
+
+
+def _check_architecture(arch: str) -> None:
+    if arch not in FEATURES:
+        raise ValueError(f"unknown architecture {arch!r}; known are {', '.join(FEATURES)}")
+
+
+def build_encoder(arch: str = "resnet50") -> nn.Module:
+    """Build a torchvision ResNet up to its average pooling, with torchvision's random initialisation.
+
+    Args:
+        arch: one of `FEATURES`.
+
+    Returns:
+        Module from (B, 3, H, W) to (B, FEATURES[arch]); its `fc` is the identity.
+
+    Raises:
+        ValueError: if the architecture is unknown.
+    """
+    _check_architecture(arch)
+    encoder = getattr(torchvision.models, arch)(weights=None)
+    encoder.fc = nn.Identity()
+    return encoder
+
+
+class Projector(nn.Sequential):
+    """Projection head g: Linear - BatchNorm - ReLU - Linear, the last without bias (Spurr et al. 2021).
+
+    Args:
+        features: width of the encoder's features.
+        hidden: width of the hidden layer.
+        out: width D of the projection, even; read as D/2 points in the plane.
+    """
+
+    def __init__(self, features: int, hidden: int = 512, out: int = 128):
+        if out % 2:
+            raise ValueError(f"projector: width must be even, to be read as points in the plane, found {out}")
+        super().__init__(
+            nn.Linear(features, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Linear(hidden, out, bias=False),
+        )
+
+
+class ContrastiveModel(nn.Module):
+    """Encoder and projector: z = g(f(x)).
+
+    Args:
+        arch: one of `FEATURES`.
+        hidden: width of the projector's hidden layer.
+        out: width of the projection.
+    """
+
+    def __init__(self, arch: str = "resnet50", hidden: int = 512, out: int = 128):
+        super().__init__()
+        self.encoder = build_encoder(arch)
+        self.projector = Projector(FEATURES[arch], hidden, out)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Project pictures.
+
+        Args:
+            images: (B, 3, H, W) float, ImageNet-normalised RGB.
+
+        Returns:
+            (B, out), not normalised.
+        """
+        return self.projector(self.encoder(images))
+
+
+class PoseOutput(NamedTuple):
+    """What `PoseNetwork25D` predicts, in its keypoint order.
+
+    Attributes:
+        keypoints_2d: (B, 21, 2) pixels of the crop.
+        relative_depth: (B, 21) bone lengths, relative to the root; 0 for the root.
+        root_depth: (B,) bone lengths.
+        keypoints_3d: (B, 21, 3) bone lengths, camera frame.
+    """
+
+    keypoints_2d: Tensor
+    relative_depth: Tensor
+    root_depth: Tensor
+    keypoints_3d: Tensor
+
+
+class RootRefinement(nn.Sequential):
+    """Corrects the root depth (Spurr et al. 2020, arXiv 2003.09282): 64 - 128 - 128 - 1."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Linear(64, 128),
+            nn.BatchNorm1d(128),
+            nn.LeakyReLU(),
+            nn.Linear(128, 128),
+            nn.BatchNorm1d(128),
+            nn.LeakyReLU(),
+            nn.Linear(128, 1),
+        )
+
+
+class PoseNetwork25D(nn.Module):
+    """ResNet to 21 x (u, v, relative depth), lifted to 3D with a refined root depth (Spurr et al. 2021).
+
+    The linear layer's 64 outputs (the last unused, kept for the published weights) are `scale * fc + offset`.
+    Published
+    weights have scale 1 and offset 0: they predict pixels. Training sets them to the spread and mean of
+    the training labels (`start_at`), so that all outputs of the linear layer are of order one.
+
+    Args:
+        arch: one of `FEATURES`.
+        keypoint_order: "freihand" (root: wrist) or "ait_palm", the published weights' order (root: palm).
+
+    Raises:
+        ValueError: if the architecture or order is unknown.
+    """
+
+    def __init__(self, arch: str = "resnet50", keypoint_order: str = "freihand"):
+        super().__init__()
+        if keypoint_order not in REFERENCE_BONES:
+            raise ValueError(
+                f"unknown keypoint order {keypoint_order!r}; known are {', '.join(REFERENCE_BONES)}"
+            )
+        outputs = 3 * skeleton.NUM_KEYPOINTS + 1
+        self.arch = arch
+        self.keypoint_order = keypoint_order
+        self.backbone = build_encoder(arch)
+        self.backbone.fc = nn.Linear(FEATURES[arch], outputs)
+        self.root_refinement = RootRefinement()
+        self.register_buffer("scale", torch.ones(outputs))
+        self.register_buffer("offset", torch.zeros(outputs))
+        self.register_buffer("default_K", torch.tensor(DEFAULT_K), persistent=False)
+
+    def start_at(self, mean_25d: Tensor, spread_25d: Tensor) -> None:
+        """Set the output's offset and scale to the training labels' mean and standard deviation.
+
+        Args:
+            mean_25d: (21, 3) pixels and bone lengths.
+            spread_25d: (21, 3), likewise.
+        """
+        with torch.no_grad():
+            self.offset[:-1] = mean_25d.flatten()
+            self.scale[:-1] = spread_25d.flatten()
+
+    def forward(self, images: Tensor, K: Tensor | None = None) -> PoseOutput:
+        """Predict a batch of hands.
+
+        Args:
+            images: (B, 3, H, W) float, ImageNet-normalised RGB crops.
+            K: (B, 3, 3) or (3, 3) intrinsics of the crops in pixels; None takes the authors' default for 224
+                x 224.
+
+        Returns:
+            `PoseOutput`, float32.
+        """
+        out = self.backbone(images)
+        with torch.autocast(images.device.type, enabled=False):
+            return self._lift(out.float() * self.scale + self.offset, self.default_K if K is None else K)
+
+    def _lift(self, out: Tensor, K: Tensor) -> PoseOutput:
+        uvz = out[:, :-1].reshape(-1, skeleton.NUM_KEYPOINTS, 3)
+        uv = uvz[..., :2]
+        # The root's own relative depth is 0 by definition, whatever the layer says.
+        z = torch.cat([torch.zeros_like(uvz[:, :1, 2]), uvz[:, 1:, 2]], dim=1)
+        rays = camera.rays(uv, K)
+        points_25d = torch.cat([uv, z[..., None]], dim=-1)
+        rough = camera.root_depth(points_25d, K, REFERENCE_BONES[self.keypoint_order])
+        # Detached, as the square root's gradient is unbounded for bones seen end-on.
+        rough = rough.detach().clamp(*ROOT_DEPTH_RANGE)
+        seen = torch.cat([z, rays[..., :2].flatten(1), rough[:, None]], dim=1)
+        root = rough + self.root_refinement(seen).squeeze(1)
+        return PoseOutput(uv, z, root, rays * (z + root[:, None])[..., None])

@@ -1,0 +1,120 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peclr_utils import camera
+from peclr_utils.skeleton import REFERENCE_BONE, ROOT
+
+K = np.array([[480.0, 0, 112], [0, 470.0, 110], [0, 0, 1]])
+
+
+def random_hands(count: int, seed: int = 0) -> np.ndarray:
+    """Hands of about adult size, 0.3 to 1.1 m away, the reference bone in any direction."""
+    rng = np.random.default_rng(seed)
+    hands = rng.normal(scale=0.04, size=(count, 21, 3))
+    direction = rng.normal(size=(count, 3))
+    direction *= 0.03 / np.linalg.norm(direction, axis=1, keepdims=True)
+    hands[:, REFERENCE_BONE[1]] = hands[:, REFERENCE_BONE[0]] + direction
+    where = rng.normal(scale=0.05, size=(count, 3))
+    where[:, 2] = rng.uniform(0.3, 1.1, count)
+    return hands + where[:, None]
+
+
+def random_affine(seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.vstack(
+        [np.hstack([np.eye(2) + 0.3 * rng.normal(size=(2, 2)), 20 * rng.normal(size=(2, 1))]), [0, 0, 1]]
+    )
+
+
+def test_a_point_on_the_axis_falls_on_the_principal_point_and_one_to_the_right_falls_right():
+    points = np.array([[0, 0, 0.5], [0.1, 0, 0.5], [0, 0.1, 0.5]])
+    np.testing.assert_allclose(camera.project(points, K), [[112, 110], [208, 110], [112, 204]])
+
+
+def test_unproject_inverts_project():
+    hands = random_hands(100)
+    back = camera.unproject(camera.project(hands, K), hands[..., 2], K)
+    np.testing.assert_allclose(back, hands, atol=1e-12)
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=50, deadline=None)
+def test_moving_the_camera_matrix_is_moving_the_projection(seed):
+    affine, hand = random_affine(seed), random_hands(1, seed)[0]
+    moved = camera.project(hand, camera.transform_intrinsics(affine, K))
+    np.testing.assert_allclose(moved, camera.transform_points(affine, camera.project(hand, K)), atol=1e-9)
+
+
+def test_25d_and_back_given_the_root_depth_to_a_hundredth_of_a_millimetre():
+    hands = random_hands(5_000)
+    points = camera.to_25d(hands, K)
+    back = camera.from_25d(points, K, camera.bone_length(hands), hands[:, ROOT, 2])
+    assert np.abs(back - hands).max() < 1e-5
+
+
+def test_25d_in_single_precision_still_returns_to_a_hundredth_of_a_millimetre():
+    hands = torch.from_numpy(random_hands(5_000)).float()
+    intrinsics = torch.from_numpy(K).float()
+    points = camera.to_25d(hands, intrinsics)
+    back = camera.from_25d(points, intrinsics, camera.bone_length(hands), hands[:, ROOT, 2])
+    assert (back - hands).abs().max() < 1e-5
+
+
+def test_the_quadratic_gives_the_root_depth_wherever_its_positive_root_is_the_true_one():
+    hands = random_hands(20_000)
+    length = camera.bone_length(hands)
+    points = camera.to_25d(hands, K)
+    a, b, _ = camera.root_depth_quadratic(points, K)
+    slope = (
+        2 * a * hands[:, ROOT, 2] / length + b
+    )  # the square root of the discriminant, with the true root's sign
+    holds = slope > camera.EPSILON**0.5
+    assert 0 < (slope < 0).mean() < 0.005, "some bones seen end-on should be among the hands"
+    assert 0.99 < holds.mean() < 1
+    back = camera.from_25d(points, K, length)
+    assert np.abs(back - hands)[holds].max() < 1e-5
+    assert np.abs(back - hands)[slope < 0].max() > 1e-3, "where it does not hold, it does not"
+
+
+def test_the_true_depth_solves_the_quadratic_whichever_root_it_is():
+    hands = random_hands(2_000)
+    a, b, c = camera.root_depth_quadratic(camera.to_25d(hands, K), K)
+    z = hands[:, ROOT, 2] / camera.bone_length(hands)
+    np.testing.assert_allclose(a * z**2 + b * z + c, 0, atol=1e-9)
+
+
+def test_25d_does_not_depend_on_units_of_length():
+    hands = random_hands(50)
+    np.testing.assert_allclose(camera.to_25d(1000 * hands, K), camera.to_25d(hands, K), atol=1e-9)
+
+
+def test_arrays_and_tensors_give_the_same():
+    hands = random_hands(7)
+    points = camera.to_25d(hands, K)
+    tensor = camera.to_25d(torch.from_numpy(hands), torch.from_numpy(K))
+    np.testing.assert_allclose(tensor.numpy(), points, atol=1e-12)
+    lifted = camera.from_25d(tensor, torch.from_numpy(K), 0.03)
+    np.testing.assert_allclose(lifted.numpy(), camera.from_25d(points, K, 0.03), atol=1e-12)
+
+
+def test_one_camera_for_each_hand_of_a_batch():
+    hands = random_hands(4)
+    each = np.stack([camera.transform_intrinsics(random_affine(s), K) for s in range(4)])
+    for hand, own, uv in zip(hands, each, camera.project(hands, each), strict=True):
+        np.testing.assert_allclose(camera.project(hand, own), uv)
+
+
+def test_a_bone_without_length_is_refused():
+    hand = random_hands(1)[0]
+    hand[REFERENCE_BONE[1]] = hand[REFERENCE_BONE[0]]
+    with pytest.raises(ValueError, match="bone"):
+        camera.to_25d(hand, K)
+
+
+def test_noisy_25d_never_gives_an_infinite_depth():
+    points = camera.to_25d(random_hands(2_000), K)
+    points = points + np.random.default_rng(1).normal(size=points.shape)
+    assert np.isfinite(camera.root_depth(points, K)).all()

@@ -1,0 +1,118 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peclr_utils.losses import nt_xent, pose_loss
+from peclr_utils.models import PoseOutput
+
+
+def views(count: int, dim: int = 16, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(count, dim, generator=generator, dtype=torch.float64) for _ in range(2))
+
+
+def slow_nt_xent(z1: np.ndarray, z2: np.ndarray, temperature: float, identity=None) -> float:
+    """The definition, one pair at a time."""
+    z = np.concatenate([z1, z2])
+    z = z / np.linalg.norm(z, axis=1, keepdims=True)
+    who = list(range(len(z1))) * 2 if identity is None else list(identity) * 2
+    rows = []
+    for i in range(len(z)):
+        others = [k for k in range(len(z)) if k != i]
+        negatives = sum(math.exp(z[i] @ z[k] / temperature) for k in others if who[k] != who[i])
+        positives = [math.exp(z[i] @ z[k] / temperature) for k in others if who[k] == who[i]]
+        rows.append(np.mean([math.log(p / (p + negatives)) for p in positives]))
+    return -float(np.mean(rows))
+
+
+@given(st.integers(1, 9), st.integers(2, 20), st.floats(0.05, 2.0), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_equals_the_definition(count, dim, temperature, seed):
+    z1, z2 = views(count, dim, seed)
+    assert nt_xent(z1, z2, temperature).item() == pytest.approx(
+        slow_nt_xent(z1.numpy(), z2.numpy(), temperature), abs=1e-9
+    )
+
+
+@given(st.integers(2, 9), st.integers(1, 4), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_equals_the_definition_with_identities(count, people, seed):
+    z1, z2 = views(count, seed=seed)
+    identity = np.random.default_rng(seed).integers(0, people, count)
+    expected = slow_nt_xent(z1.numpy(), z2.numpy(), 0.2, identity)
+    assert nt_xent(z1, z2, 0.2, torch.from_numpy(identity)).item() == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("count", [2, 5, 64])
+def test_closed_form_when_all_views_coincide(count):
+    z = torch.ones(count, 8)
+    assert nt_xent(z, z).item() == pytest.approx(-math.log(1 / (2 * count - 1)), abs=1e-5)
+
+
+def test_distinct_identities_are_the_plain_loss():
+    z1, z2 = views(6)
+    torch.testing.assert_close(nt_xent(z1, z2, identity=torch.tensor([5, 3, 9, -1, 0, 7])), nt_xent(z1, z2))
+
+
+def test_views_may_change_places_and_pairs_their_order():
+    z1, z2 = views(6)
+    order = torch.tensor([3, 1, 5, 0, 2, 4])
+    torch.testing.assert_close(nt_xent(z2, z1), nt_xent(z1, z2))
+    torch.testing.assert_close(nt_xent(z1[order], z2[order]), nt_xent(z1, z2))
+
+
+def test_length_of_rows_does_not_matter():
+    z1, z2 = views(6)
+    torch.testing.assert_close(nt_xent(3 * z1, 0.1 * z2), nt_xent(z1, z2))
+
+
+def test_rows_of_one_identity_do_not_repel_each_other():
+    z1, z2 = views(3)
+    z1.requires_grad_()
+    nt_xent(z1, z2, identity=torch.tensor([4, 4, 4])).backward()
+    assert torch.equal(z1.grad, torch.zeros_like(z1)), (
+        "without negatives there is nothing to learn, and no NaN"
+    )
+
+
+def test_gradient_agrees_with_finite_differences():
+    z1, z2 = views(4, 6)
+    identity = torch.tensor([0, 0, 1, 2])
+    z1.requires_grad_(), z2.requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: nt_xent(a, b, 0.3, identity), (z1, z2))
+
+
+def test_small_temperatures_and_half_precision_stay_finite():
+    z1, z2 = (z.to(torch.bfloat16).requires_grad_() for z in views(16))
+    loss = nt_xent(z1, z2, 1e-3)
+    loss.backward()
+    assert loss.isfinite() and z1.grad.isfinite().all() and loss.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (torch.randn(3, 4), torch.randn(2, 4)),
+        (torch.randn(3), torch.randn(3)),
+        (torch.randn(3, 4), torch.randn(3, 4), 0.0),
+        (torch.randn(3, 4), torch.randn(3, 4), -1.0),
+        (torch.randn(3, 4), torch.randn(3, 4), 0.5, torch.zeros(6)),
+    ],
+)
+def test_bad_arguments_are_refused(arguments):
+    with pytest.raises(ValueError, match="nt_xent"):
+        nt_xent(*arguments)
+
+
+def test_pose_loss_of_the_truth_is_zero_and_of_a_known_offset_is_that_offset():
+    generator = torch.Generator().manual_seed(0)
+    uv, z, root = (torch.rand(shape, generator=generator) for shape in ((2, 21, 2), (2, 21), (2,)))
+    exact = pose_loss(PoseOutput(uv, z, root, torch.empty(0)), uv, z, root, image_size=64)
+    assert exact["total"] == 0
+    off = pose_loss(PoseOutput(uv + 6.4, z - 0.5, root + 2, torch.empty(0)), uv, z, root, 64, 10.0, 1.0, 0.1)
+    assert off["keypoints_2d"].item() == pytest.approx(0.1, abs=1e-5)
+    assert off["total"].item() == pytest.approx(10 * 0.1 + 0.5 + 0.1 * 2, abs=1e-5)

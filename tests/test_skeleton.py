@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from peclr_utils import skeleton
+
+
+def test_every_keypoint_but_the_wrist_ends_one_bone_that_starts_nearer_the_wrist():
+    assert [child for _, child in skeleton.BONES] == list(range(1, 21))
+    assert all(parent < child for parent, child in skeleton.BONES)
+    assert {parent for parent, child in skeleton.BONES if child in (1, 5, 9, 13, 17)} == {0}
+
+
+def test_names_agree_with_fingers():
+    assert len(skeleton.KEYPOINT_NAMES) == 21
+    for finger, indices in skeleton.FINGERS.items():
+        assert all(skeleton.KEYPOINT_NAMES[k].startswith(finger) for k in indices)
+        assert skeleton.KEYPOINT_NAMES[indices[-1]].endswith("tip")
+
+
+# Written out by hand, one landmark at a time, independently of the package's tables.
+LANDMARKS = {
+    "ait": {0: "wrist", 1: "thumb CMC", 3: "middle MCP", 8: "middle PIP", 16: "thumb tip", 20: "little tip"},
+    "mano": {
+        1: "index MCP",
+        4: "middle MCP",
+        7: "little MCP",
+        12: "ring DIP",
+        13: "thumb CMC",
+        17: "index tip",
+    },
+    "interhand": {
+        0: "thumb tip",
+        3: "thumb CMC",
+        4: "index tip",
+        7: "index MCP",
+        19: "little MCP",
+        20: "wrist",
+    },
+}
+
+
+@pytest.mark.parametrize("order", LANDMARKS)
+def test_orders_put_landmarks_where_their_data_sets_do(order):
+    freihand = np.arange(21.0)[:, None] * np.ones((1, 3))
+    moved = skeleton.reorder(freihand, "freihand", order)
+    for position, name in LANDMARKS[order].items():
+        assert skeleton.KEYPOINT_NAMES[int(moved[position, 0])] == name
+
+
+@pytest.mark.parametrize("source", skeleton.FREIHAND_INDEX)
+@pytest.mark.parametrize("target", skeleton.FREIHAND_INDEX)
+def test_reordering_there_and_back_changes_nothing(source, target):
+    points = np.random.default_rng(0).normal(size=(2, 21, 3))
+    assert np.array_equal(skeleton.reorder(skeleton.reorder(points, source, target), target, source), points)
+
+
+def test_wrong_order_or_count_is_named():
+    with pytest.raises(ValueError, match="freehand.*freihand"):
+        skeleton.reorder(np.zeros((21, 3)), "freehand", "ait")
+    with pytest.raises(ValueError, match=r"\(20, 3\)"):
+        skeleton.reorder(np.zeros((20, 3)), "freihand", "ait")
