@@ -1,0 +1,111 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peclr_utils.camera import project
+from peclr_utils.crops import crop, crop_box, crop_matrix
+from peclr_utils.datasets.sample import HandSample
+
+
+def make_sample(seed: int = 0, height: int = 120, width: int = 160, labelled: bool = True) -> HandSample:
+    rng = np.random.default_rng(seed)
+    image = rng.integers(1, 256, (height, width, 3), dtype=np.uint8)
+    if not labelled:
+        return HandSample(image=image, identity=seed, source="plain", name=f"plain {seed}")
+    K = np.array([[180, 0, width / 2], [0, 170, height / 2], [0, 0, 1]], np.float32)
+    points = (rng.uniform(-0.08, 0.08, (21, 3)) + [0.02, -0.01, 0.6]).astype(np.float32)
+    return HandSample(
+        image=image,
+        identity=seed,
+        source="drawn",
+        handedness="left" if seed % 2 else "right",
+        keypoints_3d=points,
+        keypoints_2d=project(points, K),
+        K=K,
+        bone_length=0.03,
+        mask=np.full((height, width), 255, np.uint8),
+        name=f"drawn {seed}",
+    )
+
+
+def test_box_is_the_mean_keypoint_and_twice_the_largest_distance():
+    points = np.zeros((21, 2), np.float32)
+    points[0] = 21, 0  # mean (1, 0): the far point is 20 away
+    sample = replace(make_sample(), keypoints_2d=points)
+    centre, side = crop_box(sample)
+    assert centre == pytest.approx([1, 0])
+    assert side == pytest.approx(40)
+    assert crop_box(sample, 1.5)[1] == pytest.approx(60)
+
+
+def test_box_of_an_outline_and_of_a_whole_picture():
+    plain = make_sample(labelled=False)
+    centre, side = crop_box(plain, 1.3)
+    assert centre == pytest.approx([79.5, 59.5]) and side == 160
+    outlined = replace(plain, outline=np.array([[10, 10], [30, 10], [np.nan, 0]], np.float32))
+    centre, side = crop_box(outlined, 1.0)
+    assert centre == pytest.approx([20, 10]) and side == pytest.approx(20)
+
+
+@settings(max_examples=50, deadline=None)
+@given(x=st.floats(-500, 500), y=st.floats(-500, 500), side=st.floats(0.5, 2000), size=st.integers(1, 512))
+def test_crop_matrix_maps_the_box_onto_the_crop(x, y, side, size):
+    matrix = crop_matrix(np.array([x, y]), side, size)
+    corner = matrix @ [x - side / 2, y - side / 2, 1]
+    opposite = matrix @ [x + side / 2, y + side / 2, 1]
+    assert corner == pytest.approx([-0.5, -0.5, 1], abs=1e-6)
+    assert opposite == pytest.approx([size - 0.5, size - 0.5, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize("factor", [0.7, 1.3, 4.0])
+def test_intrinsics_and_keypoints_follow_the_crop(factor):
+    sample = make_sample()
+    cropped = crop(sample, 96, factor)
+    assert cropped.image.shape == (96, 96, 3)
+    assert project(cropped.keypoints_3d, cropped.K) == pytest.approx(cropped.keypoints_2d, abs=1e-3)
+    assert np.array_equal(cropped.keypoints_3d, sample.keypoints_3d)
+    assert cropped.keypoints_2d.mean(axis=0) == pytest.approx([47.5, 47.5], abs=1e-3)
+    radius = np.linalg.norm(cropped.keypoints_2d - 47.5, axis=1).max()
+    assert radius == pytest.approx(48 / factor, rel=1e-4)
+
+
+def test_beyond_the_picture_it_is_black_and_not_the_hand():
+    sample = make_sample()
+    cropped = crop(sample, 64, 6.0)
+    matrix = crop_matrix(*crop_box(sample, 6.0), 64)
+    rows, columns = np.mgrid[:64, :64]
+    x, y, _ = np.linalg.inv(matrix) @ np.stack([columns.ravel(), rows.ravel(), np.ones(64 * 64)])
+    margin = 4 / matrix[0, 0]
+    outside = ((x < -margin) | (x > 159 + margin) | (y < -margin) | (y > 119 + margin)).reshape(64, 64)
+    inside = ((x > margin) & (x < 159 - margin) & (y > margin) & (y < 119 - margin)).reshape(64, 64)
+    assert outside.any() and inside.any()
+    assert not cropped.image[outside].any() and not cropped.mask[outside].any()
+    assert cropped.image[inside].any(axis=-1).all() and (cropped.mask[inside] == 255).all()
+
+
+def test_a_picture_without_labels_can_be_cropped():
+    cropped = crop(make_sample(labelled=False), 32)
+    assert cropped.image.shape == (32, 32, 3)
+    assert cropped.K is None and cropped.mask is None and cropped.keypoints_2d is None
+
+
+def test_cropping_keeps_the_labels_that_have_no_place_in_the_picture():
+    sample = make_sample(3)
+    cropped = crop(sample, 32)
+    for field in ("identity", "source", "handedness", "bone_length", "name"):
+        assert getattr(cropped, field) == getattr(sample, field)
+
+
+def test_bad_boxes_are_named():
+    sample = make_sample()
+    with pytest.raises(ValueError, match="factor must be positive"):
+        crop_box(sample, 0)
+    with pytest.raises(ValueError, match="drawn 0.*two different points"):
+        crop_box(replace(sample, keypoints_2d=np.ones((21, 2), np.float32)))
+    with pytest.raises(ValueError, match="no finite point"):
+        crop_box(replace(sample, keypoints_2d=np.full((21, 2), np.nan, np.float32)))
+    with pytest.raises(ValueError, match="side and size"):
+        crop_matrix(np.zeros(2), 10, 0)
