@@ -1,0 +1,40 @@
+"""Measures, the official FreiHAND protocol, a linear probe, and result tables.
+
+Chapter 05 derives the measures; chapter 03 uses the probe.
+"""
+
+from peclr_utils.evaluation.alignment import align_root, procrustes_align
+from peclr_utils.evaluation.metrics import (
+    Evaluation,
+    auc,
+    epe,
+    epe_2d,
+    evaluate_keypoints,
+    joint_errors,
+    pa_epe,
+    pck,
+    root_relative_epe,
+)
+from peclr_utils.evaluation.probe import RidgeProbe, fit_ridge, mean_pose, ridge_probe
+from peclr_utils.evaluation.report import format_table, mean_and_spread, result_table
+
+__all__ = [
+    "Evaluation",
+    "RidgeProbe",
+    "align_root",
+    "auc",
+    "epe",
+    "epe_2d",
+    "evaluate_keypoints",
+    "fit_ridge",
+    "format_table",
+    "joint_errors",
+    "mean_and_spread",
+    "mean_pose",
+    "pa_epe",
+    "pck",
+    "procrustes_align",
+    "result_table",
+    "ridge_probe",
+    "root_relative_epe",
+]

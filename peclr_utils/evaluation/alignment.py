@@ -1,0 +1,74 @@
+"""Putting a predicted hand onto the true one before measuring: Procrustes, or by the wrist.
+
+Chapter 05 derives the alignment from the singular values and shows what mirroring changes.
+
+**Convention.** Any length unit, any frame; the result lies in the frame and unit of the truth.
+"""
+
+import numpy as np
+
+from peclr_utils.evaluation.checks import ArrayLike, as_pair
+from peclr_utils.skeleton import ROOT
+
+NORM_EPSILON = 1e-8
+"""What the official evaluator adds to the Frobenius norm before it divides by it."""
+
+
+def procrustes_align(pred: ArrayLike, gt: ArrayLike, proper_rotation: bool = False) -> np.ndarray:
+    """Move, scale and turn each predicted hand onto the true one so that the squared distances are smallest.
+
+    Both hands are centred and divided by their Frobenius norm + 1e-8. The singular value decomposition
+    U S Vᵀ of (true)ᵀ (predicted) gives the orthogonal matrix U Vᵀ and the scale, trace of S; the result is
+    put where the true hand is and made as large. U Vᵀ may mirror the hand, as in FreiHAND's evaluator. With
+    `proper_rotation` it may not: where det(U Vᵀ) = -1, the direction of the smallest singular value is turned
+    round (Umeyama 1991).
+
+    A hand without extent (all keypoints in one place) becomes 21 copies of the true hand's mean.
+
+    Args:
+        pred: (..., J, 3), any length unit.
+        gt: (..., J, 3), any length unit.
+        proper_rotation: only rotations, no mirroring.
+
+    Returns:
+        (..., J, 3) float64, in the frame and unit of `gt`.
+
+    Raises:
+        ValueError: if the shapes differ, or something isn't finite.
+    """
+    predicted, true = as_pair(pred, gt)
+    centre = true.mean(-2, keepdims=True)
+    true_shape, true_norm = _unit_shape(true - centre)
+    predicted_shape, _ = _unit_shape(predicted - predicted.mean(-2, keepdims=True))
+
+    u, singular, vt = np.linalg.svd(true_shape.swapaxes(-1, -2) @ predicted_shape)
+    if proper_rotation:
+        signs = np.ones_like(singular)
+        signs[..., -1] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
+        u, singular = u * signs[..., None, :], singular * signs
+    rotation = u @ vt
+    scale = singular.sum(-1)[..., None, None] * true_norm
+    return predicted_shape @ rotation.swapaxes(-1, -2) * scale + centre
+
+
+def align_root(pred: ArrayLike, gt: ArrayLike, root: int = ROOT) -> np.ndarray:
+    """Shift each predicted hand so that its root lies on the true one.
+
+    Args:
+        pred: (..., J, C).
+        gt: (..., J, C), the same unit.
+        root: the keypoint that is put into place: the wrist, or whatever a paper takes (middle MCP: 9).
+
+    Returns:
+        (..., J, C) float64.
+
+    Raises:
+        ValueError: if the shapes differ, or something isn't finite.
+    """
+    predicted, true = as_pair(pred, gt)
+    return predicted - predicted[..., root : root + 1, :] + true[..., root : root + 1, :]
+
+
+def _unit_shape(centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    norm = np.linalg.norm(centred, axis=(-2, -1), keepdims=True) + NORM_EPSILON
+    return centred / norm, norm

@@ -1,0 +1,242 @@
+"""How far predicted keypoints are from the true ones: FreiHAND's official measures, batched.
+
+Chapter 05 derives them and says what each one hides.
+
+**Convention.** Predictions and truth are (N, 21, 3), metres, camera frame, FreiHAND's keypoint order. What
+ends in `_mm` is in millimetres; everything else keeps the unit that goes in. All sums are in float64.
+
+**Definitions differ between papers.** EPE and PA-EPE (also MPJPE, PA-MPJPE) don't always name the same
+number:
+
+- *Alignment.* FreiHAND's evaluator calls SciPy's `orthogonal_procrustes`, which may mirror a hand, and so
+  does `evaluate_keypoints`. Most papers describe a rotation, without mirroring: `proper_rotation=True`. The
+  two differ only for hands that fit better mirrored (nearly flat ones, or very wrong ones); there the
+  official alignment leaves the smaller squared error.
+- *Scale.* Both alignments fit a scale. The error after rotation and shift alone is larger; it isn't here.
+- *Unaligned EPE* is absolute in FreiHAND: a wrong distance to the camera counts in full. Papers on STB, RHD
+  or InterHand first put the predicted root onto the true one (`root_relative_epe`). Some take the wrist as
+  root, some the middle MCP, some the palm, and some divide by a bone length too. Say which.
+- *AUC.* FreiHAND integrates PCK from 0 to 50 mm, papers on STB and RHD from 20 to 50 mm. These can't be
+  compared.
+- *Units.* FreiHAND prints centimetres.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from peclr_utils.evaluation.alignment import align_root, procrustes_align
+from peclr_utils.evaluation.checks import ArrayLike, as_float64, as_pair, check_metres
+from peclr_utils.skeleton import FINGERS, NUM_KEYPOINTS, ROOT
+
+PCK_RANGE = (0.0, 0.05)
+"""Smallest and largest distance of the official PCK curve, in metres."""
+
+PCK_STEPS = 100
+
+_MM = 1000.0
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What `evaluate_keypoints` finds; `print` shows what the official evaluator prints, and a little more.
+
+    Attributes:
+        epe_mm: mean distance in mm, unaligned (official).
+        pa_epe_mm: mean distance in mm, aligned (official).
+        root_relative_epe_mm: mean distance in mm once the predicted wrist is put onto the true one (not
+            official).
+        auc: area under `pck`, 0 to 1 (official).
+        pa_auc: area under `pa_pck`, 0 to 1 (official).
+        thresholds: (100,) metres.
+        pck: (100,) share of keypoints within each threshold.
+        pa_pck: (100,) likewise, aligned.
+        per_joint_epe_mm: (21,) mean over hands.
+        per_joint_pa_epe_mm: (21,) likewise, aligned.
+        per_hand_epe_mm: (N,) mean over keypoints.
+        per_hand_pa_epe_mm: (N,) likewise, aligned; sorts the best hands from the worst.
+        per_finger_epe_mm: mean over each finger's four keypoints; the wrist belongs to none.
+        per_finger_pa_epe_mm: likewise, aligned.
+        epe_2d: mean distance in pixels, or None if no 2D keypoints were given.
+        proper_rotation: whether the alignment was kept from mirroring (not official).
+    """
+
+    epe_mm: float
+    pa_epe_mm: float
+    root_relative_epe_mm: float
+    auc: float
+    pa_auc: float
+    thresholds: np.ndarray = field(repr=False)
+    pck: np.ndarray = field(repr=False)
+    pa_pck: np.ndarray = field(repr=False)
+    per_joint_epe_mm: np.ndarray = field(repr=False)
+    per_joint_pa_epe_mm: np.ndarray = field(repr=False)
+    per_hand_epe_mm: np.ndarray = field(repr=False)
+    per_hand_pa_epe_mm: np.ndarray = field(repr=False)
+    per_finger_epe_mm: dict[str, float] = field(repr=False)
+    per_finger_pa_epe_mm: dict[str, float] = field(repr=False)
+    epe_2d: float | None = None
+    proper_rotation: bool = False
+
+    def __str__(self) -> str:
+        alignment = "without mirroring" if self.proper_rotation else "official"
+        lines = [
+            f"{len(self.per_hand_epe_mm)} hands",
+            f"unaligned      EPE {self.epe_mm:7.2f} mm   AUC {self.auc:.3f}",
+            f"wrist on wrist EPE {self.root_relative_epe_mm:7.2f} mm",
+            f"aligned        EPE {self.pa_epe_mm:7.2f} mm   AUC {self.pa_auc:.3f}   ({alignment})",
+        ]
+        if self.epe_2d is not None:
+            lines.append(f"in the image   EPE {self.epe_2d:7.2f} px")
+        return "\n".join(lines)
+
+
+def evaluate_keypoints(
+    pred: ArrayLike,
+    gt: ArrayLike,
+    *,
+    proper_rotation: bool = False,
+    pred_2d: ArrayLike | None = None,
+    gt_2d: ArrayLike | None = None,
+    check_units: bool = True,
+) -> Evaluation:
+    """Score predicted 3D keypoints exactly as FreiHAND's official evaluation does.
+
+    Args:
+        pred: (N, 21, 3) metres, camera frame; an array, or a tensor of any float type on any device.
+        gt: (N, 21, 3) likewise, the truth.
+        proper_rotation: align without mirroring, as most papers describe it. Not official; see the module's
+            text.
+        pred_2d: (N, 21, 2) pixels; with `gt_2d`, gives `epe_2d` too.
+        gt_2d: (N, 21, 2) pixels.
+        check_units: refuse hands that are far too large for metres. Turn it off for toy data.
+
+    Returns:
+        The measures before and after alignment.
+
+    Raises:
+        TypeError: if something is neither array nor tensor of numbers.
+        ValueError: on a wrong shape, different lengths, no hands, NaN or infinity, values that aren't
+            metres, or only one of `pred_2d` and `gt_2d`.
+    """
+    predicted, true = as_pair(pred, gt, (NUM_KEYPOINTS, 3))
+    if check_units:
+        check_metres(predicted, true)
+    if (pred_2d is None) != (gt_2d is None):
+        raise ValueError("evaluate_keypoints: pass both pred_2d and gt_2d, or neither")
+
+    raw = joint_errors(predicted, true)
+    aligned = joint_errors(procrustes_align(predicted, true, proper_rotation), true)
+    thresholds = np.linspace(*PCK_RANGE, PCK_STEPS)
+    raw_pck, aligned_pck = pck(raw, thresholds), pck(aligned, thresholds)
+    return Evaluation(
+        epe_mm=_mean(raw) * _MM,
+        pa_epe_mm=_mean(aligned) * _MM,
+        root_relative_epe_mm=root_relative_epe(predicted, true) * _MM,
+        auc=auc(raw_pck, thresholds),
+        pa_auc=auc(aligned_pck, thresholds),
+        thresholds=thresholds,
+        pck=raw_pck,
+        pa_pck=aligned_pck,
+        per_joint_epe_mm=raw.mean(0) * _MM,
+        per_joint_pa_epe_mm=aligned.mean(0) * _MM,
+        per_hand_epe_mm=raw.mean(1) * _MM,
+        per_hand_pa_epe_mm=aligned.mean(1) * _MM,
+        per_finger_epe_mm=_per_finger_mm(raw),
+        per_finger_pa_epe_mm=_per_finger_mm(aligned),
+        epe_2d=None if pred_2d is None else epe_2d(pred_2d, gt_2d),
+        proper_rotation=proper_rotation,
+    )
+
+
+def joint_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
+    """Distance of each keypoint from the true one.
+
+    Args:
+        pred: (..., J, C), in 2D or 3D.
+        gt: (..., J, C), the same unit.
+
+    Returns:
+        (..., J) float64, in the unit that goes in.
+
+    Raises:
+        ValueError: if the shapes differ, or something isn't finite.
+    """
+    predicted, true = as_pair(pred, gt)
+    return np.sqrt(np.square(predicted - true).sum(-1))
+
+
+def epe(pred: ArrayLike, gt: ArrayLike) -> float:
+    """End-point error: the mean over keypoints of each one's mean distance, in the unit that goes in."""
+    return _mean(joint_errors(pred, gt))
+
+
+def pa_epe(pred: ArrayLike, gt: ArrayLike, proper_rotation: bool = False) -> float:
+    """End-point error after `procrustes_align`, in the unit that goes in."""
+    return epe(procrustes_align(pred, gt, proper_rotation), gt)
+
+
+def root_relative_epe(pred: ArrayLike, gt: ArrayLike, root: int = ROOT) -> float:
+    """End-point error after `align_root`, in the unit that goes in; not FreiHAND's, but many papers'."""
+    return epe(align_root(pred, gt, root), gt)
+
+
+def epe_2d(pred: ArrayLike, gt: ArrayLike) -> float:
+    """End-point error in the image.
+
+    Args:
+        pred: (N, 21, 2) pixels.
+        gt: (N, 21, 2) pixels of the same picture.
+
+    Returns:
+        Pixels.
+
+    Raises:
+        ValueError: on a wrong shape, different lengths, no hands, NaN or infinity.
+    """
+    return epe(*as_pair(pred, gt, (NUM_KEYPOINTS, 2)))
+
+
+def pck(errors: ArrayLike, thresholds: np.ndarray) -> np.ndarray:
+    """Share of keypoints whose error is at most each threshold.
+
+    All keypoints have the same number of hands, so the mean over keypoints of their own shares, the official
+    definition, is the share among all.
+
+    Args:
+        errors: (N, J) distances.
+        thresholds: (T,) ascending, the same unit.
+
+    Returns:
+        (T,) between 0 and 1, never falling.
+
+    Raises:
+        ValueError: if there are no errors, or some aren't finite.
+    """
+    distances = as_float64(errors, "errors").ravel()
+    if not distances.size:
+        raise ValueError("pck: there are no errors to count")
+    first_reached = np.searchsorted(thresholds, distances, side="left")
+    counts = np.bincount(first_reached, minlength=len(thresholds) + 1)
+    return np.cumsum(counts[:-1]) / distances.size
+
+
+def auc(curve: np.ndarray, thresholds: np.ndarray) -> float:
+    """Area under a PCK curve by the trapezoid rule, divided by the area under the constant one.
+
+    Args:
+        curve: (T,) PCK at the thresholds, T > 1.
+        thresholds: (T,) ascending.
+
+    Returns:
+        Between 0 and 1.
+    """
+    return float(np.trapezoid(curve, thresholds) / (thresholds[-1] - thresholds[0]))
+
+
+def _mean(errors: np.ndarray) -> float:
+    return float(errors.reshape(-1, errors.shape[-1]).mean(0).mean())
+
+
+def _per_finger_mm(errors: np.ndarray) -> dict[str, float]:
+    return {finger: float(errors[:, list(joints)].mean() * _MM) for finger, joints in FINGERS.items()}

@@ -1,0 +1,125 @@
+"""Result tables in Markdown or plain text, with mean and spread over seeds.
+
+Chapters 04 and 05 and the README print their tables with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from numbers import Real
+
+import numpy as np
+
+from peclr_utils.evaluation.metrics import Evaluation
+
+Value = str | float | int | None | Sequence[float]
+
+COLUMNS: dict[str, str] = {
+    "EPE (mm)": "epe_mm",
+    "AUC": "auc",
+    "root-relative EPE (mm)": "root_relative_epe_mm",
+    "PA-EPE (mm)": "pa_epe_mm",
+    "PA-AUC": "pa_auc",
+    "2D EPE (px)": "epe_2d",
+}
+"""Heading of each measure in `result_table`, and the field of `Evaluation` below it."""
+
+
+def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+    """Mean and sample standard deviation (n - 1) of a few runs.
+
+    Args:
+        values: one number a run, at least one.
+
+    Returns:
+        Mean and deviation; the deviation of one run is NaN: nothing is known about it.
+
+    Raises:
+        ValueError: if there is no run.
+    """
+    runs = np.asarray(values, dtype=np.float64).ravel()
+    if not runs.size:
+        raise ValueError("mean_and_spread: there are no runs")
+    return float(runs.mean()), float(runs.std(ddof=1)) if runs.size > 1 else float("nan")
+
+
+def format_table(
+    rows: Sequence[Mapping[str, Value]], style: str = "markdown", digits: int | Mapping[str, int] = 2
+) -> str:
+    """Lay out a table.
+
+    Args:
+        rows: one mapping a row from heading to value. Headings appear in the order in which they first
+            occur. A sequence of numbers is shown as mean ± standard deviation; a missing value or None as a
+            dash.
+        style: "markdown" or "plain".
+        digits: decimals of fractional numbers, for all columns or by heading (2 where a heading isn't named).
+
+    Returns:
+        The table, without a line break at the end. Numbers are aligned on the right.
+
+    Raises:
+        ValueError: if there are no rows or the style is unknown.
+    """
+    if style not in ("markdown", "plain"):
+        raise ValueError(f"format_table: style must be 'markdown' or 'plain', found {style!r}")
+    if not rows:
+        raise ValueError("format_table: there are no rows")
+    headings = list(dict.fromkeys(heading for row in rows for heading in row))
+    decimals = {h: digits if isinstance(digits, int) else digits.get(h, 2) for h in headings}
+    cells = [[_cell(row.get(h), decimals[h]) for h in headings] for row in rows]
+    right = [not any(isinstance(row.get(h), str) for row in rows) for h in headings]
+    widths = [max(3, len(h), *(len(line[k]) for line in cells)) for k, h in enumerate(headings)]
+
+    def line(texts: Sequence[str]) -> str:
+        padded = [t.rjust(w) if r else t.ljust(w) for t, w, r in zip(texts, widths, right, strict=True)]
+        return f"| {' | '.join(padded)} |" if style == "markdown" else "  ".join(padded).rstrip()
+
+    rule = [
+        "-" * (w - 1) + (":" if r and style == "markdown" else "-")
+        for w, r in zip(widths, right, strict=True)
+    ]
+    return "\n".join([line(headings), line(rule), *map(line, cells)])
+
+
+def result_table(
+    results: Mapping[str, Evaluation | Sequence[Evaluation]], style: str = "markdown", name: str = "method"
+) -> str:
+    """Tabulate evaluations, one row a method; several evaluations of one method (seeds) give mean ±
+    deviation.
+
+    Args:
+        results: by method.
+        style: "markdown" or "plain".
+        name: heading of the first column.
+
+    Returns:
+        The table. The column of the 2D error is left out where no evaluation has one.
+
+    Raises:
+        ValueError: if there are no results.
+    """
+    rows = []
+    for method, evaluations in results.items():
+        runs = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
+        row: dict[str, Value] = {name: method}
+        for heading, attribute in COLUMNS.items():
+            values = [getattr(run, attribute) for run in runs]
+            row[heading] = None if None in values else values
+        rows.append(row)
+    if all(row["2D EPE (px)"] is None for row in rows):
+        rows = [
+            {heading: value for heading, value in row.items() if heading != "2D EPE (px)"} for row in rows
+        ]
+    return format_table(rows, style, {"AUC": 3, "PA-AUC": 3})
+
+
+def _cell(value: Value, digits: int) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int | np.integer):
+        return f"{value:,}"
+    if isinstance(value, Real):
+        return f"{value:.{digits}f}"
+    mean, spread = mean_and_spread(value)
+    return f"{mean:.{digits}f}" if np.isnan(spread) else f"{mean:.{digits}f} ± {spread:.{digits}f}"
