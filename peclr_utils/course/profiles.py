@@ -1,0 +1,117 @@
+"""The numbers each chapter runs with, by profile: from three minutes to a paper's worth.
+
+A profile gives every chapter a dict of plain literals. The runner adds `run_dir` and `data` and hands all
+of it to papermill, which writes it below the chapter's cell tagged `parameters`. So each name here must
+stand in that cell too, with the value a reader gets who simply opens the chapter.
+
+Sizes are chosen for two cores and no GPU, except for `paper`.
+"""
+
+from pathlib import Path
+
+Literal = str | int | float | bool | list | None
+
+CHAPTERS: tuple[str, ...] = (
+    "01_data_loading",
+    "02_equivariant_augmentation",
+    "03_contrastive_pretraining",
+    "04_finetuning",
+    "05_evaluation",
+)
+
+PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
+    # Does everything work? At most three minutes in all; the numbers mean nothing yet.
+    "smoke": {
+        "01_data_loading": {"seed": 0},
+        "02_equivariant_augmentation": {"seed": 0},
+        "03_contrastive_pretraining": {
+            "arch": "resnet18",
+            "image_size": 64,
+            "unlabelled_images": 256,
+            "epochs": 2,
+            "batch_size": 64,
+            "seed": 0,
+        },
+        "04_finetuning": {
+            "arch": "resnet18",
+            "image_size": 64,
+            "label_counts": [64],
+            "steps": 20,
+            "batch_size": 32,
+            "validation_images": 128,
+            "seed": 0,
+        },
+        "05_evaluation": {"image_size": 64, "test_images": 128, "seed": 0},
+    },
+    # A quarter of an hour on a laptop: long enough to see the effect.
+    "laptop": {
+        "01_data_loading": {"seed": 0},
+        "02_equivariant_augmentation": {"seed": 0},
+        "03_contrastive_pretraining": {
+            "arch": "resnet18",
+            "image_size": 64,
+            "unlabelled_images": 4096,
+            "epochs": 8,
+            "batch_size": 128,
+            "seed": 0,
+        },
+        "04_finetuning": {
+            "arch": "resnet18",
+            "image_size": 64,
+            "label_counts": [128],
+            "steps": 480,
+            "batch_size": 32,
+            "validation_images": 512,
+            "seed": 0,
+        },
+        "05_evaluation": {"image_size": 64, "test_images": 1024, "seed": 0},
+    },
+    # Real photographs (give DATA), a GPU and time.
+    "paper": {
+        "01_data_loading": {"seed": 0},
+        "02_equivariant_augmentation": {"seed": 0},
+        "03_contrastive_pretraining": {
+            "arch": "resnet50",
+            "image_size": 128,
+            "unlabelled_images": 130240,
+            "epochs": 100,
+            "batch_size": 512,
+            "seed": 0,
+        },
+        "04_finetuning": {
+            "arch": "resnet50",
+            "image_size": 128,
+            "label_counts": [2965, 29652],
+            "steps": 40000,
+            "batch_size": 128,
+            "validation_images": 3000,
+            "seed": 0,
+        },
+        "05_evaluation": {"image_size": 128, "test_images": 3960, "seed": 0},
+    },
+}
+
+NEEDS_DATA = ("paper",)
+"""Profiles that make no sense on rendered hands."""
+
+
+def chapter_parameters(profile: str, chapter: str, run_dir: Path, data: list[str]) -> dict[str, Literal]:
+    """Everything the runner passes to one chapter.
+
+    Args:
+        profile: One of `PROFILES`.
+        chapter: One of `CHAPTERS`.
+        run_dir: Where the chapter leaves its artefacts, and looks for those of earlier chapters.
+        data: Source names as `peclr_utils.datasets.open_source` takes them; empty for rendered hands.
+
+    Returns:
+        The profile's literals for this chapter, with `run_dir` and `data` added.
+
+    Raises:
+        ValueError: There is no such profile or chapter.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"There is no profile {profile!r}; choose one of {', '.join(PROFILES)}.")
+    if chapter not in CHAPTERS:
+        raise ValueError(f"There is no chapter {chapter!r}; choose one of {', '.join(CHAPTERS)}.")
+    return {**PROFILES[profile][chapter], "run_dir": str(run_dir), "data": list(data)}

@@ -1,0 +1,74 @@
+"""From the path given as `--data` to the names of the data sets in it.
+
+Chapter 01 shows each data set; the names made here are what `peclr_utils.datasets.open_source` takes.
+"""
+
+from pathlib import Path
+
+KINDS = ("freihand", "youtube", "folder", "synthetic")
+PICTURES = {".jpg", ".jpeg", ".png"}
+
+
+def resolve_data(text: str | None) -> list[str]:
+    """Turn what a user writes after `--data` into source names with absolute paths.
+
+    Args:
+        text: None or "" for rendered hands alone; a folder that is, or holds, FreiHAND and YouTube3DHands;
+            a folder of pictures; or source names such as `freihand:/data/FreiHAND`, joined by commas.
+
+    Returns:
+        Source names, for example `["freihand:/data/FreiHAND", "youtube:/data/YouTube3DHands"]`.
+
+    Raises:
+        FileNotFoundError: A path does not exist.
+        ValueError: A folder holds nothing this course can read.
+    """
+    if not text:
+        return []
+    kind, _, _ = text.partition(":")
+    if kind in KINDS:
+        return [_absolute(name.strip()) for name in text.split(",") if name.strip()]
+    return _look_into(_existing(text))
+
+
+def _absolute(name: str) -> str:
+    """The source name with its path made absolute, so that it holds in whatever folder a chapter runs."""
+    kind, _, rest = name.partition(":")
+    if kind not in KINDS:
+        raise ValueError(f"--data {name!r}: {kind!r} is no kind of data set; known are {', '.join(KINDS)}.")
+    if kind == "synthetic":
+        return name
+    path, mark, options = rest.partition("?")
+    return f"{kind}:{_existing(path)}{mark}{options}"
+
+
+def _existing(text: str) -> Path:
+    path = Path(text).expanduser().resolve()
+    if not path.is_dir():
+        raise FileNotFoundError(f"--data: there is no folder {path}.")
+    return path
+
+
+def _look_into(folder: Path) -> list[str]:
+    """The data sets that are this folder or lie directly in it."""
+    own = _kind(folder)
+    if own:
+        return [f"{own}:{folder}"]
+    inside = sorted(child for child in folder.iterdir() if child.is_dir())
+    found = [f"{kind}:{child}" for child in inside if (kind := _kind(child))]
+    if found:
+        return found
+    if any(child.suffix.lower() in PICTURES for child in folder.iterdir()):
+        return [f"folder:{folder}"]
+    raise ValueError(
+        f"--data {folder}: found neither FreiHAND (training/rgb, training_K.json) nor YouTube3DHands "
+        f"(youtube_train.json), here or one folder down, and no pictures. See data/README.md."
+    )
+
+
+def _kind(folder: Path) -> str | None:
+    if (folder / "training" / "rgb").is_dir() or (folder / "training_K.json").is_file():
+        return "freihand"
+    if any(folder.glob("youtube_*.json")):
+        return "youtube"
+    return None

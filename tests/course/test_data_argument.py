@@ -1,0 +1,56 @@
+import pytest
+
+from peclr_utils.course.sources import resolve_data
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    """A folder that holds FreiHAND, YouTube3DHands and something else."""
+    (tmp_path / "FreiHAND" / "training" / "rgb").mkdir(parents=True)
+    (tmp_path / "YouTube 3D").mkdir()
+    (tmp_path / "YouTube 3D" / "youtube_train.json").write_text("{}")
+    (tmp_path / "notes").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_no_data_means_rendered_hands(nothing):
+    assert resolve_data(nothing) == []
+
+
+def test_a_folder_that_holds_data_sets_gives_each(shelf):
+    assert resolve_data(str(shelf)) == [f"freihand:{shelf / 'FreiHAND'}", f"youtube:{shelf / 'YouTube 3D'}"]
+
+
+def test_a_data_set_itself_is_recognised(shelf):
+    assert resolve_data(str(shelf / "FreiHAND")) == [f"freihand:{shelf / 'FreiHAND'}"]
+    assert resolve_data(str(shelf / "YouTube 3D")) == [f"youtube:{shelf / 'YouTube 3D'}"]
+
+
+def test_a_folder_of_pictures_is_taken_as_one(shelf):
+    (shelf / "notes" / "a.JPG").touch()
+    assert resolve_data(str(shelf / "notes")) == [f"folder:{shelf / 'notes'}"]
+
+
+def test_source_names_keep_their_options_and_get_absolute_paths(shelf, monkeypatch):
+    monkeypatch.chdir(shelf)
+    assert resolve_data("freihand:FreiHAND?split=train, synthetic:64?seed=1") == [
+        f"freihand:{shelf / 'FreiHAND'}?split=train",
+        "synthetic:64?seed=1",
+    ]
+
+
+def test_a_path_that_does_not_exist_is_named(tmp_path):
+    for text in (str(tmp_path / "gone"), f"freihand:{tmp_path / 'gone'}"):
+        with pytest.raises(FileNotFoundError, match="gone"):
+            resolve_data(text)
+
+
+def test_a_folder_with_nothing_to_read_says_what_was_looked_for(tmp_path):
+    with pytest.raises(ValueError, match=r"training_K\.json.*youtube_train\.json"):
+        resolve_data(str(tmp_path))
+
+
+def test_an_unknown_kind_in_a_list_is_an_error(shelf):
+    with pytest.raises(ValueError, match="'interhand'"):
+        resolve_data(f"freihand:{shelf / 'FreiHAND'},interhand:{shelf}")

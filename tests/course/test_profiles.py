@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from peclr_utils.course.profiles import CHAPTERS, NEEDS_DATA, PROFILES, chapter_parameters
+
+
+def plain(value):
+    if isinstance(value, list):
+        return all(map(plain, value))
+    return value is None or type(value) in (str, int, float, bool)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_profile_names_every_chapter_and_holds_plain_literals(profile):
+    assert tuple(PROFILES[profile]) == CHAPTERS
+    for parameters in PROFILES[profile].values():
+        assert all(plain(value) for value in parameters.values())
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_all_profiles_set_the_same_parameters_of_a_chapter(chapter):
+    names = {profile: set(PROFILES[profile][chapter]) for profile in PROFILES}
+    assert len({frozenset(own) for own in names.values()}) == 1, names
+
+
+def test_the_promised_profiles_exist():
+    assert {"smoke", "laptop", "paper"} <= set(PROFILES)
+    assert set(NEEDS_DATA) <= set(PROFILES)
+
+
+def test_a_chapter_gets_the_run_folder_and_the_data_with_its_numbers():
+    given = chapter_parameters("smoke", CHAPTERS[2], Path("runs/x"), ["folder:/p"])
+    assert given == {**PROFILES["smoke"][CHAPTERS[2]], "run_dir": str(Path("runs/x")), "data": ["folder:/p"]}
+
+
+def test_an_unknown_profile_or_chapter_is_an_error():
+    with pytest.raises(ValueError, match="profile 'huge'"):
+        chapter_parameters("huge", CHAPTERS[0], Path(), [])
+    with pytest.raises(ValueError, match="chapter '06'"):
+        chapter_parameters("smoke", "06", Path(), [])
