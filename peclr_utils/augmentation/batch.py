@@ -1,0 +1,265 @@
+"""Apply view parameters to a whole batch with torch: the GPU's way, one `grid_sample` per batch.
+
+Chapter 02 shows that both executors make the same picture from the same parameters.
+
+**Convention.** (B, 3, H, W). `grid_sample(align_corners=False)` measures positions from -1 to 1 between the
+outer edges of the border pixels, so the matrix from output to input positions is theta = N(in) M^-1 N(out)^-1
+with N(W) = [[2/W, 0, 1/W - 1], [0, 2/W, 1/W - 1], [0, 0, 1]]. Everything is float32 whatever autocast says:
+in bfloat16 or TF32 positions are off by up to half a pixel.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from peclr_utils.augmentation.parameters import ViewParameters, affine
+from peclr_utils.augmentation.photometry import (
+    CUTOUT_GREY,
+    gaussian_taps,
+    noise_start,
+    noise_table,
+)
+from peclr_utils.crops.warping import antialias, shrink
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def normalise(images: Tensor) -> Tensor:
+    """Subtract ImageNet's mean and divide by its standard deviation.
+
+    Args:
+        images: (B, 3, H, W) float in [0, 1].
+
+    Returns:
+        The same shape and type.
+    """
+    mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (images - mean) / std
+
+
+def to_batch(images: np.ndarray | Tensor, device: torch.device | str | None = None) -> Tensor:
+    """Turn uint8 pictures into a normalised batch; the bytes travel to the device before they grow fourfold.
+
+    Args:
+        images: (B, S, S, 3) uint8.
+        device: where the batch shall be; None leaves it where it is.
+
+    Returns:
+        (B, 3, S, S) float32, normalised as by `normalise`, in channels_last memory order.
+    """
+    batch = torch.as_tensor(images)
+    if batch.dtype != torch.uint8 or batch.ndim != 4 or batch.shape[3] != 3:
+        raise ValueError(f"to_batch: expected (B, S, S, 3) uint8, found {tuple(batch.shape)} {batch.dtype}")
+    batch = batch.to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+    mean, std = (batch.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return batch.mul_(1 / (255 * std)).sub_(mean / std)
+
+
+def theta(matrix: np.ndarray, in_size: tuple[int, int], out_size: int) -> np.ndarray:
+    """Matrices as `torch.nn.functional.affine_grid(align_corners=False)` takes them.
+
+    Args:
+        matrix: (B, 3, 3), source to output pixels.
+        in_size: (height, width) of the source.
+        out_size: side of the output.
+
+    Returns:
+        (B, 2, 3) float64.
+    """
+    height, width = in_size
+    return (_edges(width, height) @ np.linalg.inv(matrix) @ np.linalg.inv(_edges(out_size, out_size)))[:, :2]
+
+
+def sampling_grid(matrix: np.ndarray, in_size: tuple[int, int], out_size: int, device=None) -> Tensor:
+    """Where each output pixel reads, for `grid_sample(align_corners=False)`.
+
+    The same as `affine_grid(theta(...))`, by sums and products instead of a matrix product, which TF32 would
+    round.
+
+    Args:
+        matrix: (B, 3, 3), source to output pixels.
+        in_size: (height, width) of the source.
+        out_size: side of the output.
+        device: where the grid shall be.
+
+    Returns:
+        (B, out_size, out_size, 2) float32.
+    """
+    rows = torch.as_tensor(theta(matrix, in_size, out_size), dtype=torch.float32, device=device)
+    centres = (torch.arange(out_size, dtype=torch.float32, device=device) * 2 + 1) / out_size - 1
+    x, y = centres.view(1, 1, -1, 1), centres.view(1, -1, 1, 1)
+    along_x, along_y, offset = (rows[:, None, None, :, k] for k in range(3))
+    return along_x * x + (along_y * y + offset)
+
+
+def apply_batch(
+    images: Tensor,
+    params: ViewParameters,
+    out_size: int,
+    masks: Tensor | None = None,
+    backgrounds: Tensor | np.ndarray | None = None,
+) -> Tensor:
+    """Make one view of each picture of a batch, on the device where the batch is.
+
+    Steps that no view asks for are skipped. Views that shrink by more than 2 are sampled in groups of equal
+    reduction.
+
+    Args:
+        images: (B, 3, S, S) uint8, or floating point in [0, 1].
+        params: B views.
+        out_size: side of the views.
+        masks: (B, S, S), of the same kind as the pictures; 1 or 255 on the hand.
+        backgrounds: (N, T, T, 3) uint8; resized if T is not `out_size`. Exchanged only where masks are given.
+
+    Returns:
+        (B, 3, out_size, out_size) float32 in [0, 1], not normalised.
+
+    Raises:
+        ValueError: if shapes do not fit.
+    """
+    _check(images, params, masks)
+    with torch.autocast(images.device.type, enabled=False):
+        exchanged = np.flatnonzero(params.background >= 0)
+        if masks is None or backgrounds is None or not len(exchanged):
+            views = _warp(_unit(images), affine(params, images.shape[2], out_size), out_size)
+        else:
+            pictures = torch.cat([_unit(images), _unit(masks)[:, None]], dim=1)
+            views = _warp(pictures, affine(params, images.shape[2], out_size), out_size)
+            views = _exchange(views, torch.as_tensor(backgrounds), params.background, exchanged)
+        views = _recolour(views, params.colour)
+        views = _on(views, np.flatnonzero(params.blur > 0), _blur, params.blur)
+        views = _on(views, np.flatnonzero(params.noise > 0), _add_noise, params.noise, params.noise_seed)
+        views = _on(views, np.flatnonzero(~np.isnan(params.cutout[:, 0])), _cut_out, params.cutout)
+        return _on(views, np.flatnonzero(params.sobel), _sobel)
+
+
+def _check(images: Tensor, params: ViewParameters, masks: Tensor | None) -> None:
+    count, side = len(params), images.shape[-1]
+    if images.shape != (count, 3, side, side):
+        raise ValueError(
+            f"apply_batch: expected square crops ({count}, 3, S, S) for {count} views, "
+            f"found {tuple(images.shape)}"
+        )
+    if masks is not None and masks.shape != (count, side, side):
+        raise ValueError(f"apply_batch: masks must be {(count, side, side)}, found {tuple(masks.shape)}")
+
+
+def _edges(width: int, height: int) -> np.ndarray:
+    return np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
+
+
+def _unit(images: Tensor) -> Tensor:
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
+
+
+def _warp(images: Tensor, matrices: np.ndarray, size: int) -> Tensor:
+    """Antialiased warp, black outside; the smoothing of `crops.warping`."""
+    smoothing = [antialias(factor) for factor in shrink(matrices)]
+    reductions = np.array([reduce for reduce, _ in smoothing])
+    sides = np.array([side for _, side in smoothing])
+    if len(np.unique(reductions)) <= 1:
+        return _warp_equally(images, matrices, size, int(reductions[0]) if len(reductions) else 1, sides)
+    views = images.new_empty(len(images), images.shape[1], size, size)
+    for reduce in np.unique(reductions):
+        group = np.flatnonzero(reductions == reduce)
+        rows = torch.as_tensor(group, device=images.device)
+        views[rows] = _warp_equally(images[rows], matrices[group], size, int(reduce), sides[group])
+    return views
+
+
+def _warp_equally(images: Tensor, matrices: np.ndarray, size: int, reduce: int, sides: np.ndarray) -> Tensor:
+    if reduce > 1:
+        height, width = images.shape[2:]
+        images = F.avg_pool2d(F.pad(images, (0, -width % reduce, 0, -height % reduce)), reduce)
+        middle = (reduce - 1) / 2
+        matrices = matrices @ np.array([[reduce, 0, middle], [0, reduce, middle], [0, 0, 1]])
+    if sides.any():
+        side = torch.as_tensor(sides, dtype=torch.float32, device=images.device).view(-1, 1, 1, 1)
+        for pad in ((1, 1, 0, 0), (0, 0, 1, 1)):
+            wide, axis = F.pad(images, pad), 3 if pad[0] else 2
+            length = images.shape[axis]
+            outer = wide.narrow(axis, 0, length) + wide.narrow(axis, 2, length)
+            images = images + side * (outer - 2 * images)
+    grid = sampling_grid(matrices, tuple(images.shape[2:]), size, images.device)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def _exchange(views: Tensor, bank: Tensor, background: np.ndarray, exchanged: np.ndarray) -> Tensor:
+    """Put other backgrounds under the hand; the fourth channel is the mask."""
+    rows = torch.as_tensor(exchanged, device=views.device)
+    chosen = torch.as_tensor(background[exchanged] % len(bank), device=bank.device)
+    under = _unit(bank[chosen].to(views.device)).permute(0, 3, 1, 2)
+    if under.shape[2:] != views.shape[2:]:
+        under = F.interpolate(under, size=views.shape[2:], mode="bilinear", align_corners=False)
+    result = views[:, :3].clone()
+    over = views[rows]
+    result[rows] = under + (over[:, :3] - under) * over[:, 3:]
+    return result
+
+
+def _recolour(views: Tensor, colour: np.ndarray) -> Tensor:
+    if (colour == np.eye(3, 4)).all():
+        return views
+    matrix = torch.as_tensor(colour, dtype=torch.float32, device=views.device)[:, :, :, None, None]
+    result = matrix[:, :, 3] + matrix[:, :, 0] * views[:, 0:1]
+    result = result.addcmul_(matrix[:, :, 1], views[:, 1:2]).addcmul_(matrix[:, :, 2], views[:, 2:3])
+    return result.clamp_(0, 1)
+
+
+def _on(views: Tensor, chosen: np.ndarray, step, *values: np.ndarray) -> Tensor:
+    """Apply a step to some views."""
+    if not len(chosen):
+        return views
+    if len(chosen) == len(views):
+        return step(views, *values)
+    rows = torch.as_tensor(chosen, device=views.device)
+    return views.index_copy(0, rows, step(views[rows], *(value[chosen] for value in values)))
+
+
+def _blur(views: Tensor, sigma: np.ndarray) -> Tensor:
+    size = views.shape[-1]
+    all_taps = [gaussian_taps(value, size) for value in sigma]
+    longest = max(map(len, all_taps))
+    taps = np.stack([np.pad(values, (longest - len(values)) // 2) for values in all_taps])
+    kernel = torch.as_tensor(taps, dtype=torch.float32, device=views.device).repeat_interleave(3, dim=0)
+    kernel, reach, groups = kernel[:, None, None, :], longest // 2, 3 * len(views)
+    flat = views.reshape(1, groups, size, size)
+    flat = F.conv2d(F.pad(flat, (reach, reach, 0, 0), mode="reflect"), kernel, groups=groups)
+    flat = F.conv2d(F.pad(flat, (0, 0, reach, reach), mode="reflect"), kernel.transpose(2, 3), groups=groups)
+    return flat.reshape(views.shape)
+
+
+_tables: dict[torch.device, Tensor] = {}
+"""The table of noise on each device that asked for it: 8 MB that need to travel only once."""
+
+
+def _add_noise(views: Tensor, sigma: np.ndarray, seed: np.ndarray) -> Tensor:
+    if views.device not in _tables:
+        _tables[views.device] = torch.tensor(noise_table(), device=views.device)
+    table, size = _tables[views.device], views.shape[-1]
+    starts = [noise_start(value, size) for value in seed]
+    field = torch.stack([table[start : start + 3 * size * size] for start in starts])
+    field = field.view(-1, size, size, 3).permute(0, 3, 1, 2)
+    strength = torch.as_tensor(sigma, dtype=torch.float32, device=views.device).view(-1, 1, 1, 1)
+    return (views + strength * field).clamp_(0, 1)
+
+
+def _cut_out(views: Tensor, cutout: np.ndarray) -> Tensor:
+    size = views.shape[-1]
+    bounds = torch.as_tensor(np.rint(cutout * size), dtype=torch.float32, device=views.device)
+    left, top, right, bottom = (bounds[:, k].view(-1, 1, 1, 1) for k in range(4))
+    pixel = torch.arange(size, dtype=torch.float32, device=views.device)
+    x, y = pixel.view(1, 1, 1, -1), pixel.view(1, 1, -1, 1)
+    inside = (x >= left) & (x < right) & (y >= top) & (y < bottom)
+    return torch.where(inside, CUTOUT_GREY / 255, views)
+
+
+def _sobel(views: Tensor) -> Tensor:
+    wide = F.pad(views, (1, 1, 1, 1), mode="reflect")
+    smooth_y = wide[:, :, :-2] + 2 * wide[:, :, 1:-1] + wide[:, :, 2:]
+    smooth_x = wide[..., :-2] + 2 * wide[..., 1:-1] + wide[..., 2:]
+    along_x = smooth_y[..., 2:] - smooth_y[..., :-2]
+    along_y = smooth_x[:, :, 2:] - smooth_x[:, :, :-2]
+    return (0.25 * torch.hypot(along_x, along_y)).clamp_(0, 1)

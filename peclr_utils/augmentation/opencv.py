@@ -1,0 +1,178 @@
+"""Apply view parameters with OpenCV, on uint8: the CPU's way, in the loader.
+
+Chapter 02 shows the result of each parameter; `photometry` says in which order they apply.
+
+**Convention.** RGB uint8 (H, W, 3). A view is one warp by `parameters.affine` and one colour matrix; every
+other step costs only where a view asks for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from peclr_utils.augmentation.parameters import ViewParameters, affine
+from peclr_utils.augmentation.photometry import CUTOUT_GREY, gaussian_taps, noise_field
+from peclr_utils.camera import transform_intrinsics, transform_points
+from peclr_utils.crops.warping import warp
+from peclr_utils.datasets.sample import HandSample
+
+_NO_COLOUR = np.eye(3, 4)
+
+
+def apply_opencv(
+    image: np.ndarray,
+    params: ViewParameters,
+    out_size: int,
+    mask: np.ndarray | None = None,
+    backgrounds: np.ndarray | None = None,
+) -> np.ndarray:
+    """Make one view of a crop.
+
+    Args:
+        image: (S, S, 3) uint8 crop.
+        params: one view, such as `params[i]`.
+        out_size: side of the view.
+        mask: (S, S) uint8, 255 on the hand; without it the background stays.
+        backgrounds: (N, T, T, 3) uint8 pictures to put under the hand; resized if T is not `out_size`.
+
+    Returns:
+        (out_size, out_size, 3) uint8.
+
+    Raises:
+        ValueError: if the picture is not a square crop, `params` is not one view, or the mask does not fit.
+    """
+    if len(params) != 1:
+        raise ValueError(
+            f"apply_opencv: expected the parameters of one view, found {len(params)}; pass params[i]"
+        )
+    return apply_opencv_batch([image], params, out_size, None if mask is None else [mask], backgrounds)[0]
+
+
+def apply_opencv_batch(
+    images: Sequence[np.ndarray] | np.ndarray,
+    params: ViewParameters,
+    out_size: int,
+    masks: Sequence[np.ndarray | None] | np.ndarray | None = None,
+    backgrounds: np.ndarray | None = None,
+) -> np.ndarray:
+    """Make one view of each of B crops.
+
+    Args:
+        images: B crops, each square uint8 (S, S, 3), all of one size.
+        params: B views.
+        out_size: side of the views.
+        masks: B masks (S, S) uint8, each may be None; or None.
+        backgrounds: see `apply_opencv`.
+
+    Returns:
+        (B, out_size, out_size, 3) uint8.
+
+    Raises:
+        ValueError: if the numbers or shapes do not fit.
+    """
+    if len(images) != len(params) or (masks is not None and len(masks) != len(params)):
+        found = f"{len(images)} pictures" + ("" if masks is None else f" and {len(masks)} masks")
+        raise ValueError(f"apply_opencv: {found} for {len(params)} views")
+    views = np.empty((len(params), out_size, out_size, 3), dtype=np.uint8)
+    if not len(params):
+        return views
+    in_size = images[0].shape[0]
+    matrices = affine(params, in_size, out_size)
+    coloured = (params.colour != _NO_COLOUR).any(axis=(1, 2))
+    colours = params.colour * [1, 1, 1, 255]
+    for index, image in enumerate(images):
+        if image.shape != (in_size, in_size, 3):
+            raise ValueError(
+                f"apply_opencv: expected square crops ({in_size}, {in_size}, 3), "
+                f"found {image.shape} at {index}; crops.crop makes them"
+            )
+        mask = None if masks is None else masks[index]
+        background = params.background[index]
+        if mask is not None and backgrounds is not None and background >= 0:
+            view = _on_background(image, mask, matrices[index], _picture(backgrounds, background, out_size))
+        else:
+            view = warp(image, matrices[index], out_size)
+        if coloured[index]:
+            view = cv2.transform(view, colours[index])
+        views[index] = _spoil(view, params, index)
+    return views
+
+
+def augment_sample(
+    sample: HandSample,
+    params: ViewParameters,
+    out_size: int,
+    backgrounds: np.ndarray | None = None,
+) -> HandSample:
+    """Make one view of a labelled crop, with its labels moved along.
+
+    keypoints_2d, outline and mask move with the picture and K' = A K; keypoints_3d stay (see
+    `transform_keypoints`).
+
+    Args:
+        sample: a square crop.
+        params: one view.
+        out_size: side of the view.
+        backgrounds: see `apply_opencv`.
+
+    Returns:
+        The view as a sample.
+    """
+    image = apply_opencv(sample.image, params, out_size, sample.mask, backgrounds)
+    matrix = affine(params, len(sample.image), out_size)[0]
+
+    def moved(points: np.ndarray | None) -> np.ndarray | None:
+        return (
+            None if points is None else transform_points(matrix, points.astype(np.float64)).astype(np.float32)
+        )
+
+    return replace(
+        sample,
+        image=image,
+        mask=None if sample.mask is None else warp(sample.mask, matrix, out_size),
+        keypoints_2d=moved(sample.keypoints_2d),
+        outline=moved(sample.outline),
+        K=None if sample.K is None else transform_intrinsics(matrix, sample.K).astype(np.float32),
+    )
+
+
+def _picture(backgrounds: np.ndarray, index: int, size: int) -> np.ndarray:
+    picture = backgrounds[int(index) % len(backgrounds)]
+    if picture.shape[:2] == (size, size):
+        return picture
+    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def _on_background(
+    image: np.ndarray, mask: np.ndarray, matrix: np.ndarray, background: np.ndarray
+) -> np.ndarray:
+    """Warp picture and mask as one picture of four channels, and put another background under the hand."""
+    if mask.shape != image.shape[:2]:
+        raise ValueError(f"apply_opencv: the mask must be {image.shape[:2]}, found {mask.shape}")
+    warped = warp(cv2.merge((image, mask)), matrix, len(background))
+    alpha = warped[..., 3:].astype(np.float32) * np.float32(1 / 255)
+    under = background.astype(np.float32)
+    under += (warped[..., :3] - under) * alpha
+    return cv2.convertScaleAbs(under)
+
+
+def _spoil(view: np.ndarray, params: ViewParameters, index: int) -> np.ndarray:
+    """Blur, noise, cut-out and Sobel, each where the view asks for it."""
+    size = len(view)
+    if params.blur[index] > 0:
+        taps = gaussian_taps(params.blur[index], size)
+        view = cv2.sepFilter2D(view, -1, taps, taps, borderType=cv2.BORDER_REFLECT_101)
+    if params.noise[index] > 0:
+        field = noise_field(params.noise_seed[index], size) * np.float32(255 * params.noise[index])
+        view = cv2.add(view, np.rint(field).astype(np.int16), dtype=cv2.CV_8U)
+    if not np.isnan(params.cutout[index, 0]):
+        left, top, right, bottom = np.rint(params.cutout[index] * size).astype(int)
+        view = view.copy()
+        view[top:bottom, left:right] = CUTOUT_GREY
+    if params.sobel[index]:
+        # A quarter, so that a step from black to white gives white.
+        gradient = [cv2.Sobel(view, cv2.CV_32F, *axis, scale=0.25) for axis in ((1, 0), (0, 1))]
+        view = cv2.convertScaleAbs(cv2.magnitude(*gradient))
+    return view
