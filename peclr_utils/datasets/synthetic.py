@@ -1,0 +1,112 @@
+"""`SyntheticHands`: rendered, labelled hands, made when asked for. Nothing is downloaded or stored.
+
+Chapter 01 shows them beside the real data sets.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from peclr_utils.datasets.sample import HandSample
+from peclr_utils.hands.backgrounds import list_photos
+from peclr_utils.hands.scene import HandScene, ViewRange, render_scene, sample_scene
+
+
+class SyntheticHands:
+    """Pictures of random hands with exact labels.
+
+    Sample i shows hand i mod N in version i div N, with N = length / versions: FreiHAND's layout. A sample
+    depends on (seed, hand, version) alone, whichever worker makes it and in whatever order.
+
+    Args:
+        length: number of pictures.
+        seed: of the whole set; sets of different seeds share nothing.
+        size: side of the square pictures, pixels.
+        versions: pictures of each hand: same pose, skin and camera, another background and light.
+        view: from where the hands are seen, `ViewRange()` by default.
+        left_fraction: share of left hands. FreiHAND has none.
+        backgrounds: folder of photographs to put behind the hands, or None for procedural ones.
+
+    Raises:
+        ValueError: if a parameter is out of range.
+        FileNotFoundError: if there is no folder `backgrounds`.
+    """
+
+    source = "synthetic"
+
+    def __init__(
+        self,
+        length: int,
+        seed: int = 0,
+        *,
+        size: int = 224,
+        versions: int = 1,
+        view: ViewRange | None = None,
+        left_fraction: float = 0.0,
+        backgrounds: str | Path | None = None,
+    ):
+        for name, value, least in (
+            ("length", length, 0),
+            ("seed", seed, 0),
+            ("size", size, 16),
+            ("versions", versions, 1),
+        ):
+            if int(value) != value or value < least:
+                raise ValueError(
+                    f"SyntheticHands: {name} must be a whole number from {least} on, found {value!r}"
+                )
+        if length % versions:
+            raise ValueError(f"SyntheticHands: length {length} must be a multiple of versions, {versions}")
+        if not 0 <= left_fraction <= 1:
+            raise ValueError(f"SyntheticHands: left_fraction must lie in 0..1, found {left_fraction}")
+        if backgrounds is not None:
+            list_photos(backgrounds)
+        self.length, self.seed, self.size, self.versions = int(length), int(seed), int(size), int(versions)
+        self.view = view or ViewRange()
+        self.left_fraction = float(left_fraction)
+        self.backgrounds = backgrounds
+
+    def __len__(self) -> int:
+        return self.length
+
+    @property
+    def identities(self) -> np.ndarray:
+        """(length,) int64: which hand each sample shows."""
+        return np.arange(self.length, dtype=np.int64) % max(1, self.length // self.versions)
+
+    def scene(self, index: int) -> HandScene:
+        """Everything in picture `index`, as a value, before it is drawn.
+
+        Raises:
+            IndexError: if the index is out of range.
+        """
+        if not -self.length <= index < self.length:
+            raise IndexError(f"SyntheticHands: index {index} outside 0..{self.length - 1}")
+        hands = self.length // self.versions
+        version, identity = divmod(int(index) % self.length, hands)
+        return sample_scene(
+            self.seed,
+            identity,
+            version,
+            size=self.size,
+            view=self.view,
+            left_fraction=self.left_fraction,
+            backgrounds=self.backgrounds,
+        )
+
+    def __getitem__(self, index: int) -> HandSample:
+        scene = self.scene(index)
+        index = int(index) % self.length
+        picture = render_scene(scene)
+        return HandSample(
+            image=picture.image,
+            identity=index % (self.length // self.versions),
+            source=self.source,
+            handedness=scene.handedness,
+            keypoints_3d=picture.keypoints_3d,
+            keypoints_2d=picture.keypoints_2d,
+            K=picture.K,
+            bone_length=picture.bone_length,
+            mask=picture.mask,
+            name=f"seed {self.seed}, index {index}",
+        )

@@ -1,0 +1,130 @@
+"""What a rendered hand looks like: skin of all kinds, nails, creases, and the light that falls on it.
+
+Chapter 01 shows one pose in many skins. The skin is a texture made of a few maps that all hands share
+(palm, redness, nails, creases, mottling), drawn once from the mesh itself, and a palette of one colour a
+map, which is what differs from hand to hand.
+
+Skin tones are drawn evenly over lightness, L* 26 to 78, with a* and b* that follow measured skin, so that
+all six classes of the individual typology angle (Chardon, Cretois and Hourseau 1991, "Skin colour typology
+and suntanning pathways"; Del Bino and Bernerd 2013, "Variations in skin colour and the biological
+consequences of ultraviolet radiation exposure") occur: ITA = atan((L* - 50) / b*), very light above 55
+degrees, dark below -30.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from peclr_utils.hands.mesh import HandMesh
+from peclr_utils.hands.renderer import Light, Texture
+from peclr_utils.hands.skin import skin_maps
+
+LIGHTNESS = (26.0, 78.0)
+# Lightness, a*, b* of measured skin from dark to very light; the hue turns yellow in the middle.
+_TONES = np.array(
+    [[26, 8, 9], [34, 11, 13], [45, 13, 18], [57, 12, 19.5], [67, 10.5, 17], [78, 7, 13]], dtype=np.float64
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """One hand's skin and sleeve.
+
+    Attributes:
+        tone: (3,) CIE L*, a*, b* of the back of the hand.
+        palette: (len(MAPS), 3) float32 sRGB colour that each map of `skin_maps` adds.
+        sleeve: (3,) sRGB colour of the sleeve, or None for a bare arm.
+        sleeve_start: metres from the wrist's rim to the sleeve.
+    """
+
+    tone: np.ndarray
+    palette: np.ndarray
+    sleeve: np.ndarray | None
+    sleeve_start: float
+
+
+def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
+    """(..., 3) CIE L*a*b* (D65) to sRGB in 0..1, float32."""
+    flat = np.asarray(lab, dtype=np.float32).reshape(-1, 1, 3)
+    return np.clip(cv2.cvtColor(flat, cv2.COLOR_LAB2RGB), 0, 1).reshape(np.shape(lab))
+
+
+def typology_angle(lab: np.ndarray) -> np.ndarray:
+    """Individual typology angle in degrees of (..., 3) L*a*b*."""
+    return np.degrees(np.arctan2(lab[..., 0] - 50.0, lab[..., 2]))
+
+
+def sample_tone(rng: np.random.Generator) -> np.ndarray:
+    """A skin tone: (3,) L*a*b*, even in lightness."""
+    lightness = rng.uniform(*LIGHTNESS)
+    a = np.interp(lightness, _TONES[:, 0], _TONES[:, 1]) + rng.normal(0, 1.5)
+    b = np.interp(lightness, _TONES[:, 0], _TONES[:, 2]) + rng.normal(0, 1.7)
+    return np.array([lightness, a, b])
+
+
+def sample_appearance(rng: np.random.Generator) -> Appearance:
+    """Draw one hand's skin: tone, palm, nails, redness, creases, mottling, sleeve.
+
+    Args:
+        rng: source of all randomness.
+
+    Returns:
+        An `Appearance`.
+    """
+    tone = sample_tone(rng)
+    darkness = float(np.interp(tone[0], LIGHTNESS, (1.0, 0.0)))
+    skin = lab_to_rgb(tone)
+
+    def change(lightness: float, a: float, b: float) -> np.ndarray:
+        return lab_to_rgb(tone + (lightness, a, b)) - skin
+
+    # The palm has little melanin: the darker the back of the hand, the larger the difference.
+    palm = change(3 + 20 * darkness**1.3 * rng.uniform(0.6, 1.1), 4 - 3 * darkness, -2 + 2 * darkness)
+    red = change(-3 - 2 * darkness, rng.uniform(4, 11) * (1 - 0.6 * darkness), rng.uniform(-1, 2))
+    nail_paint = rng.random() < 0.08
+    if nail_paint:
+        nail = (
+            np.array(cv2.cvtColor(np.float32([[[rng.uniform(0, 360), 0.8, 0.7]]]), cv2.COLOR_HSV2RGB)[0, 0])
+            - skin
+        )
+    else:
+        nail = change(4 + 14 * darkness, 5 - 2 * darkness, -5)
+    crease = change(-rng.uniform(5, 12), 3 - 2 * darkness, 0)
+    mottled = change(rng.uniform(2, 4.5), -3, 0)
+    blotched = change(rng.uniform(-3, 3), rng.uniform(1, 4), 0)
+    edge = change(-10, 3, 0)
+    palette = np.stack([np.ones(3), skin, palm, red, nail, edge, crease, mottled, blotched]).astype(
+        np.float32
+    )
+
+    sleeve = None
+    if rng.random() < 0.45:
+        hsv = np.float32([[[rng.uniform(0, 360), rng.beta(1.2, 2.5), rng.uniform(0.1, 0.95)]]])
+        sleeve = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
+    return Appearance(tone, palette, sleeve, float(rng.uniform(0.0, 0.12)))
+
+
+def sample_light(rng: np.random.Generator) -> Light:
+    """Draw a light: from the camera's side, warm to cool, hard to soft, with a matching ambient."""
+    direction = np.array([rng.normal(0, 0.8), rng.normal(-0.6, 0.6), -rng.uniform(0.25, 1.2)])
+    warmth = rng.normal(0, 0.10)
+    tint = np.array([1 + warmth, 1.0, 1 - warmth])
+    softness = rng.uniform(0.2, 0.75)
+    brightness = np.exp(rng.normal(0.0, 0.22))
+    ambient_tint = 1 + rng.normal(0, 0.06, 3)
+    sky = brightness * softness * rng.uniform(0.7, 1.0) * ambient_tint
+    return Light(
+        direction=(direction / np.linalg.norm(direction)).astype(np.float32),
+        colour=(brightness * (1.15 - softness) * tint).astype(np.float32),
+        sky=sky.astype(np.float32),
+        ground=(sky * rng.uniform(0.35, 0.8) * (1 + rng.normal(0, 0.05, 3))).astype(np.float32),
+        wrap=(rng.uniform(0.2, 0.45) + np.array([0.14, 0.0, -0.04])).astype(np.float32),
+        specular=float(rng.uniform(0.03, 0.22)),
+        shininess=float(np.exp(rng.uniform(np.log(8), np.log(45)))),
+    )
+
+
+def hand_texture(mesh: HandMesh, appearance: Appearance) -> Texture:
+    """The texture to render one hand with."""
+    return Texture(skin_maps(mesh), appearance.palette)

@@ -1,0 +1,209 @@
+"""A forearm for a hand mesh that ends at the wrist, bare or in a sleeve.
+
+Chapter 01 shows hands with it. A hand that ends in a flat cut looks wrong, and tells a network where the
+wrist is. So the rim of the cut is continued as a tube that bends at the wrist and widens towards the elbow.
+
+**Convention**: the hand's own frame of `mesh`. Flexion tilts the hand towards its palm, deviation towards
+its thumb; seen from the hand, it is the arm that turns the other way.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from peclr_utils.hands.mesh import HandMesh
+
+# Distance from the rim in metres, and how far the arm has widened there.
+_RINGS = np.array(
+    [
+        [0.007, 1.0],
+        [0.02, 1.02],
+        [0.04, 1.06],
+        [0.07, 1.16],
+        [0.11, 1.3],
+        [0.16, 1.42],
+        [0.24, 1.5],
+        [0.32, 1.5],
+    ]
+)
+_BEND_LENGTH = 0.04
+_CUFF_LENGTHS = np.array([0.0, 0.0, 0.004, 0.03, 0.08, 0.16, 0.30])
+_CUFF_WIDTHS = np.array([0.98, 1.13, 1.17, 1.19, 1.25, 1.32, 1.4])
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A triangle mesh ready to render.
+
+    Attributes:
+        vertices: (V, 3) metres.
+        normals: (V, 3) unit, outward.
+        faces: (F, 3) wound outwards.
+        uv: (V, 2) texture coordinates.
+        colours: (V, 3) sRGB in 0..1, multiplied with the texture.
+    """
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    faces: np.ndarray
+    uv: np.ndarray
+    colours: np.ndarray
+
+
+@dataclass(frozen=True)
+class ArmPose:
+    """How the forearm leaves the hand.
+
+    Attributes:
+        flexion: degrees; positive when the palm leans towards the inside of the forearm.
+        deviation: degrees; positive when the hand leans towards the thumb.
+        length: metres from the rim.
+    """
+
+    flexion: float = 0.0
+    deviation: float = 0.0
+    length: float = 0.32
+
+
+@functools.lru_cache(maxsize=2)
+def wrist_rim(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray]:
+    """The cut at the wrist.
+
+    Args:
+        mesh: the rigged hand.
+
+    Returns:
+        faces without those that close the cut, (F', 3); and the rim's edges, (N, 2) vertex indices, one
+        after the other around the wrist, in the sense of their triangles. At a texture seam an edge starts
+        with another vertex than the last one ended with, at the same place.
+
+    Raises:
+        ValueError: if the mesh has no such rim.
+    """
+    welded = mesh.weld[mesh.faces]
+    label = np.arange(len(mesh.vertices))
+    for _ in range(len(label)):
+        before = label.copy()
+        np.minimum.at(label, welded, label[welded].min(axis=1)[:, None])
+        if np.array_equal(before, label):
+            break
+    parts, sizes = np.unique(label[welded[:, 0]], return_counts=True)
+    body = mesh.faces[label[welded[:, 0]] == parts[sizes.argmax()]]
+    edges = body[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
+    ends = [tuple(edge) for edge in mesh.weld[edges].tolist()]
+    known = set(ends)
+    following = {a: (b, k) for k, (a, b) in enumerate(ends) if (b, a) not in known}
+    if not following:
+        raise ValueError("hand mesh: expected an open rim at the wrist, found a closed surface")
+    at, rim = min(following), []
+    for _ in following:
+        at, k = following[at]
+        rim.append(k)
+    return body, edges[rim]
+
+
+def _turn(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """(N, 3, 3) turns of the arm about the wrist, seen from the hand."""
+    cf, sf = np.cos(np.radians(flexion)), np.sin(np.radians(flexion))
+    cd, sd = np.cos(np.radians(deviation)), np.sin(np.radians(deviation))
+    zero, one = np.zeros_like(cf), np.ones_like(cf)
+    about_x = np.array([[one, zero, zero], [zero, cf, sf], [zero, -sf, cf]])
+    about_z = np.array([[cd, sd, zero], [-sd, cd, zero], [zero, zero, one]])
+    return np.moveaxis(about_z, 2, 0) @ np.moveaxis(about_x, 2, 0)
+
+
+def _tube(
+    rim: np.ndarray, distance: np.ndarray, width: np.ndarray, pose: ArmPose
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rings around a bending axis: (R, N, 3) places and outward normals, from (N, 3) rim points."""
+    centre = rim.mean(axis=0)
+    offsets = rim - centre
+    # The cut's own plane gives the axis; it leans, so the axis takes half of the lean.
+    normal = np.cross(offsets, np.roll(offsets, -1, axis=0)).sum(axis=0)
+    axis = normal / np.linalg.norm(normal)
+    axis = axis * np.sign(axis[1]) + (0, 1, 0)
+    axis /= np.linalg.norm(axis)
+    along = offsets @ axis
+    flat = offsets - along[:, None] * axis
+
+    fine = np.linspace(0, distance.max(), 65)
+    bend = np.clip(fine / _BEND_LENGTH, 0, 1)
+    heading = _turn(bend * pose.flexion, bend * pose.deviation) @ axis
+    path = np.cumsum(heading, axis=0) * (fine[1] - fine[0])
+    path = np.stack([np.interp(distance, fine, path[:, k]) for k in range(3)], axis=-1)
+    bend = np.clip(distance / _BEND_LENGTH, 0, 1)
+    turns = _turn(bend * pose.flexion, bend * pose.deviation)
+
+    slant = np.clip(1 - distance / 0.05, 0, 1)[:, None, None] * along[:, None] * axis
+    rings = (width[:, None, None] * flat + slant) @ turns.transpose(0, 2, 1) + centre + path[:, None]
+    tangent = np.roll(flat, -1, axis=0) - np.roll(flat, 1, axis=0)
+    outward = np.cross(tangent, axis)
+    outward *= np.sign((outward * flat).sum(axis=1, keepdims=True))
+    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
+    return rings, outward @ turns.transpose(0, 2, 1)
+
+
+def _split(rings: np.ndarray) -> np.ndarray:
+    """(R, N, 3) ring points to (R * 2N, 3), both ends of every edge: texture seams can run along the arm."""
+    return np.stack([rings, np.roll(rings, -1, axis=1)], axis=2).reshape(-1, 3)
+
+
+def _bands(first: np.ndarray, rings: int, count: int, start: int) -> np.ndarray:
+    """Triangles from a ring of (N, 2) edges through further rings, split, from vertex `start` on."""
+    further = start + np.arange(rings * count * 2).reshape(rings, count, 2)
+    edges = np.concatenate([first[None], further])
+    a, b = edges[..., 0], edges[..., 1]
+    upper = np.stack([b[:-1], a[:-1], a[1:]], axis=-1)
+    lower = np.stack([b[:-1], a[1:], b[1:]], axis=-1)
+    return np.concatenate([upper, lower]).reshape(-1, 3)
+
+
+def with_arm(
+    mesh: HandMesh,
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    pose: ArmPose,
+    sleeve: np.ndarray | None = None,
+    sleeve_start: float = 0.0,
+) -> Surface:
+    """Continue a posed right hand with a forearm.
+
+    Args:
+        mesh: the rigged hand.
+        vertices: (V, 3) posed, in the hand's own frame, metres.
+        normals: (V, 3) likewise.
+        pose: how the arm leaves the hand.
+        sleeve: (3,) sRGB colour of a sleeve, or None.
+        sleeve_start: metres from the rim to the cuff.
+
+    Returns:
+        The whole `Surface`; its first V vertices are the hand's.
+    """
+    faces, edges = wrist_rim(mesh)
+    rim, count = vertices[edges[:, 0]], len(edges)
+    distance = np.minimum(_RINGS[:, 0], pose.length)
+    rings, outward = _tube(rim, distance, _RINGS[:, 1], pose)
+    total = len(vertices) + 2 * rings[..., 0].size
+    parts = {
+        "vertices": [vertices, _split(rings)],
+        "normals": [normals, _split(outward)],
+        "faces": [faces, _bands(edges, len(rings), count, len(vertices))],
+        "uv": [mesh.uv, np.tile(mesh.uv[edges].reshape(-1, 2), (len(rings), 1))],
+        "colours": [np.ones((total, 3))],
+    }
+    if sleeve is not None:
+        along = np.minimum(sleeve_start + _CUFF_LENGTHS, pose.length)
+        widened = np.interp(along, _RINGS[:, 0], _RINGS[:, 1])
+        rings, outward = _tube(rim, along, widened * _CUFF_WIDTHS, pose)
+        first = total + np.arange(2 * count).reshape(count, 2)
+        parts["vertices"].append(_split(rings))
+        parts["normals"].append(_split(outward))
+        parts["faces"].append(_bands(first, len(rings) - 1, count, total + 2 * count))
+        total += 2 * rings[..., 0].size
+        # Texel (0, 0) is plain: the vertex colour alone shows there.
+        parts["uv"].append(np.zeros((2 * rings[..., 0].size, 2)))
+        parts["colours"].append(np.broadcast_to(sleeve, (2 * rings[..., 0].size, 3)))
+    end = total - 2 * count + 2 * np.arange(count)
+    parts["faces"].append(np.stack([np.full(count - 2, end[0]), end[2:], end[1:-1]], axis=1))
+    return Surface(**{name: np.concatenate(pieces) for name, pieces in parts.items()})

@@ -1,0 +1,124 @@
+"""Backgrounds to put a rendered hand in front of: procedural pictures, or crops of a folder of photographs.
+
+Chapter 01 shows a sheet of them. They need not fool anybody: they must vary in colour, scale, sharpness and
+layout, so that nothing but the hand is common to two pictures of one pose.
+
+**Convention**: RGB uint8; ``size`` is (height, width).
+"""
+
+import functools
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from peclr_utils.hands.background_kinds import KINDS, SHARES, noise
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+
+def sample_background(rng: np.random.Generator, size: tuple[int, int], kind: str | None = None) -> np.ndarray:
+    """Paint one procedural background.
+
+    Args:
+        rng: source of all randomness.
+        size: (H, W).
+        kind: one of `KINDS`, or None for a random one.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ValueError: if `kind` is unknown.
+    """
+    if kind is None:
+        kind = str(rng.choice(list(KINDS), p=SHARES))
+    if kind not in KINDS:
+        raise ValueError(f"unknown background {kind!r}; expected one of {', '.join(KINDS)}")
+    picture = KINDS[kind](rng, size)
+    # One light falls unevenly on any scene.
+    picture = picture * (1.0 + 0.5 * (noise(rng, size, 2) - 0.5))[..., None]
+    picture = np.clip(picture * 255.0, 0, 255).astype(np.uint8)
+    blur = float(rng.choice([0.0, rng.uniform(0.5, 1.5), rng.uniform(1.5, 5.0)])) * size[0] / 224
+    return cv2.GaussianBlur(picture, (0, 0), blur) if blur > 0.3 else picture
+
+
+def photo_background(rng: np.random.Generator, folder: str | Path, size: tuple[int, int]) -> np.ndarray:
+    """Cut a random piece out of a random photograph.
+
+    Args:
+        rng: source of all randomness.
+        folder: directory of pictures; looked through once per process, sub-folders included.
+        size: (H, W).
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no pictures, or the drawn one cannot be read.
+    """
+    files = list_photos(folder)
+    path = files[int(rng.integers(len(files)))]
+    photo = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if photo is None:
+        raise ValueError(f"background photograph {path}: cannot be read as a picture; repair or remove it")
+    height, width = photo.shape[:2]
+    largest = min(height / size[0], width / size[1])
+    scale = largest * rng.uniform(0.4, 1.0)
+    box_height, box_width = max(1, int(size[0] * scale)), max(1, int(size[1] * scale))
+    top = int(rng.integers(height - box_height + 1))
+    left = int(rng.integers(width - box_width + 1))
+    piece = photo[top : top + box_height, left : left + box_width]
+    if rng.random() < 0.5:
+        piece = piece[:, ::-1]
+    shrinks = scale > 1
+    return cv2.resize(piece, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+@functools.lru_cache(maxsize=16)
+def _photos(folder: str) -> tuple[Path, ...]:
+    root = Path(folder)
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"background folder {root}: not a directory; expected a folder of photographs"
+        )
+    files = tuple(sorted(p for p in root.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES))
+    if not files:
+        raise ValueError(
+            f"background folder {root}: no pictures found; expected files ending in {PHOTO_SUFFIXES}"
+        )
+    return files
+
+
+def list_photos(folder: str | Path) -> tuple[Path, ...]:
+    """The pictures under a folder, sorted, so that the same draw picks the same file everywhere.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it holds no pictures.
+    """
+    return _photos(str(folder))
+
+
+def composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Put a foreground in front of a background.
+
+    Args:
+        foreground: (H, W, 3) uint8 colours that are not yet mixed with anything.
+        alpha: (H, W) uint8, 255 where the foreground covers the pixel.
+        background: (H, W, 3) uint8.
+
+    Returns:
+        (H, W, 3) uint8, a new array.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if foreground.shape != background.shape or alpha.shape != foreground.shape[:2]:
+        raise ValueError(
+            f"composite: expected one size, found foreground {foreground.shape}, alpha {alpha.shape}, "
+            f"background {background.shape}"
+        )
+    weight = alpha.astype(np.float32) * np.float32(1 / 255)
+    return cv2.blendLinear(foreground, background, weight, 1.0 - weight)

@@ -1,0 +1,199 @@
+"""Draw a mesh: per-pixel light on interpolated normals and colours, and an antialiased mask.
+
+Chapter 01 shows what it draws. Normals, colours and texture coordinates are interpolated perspective-
+correctly, and the light is evaluated for each pixel, so a mesh of two thousand triangles looks smooth.
+
+**Convention**: see `rasteriser`; pixel centres lie at integers, and triangles seen from behind are not drawn.
+"""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from peclr_utils.hands.rasteriser import NEAR, Samples, rasterise
+
+
+def _vector(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Light:
+    """One soft directional light over a sky-and-ground ambient. Colours are linear, 1 = a white surface is
+    white.
+
+    Args:
+        direction: (3,) from the surface towards the light, camera frame. The default comes from above the
+            camera.
+        colour: (3,) of the directional light, its strength included.
+        sky: (3,) ambient light that reaches surfaces facing up.
+        ground: (3,) ambient light that reaches surfaces facing down.
+        wrap: (3,) how far light bleeds around the edge of the shadow, per channel. 0 is Lambert, 1 is half-
+            Lambert squared less. Red bleeds furthest through skin.
+        specular: strength of the highlight.
+        shininess: exponent of the highlight; larger is sharper.
+    """
+
+    direction: np.ndarray = field(default_factory=lambda: _vector(0.3, -0.6, -1.0))
+    colour: np.ndarray = field(default_factory=lambda: _vector(0.75, 0.75, 0.75))
+    sky: np.ndarray = field(default_factory=lambda: _vector(0.3, 0.3, 0.3))
+    ground: np.ndarray = field(default_factory=lambda: _vector(0.2, 0.2, 0.2))
+    wrap: np.ndarray = field(default_factory=lambda: _vector(0.45, 0.3, 0.25))
+    specular: float = 0.12
+    shininess: float = 18.0
+
+
+@dataclass(frozen=True)
+class RenderedHand:
+    """What the renderer returns.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, the colour of the body alone, not mixed with any background; 0 where it
+            is absent.
+        alpha: (H, W) uint8, the share of each pixel that the body covers; 255 inside.
+        depth: (H, W) float32 metres, mean over the covered samples; 0 where there is none.
+    """
+
+    image: np.ndarray
+    alpha: np.ndarray
+    depth: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """Colour as a few maps, shared by all hands, times a palette, which is one hand's.
+
+    Args:
+        maps: (h, w, M) float32, how much of each palette colour every texel takes.
+        palette: (M, 3) float32 sRGB. The colour of a texel is maps @ palette; it multiplies the vertex
+            colours.
+    """
+
+    maps: np.ndarray
+    palette: np.ndarray
+
+
+def _occlusion(depth: np.ndarray, covered: np.ndarray, radius: int) -> np.ndarray:
+    """How much nearer the surroundings of a pixel are than itself, 0 to 1: creases and gaps between fingers.
+
+    The depth buffer less its blurred self, after Luft, Colditz and Deussen 2006, "Image enhancement by
+    unsharp masking the depth buffer".
+    """
+    kernel = (2 * radius + 1, 2 * radius + 1)
+    weight = cv2.blur(covered, kernel)
+    nearer = depth / np.maximum(covered, 1e-6) - cv2.blur(depth, kernel) / np.maximum(weight, 1e-6)
+    return np.clip(nearer * (1.0 / 0.012), 0.0, 1.0)
+
+
+def shade(
+    normals: np.ndarray, colours: np.ndarray, towards: np.ndarray, open_sky: np.ndarray | float, light: Light
+):
+    """Light samples of a surface.
+
+    Args:
+        normals: (3, N) float32, any length above zero.
+        colours: (3, N) float32 linear RGB.
+        towards: (3, N) float32 from the surface towards the camera, any length above zero.
+        open_sky: (N,) share of the surroundings that is open, 1 = all.
+        light: the light.
+
+    Returns:
+        (3, N) float32 linear RGB, not clipped.
+    """
+    normals = normals / np.sqrt(np.einsum("cn,cn->n", normals, normals))
+    towards = towards / np.sqrt(np.einsum("cn,cn->n", towards, towards))
+    direction = (light.direction / np.linalg.norm(light.direction)).astype(np.float32)
+    cosine = direction @ normals
+    up = 0.5 - 0.5 * normals[1]
+    half = direction[:, None] + towards
+    gloss = np.einsum("cn,cn->n", half, normals) / np.sqrt(np.einsum("cn,cn->n", half, half))
+    gloss = light.specular * np.maximum(gloss, 0.0) ** np.float32(light.shininess) * open_sky
+    shaded = np.empty_like(colours)
+    for i in range(3):
+        wrap = float(light.wrap[i])
+        diffuse = np.maximum((cosine + wrap) * (1.0 / (1.0 + wrap)), 0.0) * (0.4 + 0.6 * open_sky)
+        ambient = (float(light.ground[i]) + float(light.sky[i] - light.ground[i]) * up) * open_sky
+        shaded[i] = (diffuse * float(light.colour[i]) + ambient) * colours[i] + gloss * float(light.colour[i])
+    return shaded
+
+
+def render(
+    vertices: np.ndarray,
+    normals: np.ndarray,
+    faces: np.ndarray,
+    vertex_colours: np.ndarray,
+    K: np.ndarray,
+    size: tuple[int, int],
+    light: Light | None = None,
+    supersample: int = 2,
+    uv: np.ndarray | None = None,
+    texture: Texture | None = None,
+) -> RenderedHand:
+    """Draw a mesh, lit for each sample, with an antialiased mask.
+
+    Args:
+        vertices: (V, 3) metres, camera frame.
+        normals: (V, 3) outward, unit, camera frame.
+        faces: (F, 3) vertex indices, wound outwards; triangles seen from behind are not drawn.
+        vertex_colours: (V, 3) sRGB in 0..1.
+        K: (3, 3) intrinsics in pixels.
+        size: (H, W) of the picture.
+        light: the light; the default is a white lamp above the camera.
+        supersample: samples per pixel along each axis.
+        uv: (V, 2) texture coordinates in 0..1, x right and y down in the texture, with `texture`.
+        texture: a `Texture` that multiplies the vertex colours; the nearest texel is taken.
+
+    Returns:
+        A `RenderedHand`.
+    """
+    light = light or Light()
+    K = np.asarray(K, dtype=np.float64)
+    samples = rasterise(vertices, faces, K, size, supersample)
+    attributes = [normals, vertex_colours, vertices] + ([uv] if texture is not None else [])
+    values = _interpolate(np.concatenate(attributes, axis=1, dtype=np.float32), samples)
+    colours = values[3:6]
+    if texture is not None:
+        colours = colours * _texels(texture, values[9], values[10])
+
+    coverage = _per_pixel(samples.share, samples, size)
+    solid = np.maximum(coverage, 1e-6)
+    depth = _per_pixel(samples.share * samples.depth, samples, size)
+    # A radius of about one centimetre at the body's distance.
+    radius = max(1, round(0.010 * K[0, 0] / max(float(vertices[:, 2].mean()), NEAR)))
+    shadow = _occlusion(depth, coverage, radius)
+    open_sky = 1.0 - 0.6 * shadow.ravel().take(samples.pixel)
+
+    # Squares stand for the sRGB curve: cheap, and close enough for pictures that are jittered anyway.
+    shaded = shade(values[:3], colours * colours, -values[6:9], open_sky, light)
+    shaded = np.sqrt(np.clip(shaded, 0.0, 1.0)) * samples.share
+    image = np.stack([_per_pixel(channel, samples, size) / solid for channel in shaded], axis=-1)
+    return RenderedHand(
+        image=np.rint(image * 255.0).astype(np.uint8),
+        alpha=np.rint(coverage * 255.0).astype(np.uint8),
+        depth=depth / solid,
+    )
+
+
+def _per_pixel(values: np.ndarray, samples: Samples, size: tuple[int, int]) -> np.ndarray:
+    """(H, W) float32 sum of the samples' values in each pixel."""
+    total = np.bincount(samples.pixel, values, minlength=size[0] * size[1])
+    return total.astype(np.float32).reshape(size)
+
+
+def _texels(texture: Texture, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """(3, N) colour of the nearest texel at texture coordinates in 0..1."""
+    height, width, channels = texture.maps.shape
+    column = np.clip(u * width, 0, width - 1).astype(np.intp)
+    line = np.clip(v * height, 0, height - 1).astype(np.intp)
+    texels = texture.maps.reshape(-1, channels).take(line * width + column, axis=0)
+    return np.clip(texels @ texture.palette, 0.0, 1.0).T
+
+
+def _interpolate(attributes: np.ndarray, samples: Samples) -> np.ndarray:
+    """(C, N) values of (V, C) vertex attributes at the samples."""
+    planar = np.ascontiguousarray(attributes.T)
+    total = planar.take(samples.corners[0], axis=1) * samples.weights[0]
+    for corner, weight in zip(samples.corners[1:], samples.weights[1:], strict=True):
+        total += planar.take(corner, axis=1) * weight
+    return total
