@@ -15,7 +15,7 @@ STAMP := $(VENV)/.installed
 COURSE_ARGS = --profile "$(PROFILE)" $(if $(DATA),--data "$(DATA)") $(if $(OUTPUT),--output "$(OUTPUT)") $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help course test lab lint format bench table clean
+.PHONY: help course test lab lint format bench table notebooks clean
 
 help:
 	@echo "make course   run the five chapters; about a quarter of an hour (PROFILE=laptop)"
@@ -28,6 +28,7 @@ help:
 	@echo "make lint     ruff check and format check; make format mends what it can"
 	@echo "make bench    print timings: import, rendering, loading"
 	@echo "make table    the label-fraction table over three seeds; an hour or two, resumable"
+	@echo "make notebooks  run the committed chapters anew, in place, after changing one"
 	@echo "make clean    remove caches and build leftovers; keeps $(VENV) and runs/"
 	@echo "The first of them makes $(VENV) with $(PYTHON); choose another by PYTHON=python3.12."
 
@@ -53,6 +54,9 @@ bench: $(STAMP)
 
 table: $(STAMP)
 	$(PY) -m peclr_utils.training.label_fractions $(ARGS)
+
+notebooks: $(STAMP)
+	$(PY) -m peclr_utils.course.refresh $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

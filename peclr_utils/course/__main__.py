@@ -9,6 +9,8 @@ from .execution import ChapterError
 from .profiles import PROFILES
 from .runner import report, run_course, select_chapters
 
+KEPT = "What earlier chapters made is kept; the same command with --resume goes on from here."
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
@@ -54,11 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             chapters=select_chapters(options.chapters),
             resume=options.resume,
         )
-    except (ChapterError, ValueError, FileNotFoundError, ModuleNotFoundError) as error:
+    except ChapterError as error:
+        print(f"\n{error}\n{KEPT}", file=sys.stderr)
+        return 1
+    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped. The same command with --resume goes on from here.", file=sys.stderr)
+        print(f"\nStopped. {KEPT}", file=sys.stderr)
         return 130
     print(f"\n{report(course)}")
     return 0

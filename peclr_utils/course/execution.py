@@ -21,7 +21,7 @@ BAR = "{desc}  {percentage:3.0f}% |{bar:30}| cell {n_fmt} of {total_fmt}, {elaps
 
 
 class ChapterError(RuntimeError):
-    """A chapter cannot run, or stopped half-way; the message says where, why, and what is left behind."""
+    """A chapter stopped half-way; the message says where, why, and what is left behind."""
 
 
 def require_course_packages() -> None:
@@ -42,14 +42,14 @@ def parameter_names(notebook: Path) -> set[str]:
     """The names assigned in a chapter's cell tagged `parameters`.
 
     Raises:
-        ChapterError: The notebook has no such cell, or more than one.
+        ValueError: The notebook has no such cell, or more than one.
     """
     import nbformat
 
     cells = nbformat.read(notebook, as_version=4).cells
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(tagged) != 1:
-        raise ChapterError(f"{notebook}: expected one cell tagged 'parameters', found {len(tagged)}.")
+        raise ValueError(f"{notebook}: expected one cell tagged 'parameters', found {len(tagged)}.")
     targets: list[ast.expr] = []
     for statement in ast.parse(tagged[0].source).body:
         if isinstance(statement, ast.Assign):
@@ -111,8 +111,7 @@ def _last_line(text: str) -> str:
 def _failure(notebook: Path, executed: Path, cell: str, why: str) -> str:
     return (
         f"Chapter {notebook.stem} stopped at {cell}:\n    {why}\n"
-        f"As far as it came, it is at {executed}, with the full traceback.\n"
-        f"What earlier chapters made is kept; the same command with --resume goes on from here."
+        f"As far as it came, it is at {executed}, with the full traceback."
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .execution import ChapterError, execute_chapter, export_html, parameter_names, require_course_packages
+from .execution import execute_chapter, export_html, parameter_names, require_course_packages
 from .profiles import CHAPTERS, NEEDS_DATA, PROFILES, chapter_parameters
 from .sources import resolve_data
 
@@ -121,7 +121,7 @@ def run_course(
     folder = (repository / "runs" / profile if output is None else output).resolve()
     sources = resolve_data(data)
     plan = {
-        chapter: _parameters(_notebook(repository, chapter), profile, folder, sources)
+        chapter: _parameters(find_notebook(repository, chapter), profile, folder, sources)
         for chapter in CHAPTERS
         if chapter in set(chapters)
     }
@@ -139,7 +139,12 @@ def run_course(
     return CourseRun(folder, tuple(finished))
 
 
-def _notebook(repository: Path, chapter: str) -> Path:
+def find_notebook(repository: Path, chapter: str) -> Path:
+    """The chapter's notebook.
+
+    Raises:
+        FileNotFoundError: It is missing.
+    """
     notebook = repository / "notebooks" / f"{chapter}.ipynb"
     if not notebook.is_file():
         raise FileNotFoundError(f"The chapter {notebook} is missing.")
@@ -175,7 +180,7 @@ def _run_chapter(repository: Path, chapter: str, folder: Path, parameters: dict[
     for old in leftovers:
         old.unlink(missing_ok=True)
     start = time.perf_counter()
-    execute_chapter(_notebook(repository, chapter), executed, parameters, repository)
+    execute_chapter(find_notebook(repository, chapter), executed, parameters, repository)
     export_html(executed)
     return time.perf_counter() - start
 
@@ -214,14 +219,3 @@ def format_seconds(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-__all__ = [
-    "ChapterError",
-    "ChapterRun",
-    "CourseRun",
-    "find_repository",
-    "report",
-    "run_course",
-    "select_chapters",
-]

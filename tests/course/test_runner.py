@@ -10,6 +10,7 @@ from peclr_utils.course import execution, runner
 from peclr_utils.course.__main__ import main
 from peclr_utils.course.execution import ChapterError, execute_chapter, export_html, parameter_names
 from peclr_utils.course.profiles import CHAPTERS
+from peclr_utils.course.refresh import refresh
 from peclr_utils.course.runner import find_repository, report, run_course, select_chapters
 
 TOY = {"smoke": {chapter: {"number": k} for k, chapter in enumerate(CHAPTERS)}}
@@ -180,7 +181,7 @@ def test_parameter_names_reads_plain_and_annotated_assignments(tmp_path):
 
 
 def test_a_chapter_without_a_parameters_cell_is_an_error(tmp_path):
-    with pytest.raises(ChapterError, match="one cell tagged 'parameters', found 0"):
+    with pytest.raises(ValueError, match="one cell tagged 'parameters', found 0"):
         parameter_names(write_notebook(tmp_path / "a.ipynb", "a = 1", tag="other"))
 
 
@@ -245,3 +246,25 @@ def test_times_are_shown_as_minutes_and_hours():
     assert runner.format_seconds(7.4) == "0:07"
     assert runner.format_seconds(725) == "12:05"
     assert runner.format_seconds(3725) == "1:02:05"
+
+
+def test_refreshing_a_chapter_keeps_its_outputs_and_drops_what_papermill_wrote(toy_course):
+    chapter = break_chapter(toy_course, 1, "print(number)")
+    refresh([CHAPTERS[0]])
+    text = chapter.read_text()
+    notebook = nbformat.reads(text, as_version=4)
+    nbformat.validate(notebook)
+    assert [cell.execution_count for cell in notebook.cells[1:]] == [1, 2]
+    assert notebook.cells[1].metadata == {"tags": ["parameters"]}
+    assert notebook.cells[2].outputs[0].text == "0\n"
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert "papermill" not in text
+    assert str(toy_course) not in text
+
+
+def test_a_chapter_that_fails_to_refresh_is_left_as_it_was(toy_course):
+    chapter = break_chapter(toy_course, 1, "1 / 0")
+    before = chapter.read_text()
+    with pytest.raises(ChapterError):
+        refresh([CHAPTERS[0]])
+    assert chapter.read_text() == before
