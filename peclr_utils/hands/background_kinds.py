@@ -1,8 +1,9 @@
 """The kinds of procedural background: noise, wood, fabric, tiles, blurred lamps, rooms, clutter, leaves.
 
-Chapter 01 shows a sheet of them.
+Chapter 01 shows a sheet of them. All are made to be cheap: waves are looked up by phase in a table of 256,
+noise is built from coarse to fine and enlarged once, and colour comes last.
 
-**Convention**: a painter takes a generator and (height, width) and returns (H, W, 3) RGB.
+**Convention**: a painter takes a generator and (height, width) and returns (H, W, 3) uint8 RGB.
 """
 
 from collections.abc import Callable
@@ -12,190 +13,215 @@ import numpy as np
 
 Painter = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
-
-def noise(rng: np.random.Generator, size: tuple[int, int], cells: float, stretch: float = 1.0) -> np.ndarray:
-    """(H, W) float32 in 0..1: random values on a grid of `cells` per picture side, smoothly joined."""
-    rows, columns = max(2, round(cells / stretch) + 1), max(2, round(cells * stretch) + 1)
-    grid = rng.random((rows, columns), dtype=np.float32)
-    return np.clip(cv2.resize(grid, size[::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
+_PHASE = np.arange(256) * (2 * np.pi / 256)
 
 
-def _octaves(rng: np.random.Generator, size: tuple[int, int], cells: float, count: int, stretch: float = 1.0):
-    """(H, W) float32 in about 0..1: noise at doubling frequencies and halving strengths."""
-    total = np.zeros(size, dtype=np.float32)
-    for k in range(count):
-        total += noise(rng, size, cells * 2**k, stretch) * np.float32(0.5 ** (k + 1))
-    return total / np.float32(1 - 0.5**count)
+def noise(
+    rng: np.random.Generator, size: tuple[int, int], cells: float, octaves: int = 1, stretch: float = 1.0
+) -> np.ndarray:
+    """(H, W) float32 in about 0..1: random values on ever finer grids, at halving strengths, smoothly joined.
+
+    Args:
+        rng: source of all randomness.
+        size: (H, W).
+        cells: of the coarsest grid, per picture side.
+        octaves: number of grids.
+        stretch: above 1, the features are longer upwards than across.
+    """
+    total = None
+    for k in range(octaves):
+        rows, columns = (max(2, round(c * 2**k) + 1) for c in (cells / stretch, cells * stretch))
+        grid = rng.random((rows, columns), dtype=np.float32) * np.float32(0.5**k / (2 - 0.5 ** (octaves - 1)))
+        total = grid if total is None else grid + cv2.resize(total, (columns, rows))
+    return cv2.resize(total, size[::-1], interpolation=cv2.INTER_CUBIC)
 
 
-def _colour(rng: np.random.Generator, bright: tuple[float, float] = (0.1, 0.95)) -> np.ndarray:
-    """(3,) float32 RGB: mostly muted, sometimes vivid."""
-    hue, saturation, value = rng.uniform(0, 360), rng.beta(1.3, 2.2), rng.uniform(*bright)
-    hsv = np.array([[[hue, saturation, value]]], dtype=np.float32)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
-
-
-def _ramp(values: np.ndarray, colours: list[np.ndarray]) -> np.ndarray:
-    """(H, W, 3): values in 0..1 looked up in colours spaced evenly along a line."""
-    stops = np.linspace(0, 255, len(colours))
-    table = np.stack(
-        [np.interp(np.arange(256), stops, channel) for channel in zip(*colours, strict=True)], axis=-1
+def colours(rng: np.random.Generator, count: int, bright: tuple[float, float] = (0.1, 0.95)) -> np.ndarray:
+    """(count, 3) float32 RGB in 0..255: mostly muted, sometimes vivid."""
+    hsv = np.stack(
+        [rng.uniform(0, 360, count), rng.beta(1.3, 2.2, count), rng.uniform(*bright, count)], axis=-1
     )
-    index = np.clip(values * 255, 0, 255).astype(np.intp)
-    return table.astype(np.float32).take(index, axis=0)
+    return cv2.cvtColor(hsv.astype(np.float32)[None], cv2.COLOR_HSV2RGB)[0] * 255
+
+
+def _ramp(values: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8: values in 0..1, or uint8, looked up in (S, 3) colours spaced evenly along a line."""
+    places = np.linspace(0, len(stops) - 1, 256)
+    table = np.stack([np.interp(places, np.arange(len(stops)), channel) for channel in stops.T], axis=-1)
+    if values.dtype != np.uint8:
+        values = cv2.addWeighted(values, 255.0, values, 0.0, 0.0, dtype=cv2.CV_8U)
+    return cv2.applyColorMap(values, np.clip(table, 0, 255).astype(np.uint8)[:, None])
+
+
+def _wave(phase: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: a periodic function of phase, one period from 0 to 1, from its 256 values in 0..1."""
+    step = (phase * 256).astype(np.int32).astype(np.uint8)
+    return cv2.LUT(step, (np.clip(table, 0, 1) * 255).astype(np.uint8))
 
 
 def _plane(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Turned and tilted coordinates, about one unit per picture side, as of a table top seen at a slant."""
-    y, x = np.mgrid[-0.5 : 0.5 : size[0] * 1j, -0.5 : 0.5 : size[1] * 1j].astype(np.float32)
-    angle = rng.uniform(0, 2 * np.pi)
-    cosine, sine = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    tilt = rng.uniform(-0.6, 0.6, 2).astype(np.float32)
-    depth = 1 / (1 + tilt[0] * x + tilt[1] * y)
+    x = np.linspace(-0.5, 0.5, size[1], dtype=np.float32)
+    y = np.linspace(-0.5, 0.5, size[0], dtype=np.float32)[:, None]
+    angle, tilt_x, tilt_y = rng.uniform(0, 2 * np.pi), rng.uniform(-0.6, 0.6), rng.uniform(-0.6, 0.6)
+    depth = 1 / (1 + (tilt_x * x + tilt_y * y))
+    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
     return (cosine * x + sine * y) * depth, (cosine * y - sine * x) * depth
 
 
 def _gradient(rng, size):
     u, v = _plane(rng, size)
-    values = u + 0.5 if rng.random() < 0.6 else 1.4 * np.sqrt((u - rng.uniform(-0.4, 0.4)) ** 2 + v * v)
-    values = values + 0.15 * (_octaves(rng, size, 3, 2) - 0.5)
-    return _ramp(values, [_colour(rng) for _ in range(rng.integers(2, 4))])
+    values = u + 0.5
+    if rng.random() < 0.4:
+        values = 1.4 * np.sqrt((u - rng.uniform(-0.4, 0.4)) ** 2 + v * v)
+    values = values + 0.15 * (noise(rng, size, 3, 2) - 0.5)
+    return _ramp(values, colours(rng, rng.integers(2, 4)))
 
 
 def _clouds(rng, size):
-    values = _octaves(rng, size, rng.uniform(1.5, 8), 5, rng.uniform(0.6, 1.6))
-    values = (values - 0.5) * rng.uniform(1.5, 3) + 0.5
-    return _ramp(values, [_colour(rng) for _ in range(rng.integers(2, 5))])
+    values = noise(rng, size, rng.uniform(1.5, 8), 5, rng.uniform(0.6, 1.6))
+    contrast = rng.uniform(1.5, 3)
+    return _ramp(values * contrast + (0.5 - 0.5 * contrast), colours(rng, rng.integers(2, 5)))
 
 
 def _wood(rng, size):
     u, v = _plane(rng, size)
-    grain = _octaves(rng, size, 3, 3)
-    rings = np.sin((u * rng.uniform(8, 25) + grain * rng.uniform(2, 6)) * 2 * np.pi / 2) * 0.5 + 0.5
-    fibre = np.sin(u * rng.uniform(150, 300) + 8 * grain) * 0.5 + 0.5
-    values = 0.6 * rings + 0.2 * fibre + 0.2 * grain
-    base = np.array([0.62, 0.42, 0.25], dtype=np.float32) * rng.uniform(0.5, 1.35) + rng.uniform(
-        -0.06, 0.06, 3
-    )
-    picture = _ramp(values, [base * rng.uniform(0.55, 0.8), base])
+    grain = noise(rng, size, 3, 3)
+    rings = _wave(u * rng.uniform(4, 12) + grain * rng.uniform(1, 3), 0.35 + 0.35 * np.sin(_PHASE))
+    fibre = _wave(u * rng.uniform(24, 48) + grain * 1.3, 0.15 + 0.15 * np.sin(_PHASE))
+    base = np.array([158, 107, 64]) * rng.uniform(0.5, 1.35) + rng.uniform(-15, 15, 3)
+    picture = _ramp(cv2.add(rings, fibre), np.stack([base * rng.uniform(0.55, 0.8), base]))
     if rng.random() < 0.6:
-        gap = np.abs(np.mod(v * rng.uniform(2, 6) + 10, 1) - 0.5) < 0.012
-        picture[gap] *= 0.4
+        plank = np.ones(256)
+        plank[:7] = 0.4
+        boards = _wave(v * rng.uniform(2, 6), plank)
+        picture = cv2.multiply(picture, cv2.cvtColor(boards, cv2.COLOR_GRAY2RGB), scale=1 / 255)
     return picture
 
 
 def _fabric(rng, size):
     u, v = _plane(rng, size)
-    wobble = 0.04 * _octaves(rng, size, 3, 2)
-    frequency = rng.uniform(4, 24)
-    sharpness = rng.uniform(1, 6)
-    stripes_u = np.tanh(sharpness * np.sin(2 * np.pi * frequency * (u + wobble))) * 0.5 + 0.5
-    stripes_v = np.tanh(sharpness * np.sin(2 * np.pi * frequency * (v + wobble))) * 0.5 + 0.5
-    pattern = rng.choice(3)
-    values = (stripes_u, 0.5 * (stripes_u + stripes_v), np.abs(stripes_u - stripes_v))[pattern]
-    picture = _ramp(values, [_colour(rng), _colour(rng)])
-    weave = np.sin(2 * np.pi * 70 * u) * np.sin(2 * np.pi * 70 * v)
-    return picture * (1 + 0.08 * weave)[..., None]
+    fold = 0.04 * noise(rng, size, 3, 2)
+    stripe = 0.5 + 0.5 * np.tanh(rng.uniform(1, 6) * np.sin(_PHASE))
+    across, along = (_wave((w + fold) * rng.uniform(4, 24), stripe) for w in (u, v))
+    values = (across, cv2.addWeighted(across, 0.5, along, 0.5, 0), cv2.absdiff(across, along))[
+        rng.integers(3)
+    ]
+    weave = cv2.add(_wave(u * 60, 0.05 + 0.05 * np.sin(_PHASE)), _wave(v * 60, 0.05 + 0.05 * np.sin(_PHASE)))
+    return _ramp(cv2.addWeighted(values, 0.8, weave, 1.0, 0), colours(rng, 2))
 
 
 def _tiles(rng, size):
     u, v = _plane(rng, size)
-    frequency, aspect = rng.uniform(3, 9), rng.choice([1.0, 2.0, 2.5])
-    row = v * frequency * aspect + 50
-    column = u * frequency + 50 + 0.5 * (np.floor(row) % 2) * (aspect > 1)
-    shade = rng.random(4096, dtype=np.float32)
-    which = (np.floor(row) * 57 + np.floor(column) * 131).astype(np.intp) % 4096
-    values = 0.7 * shade[which] + 0.3 * _octaves(rng, size, 12, 3)
-    picture = _ramp(values, [_colour(rng), _colour(rng)])
-    joint = rng.uniform(0.02, 0.08)
-    gaps = (np.mod(row, 1) < joint * aspect) | (np.mod(column, 1) < joint)
-    picture[gaps] = _colour(rng)
-    return picture
+    frequency, aspect = rng.uniform(3, 9), (1.0, 2.0, 2.5)[rng.integers(3)]
+    row = ((v + 8) * (256 * frequency * aspect)).astype(np.int32)
+    column = ((u + 8) * (256 * frequency)).astype(np.int32)
+    if aspect > 1:
+        column += (row >> 1) & 128
+    shade = rng.integers(0, 180, 4096).astype(np.uint8)
+    values = shade[((row >> 8) * 57 + (column >> 8) * 131) & 4095]
+    values = cv2.addWeighted(values, 1.0, noise(rng, size, 12, 3), 75.0, 0.0, dtype=cv2.CV_8U)
+    joint = rng.uniform(5, 20)
+    gaps = ((row & 255) < joint * aspect) | ((column & 255) < joint)
+    palette = colours(rng, 3)
+    return np.where(gaps[..., None], palette[2].astype(np.uint8), _ramp(values, palette[:2]))
 
 
 def _bokeh(rng, size):
-    picture = _gradient(rng, size) * rng.uniform(0.3, 0.8)
-    glow = np.zeros((*size, 3), dtype=np.float32)
+    picture = cv2.convertScaleAbs(_gradient(rng, size), alpha=rng.uniform(0.3, 0.8))
+    glow = np.zeros_like(picture)
     scale = size[0] / 224
-    for _ in range(rng.integers(8, 30)):
-        centre = tuple(int(c) for c in rng.uniform(0, 1, 2) * size[::-1])
-        disc = np.zeros(3) + _colour(rng, (0.5, 1.0)) * rng.uniform(0.2, 0.7)
-        layer_radius = max(2, int(rng.uniform(4, 24) * scale))
-        cv2.circle(glow, centre, layer_radius, [float(c) for c in disc], -1, cv2.LINE_AA)
-    return picture + cv2.GaussianBlur(glow, (0, 0), 1.5 * scale)
+    count = int(rng.integers(8, 24))
+    lamps = colours(rng, count, (0.5, 1.0)) * rng.uniform(0.2, 0.7, (count, 1))
+    centres = (rng.uniform(0, 1, (count, 2)) * size[::-1]).astype(int)
+    radii = np.maximum(2, rng.uniform(4, 24, count) * scale).astype(int)
+    for centre, radius, lamp in zip(centres.tolist(), radii.tolist(), lamps.tolist(), strict=True):
+        cv2.circle(glow, centre, radius, lamp, -1)
+    return cv2.add(picture, cv2.GaussianBlur(glow, (0, 0), 1.2 * scale))
 
 
 def _room(rng, size):
-    """A wall over a floor or table, a corner between two walls at times, and a few boxes on the ground."""
+    """A wall over a floor or table, a corner between two walls at times, frames, and a few objects."""
     height, width = size
-    picture = np.empty((*size, 3), dtype=np.float32)
-    wall, floor = _colour(rng, (0.4, 0.95)), _colour(rng, (0.15, 0.8))
-    horizon = rng.uniform(0.35, 0.85) * height
-    tilt = rng.uniform(-0.12, 0.12) * height
+    wall, floor = colours(rng, 1, (0.4, 0.95))[0], colours(rng, 1, (0.15, 0.8))[0]
+    picture = np.empty((*size, 3), dtype=np.uint8)
     picture[:] = wall
+    horizon, tilt = rng.uniform(0.35, 0.85) * height, rng.uniform(-0.12, 0.12) * height
     if rng.random() < 0.5:
-        corner = int(rng.uniform(0.15, 0.85) * width)
-        picture[:, corner:] = wall * rng.uniform(0.7, 0.95)
+        picture[:, int(rng.uniform(0.15, 0.85) * width) :] = wall * rng.uniform(0.7, 0.95)
     for _ in range(rng.integers(0, 3)):
         x, y = rng.uniform(0, 0.8, 2) * (width, horizon)
         w, h = rng.uniform(0.1, 0.45, 2) * (width, height)
-        box = [int(v) for v in (x, y, x + w, y + h)]
-        cv2.rectangle(picture, box[:2], box[2:], _floats(wall * rng.uniform(0.5, 0.8)), -1, cv2.LINE_AA)
-        cv2.rectangle(picture, [v + 3 for v in box[:2]], [v - 3 for v in box[2:]], _floats(_colour(rng)), -1)
-    ground = np.array([[0, horizon - tilt], [width, horizon + tilt], [width, height], [0, height]])
-    cv2.fillConvexPoly(picture, ground.astype(np.int32), _floats(floor), cv2.LINE_AA)
-    edge = ground[:2].astype(np.int32)
-    cv2.line(
-        picture, edge[0].tolist(), edge[1].tolist(), _floats(wall * 0.6), int(rng.integers(1, 5)), cv2.LINE_AA
-    )
-    picture *= (0.9 + 0.2 * _octaves(rng, size, 6, 4))[..., None]
+        top, bottom = [int(x), int(y)], [int(x + w), int(y + h)]
+        cv2.rectangle(picture, top, bottom, (wall * rng.uniform(0.5, 0.8)).tolist(), -1)
+        inner = [v + 3 for v in top], [v - 3 for v in bottom]
+        cv2.rectangle(picture, *inner, colours(rng, 1)[0].tolist(), -1)
+    left, right = [0, int(horizon - tilt)], [width, int(horizon + tilt)]
+    ground = np.array([left, right, [width, height], [0, height]], dtype=np.int32)
+    cv2.fillConvexPoly(picture, ground, floor.tolist(), cv2.LINE_AA)
+    cv2.line(picture, left, right, (wall * 0.6).tolist(), int(rng.integers(1, 5)), cv2.LINE_AA)
     return _objects(rng, picture, int(rng.integers(0, 5)))
 
 
 def _clutter(rng, size):
     picture = _gradient(rng, size) if rng.random() < 0.5 else _clouds(rng, size)
-    picture = _objects(rng, np.ascontiguousarray(picture), int(rng.integers(8, 24)))
-    picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 3) * size[0] / 224)
+    picture = _objects(rng, picture, int(rng.integers(8, 20)))
+    picture = soften(picture, rng.uniform(0.4, 3) * size[0] / 224)
     return _objects(rng, picture, int(rng.integers(2, 8)))
 
 
+_TURN = np.linspace(0, 2 * np.pi, 20, endpoint=False)
+_BOX = np.array([[-1, 1, 1, -1], [-1, -1, 1, 1]])
+_STICK = np.array([[0, 3, 3, 0], [-0.2, -0.2, 0.2, 0.2]])
+_OUTLINES = (_BOX, np.stack([np.cos(_TURN), np.sin(_TURN)]), _STICK)
+_LEAF = np.stack([np.cos(_TURN), np.sin(_TURN) * (1 - 0.3 * np.cos(_TURN))])
+
+
 def _leaves(rng, size):
-    picture = _clouds(rng, size) * 0.4
-    green = np.array([0.25, 0.42, 0.15]) + rng.uniform(-0.12, 0.12, 3)
-    for _ in range(rng.integers(40, 90)):
-        centre = [int(c) for c in rng.uniform(0, 1, 2) * size[::-1]]
-        axes = [max(1, int(a * size[0])) for a in rng.uniform((0.04, 0.01), (0.14, 0.05))]
-        colour = _floats(green * rng.uniform(0.3, 1.8))
-        cv2.ellipse(picture, centre, axes, float(rng.uniform(0, 360)), 0, 360, colour, -1, cv2.LINE_AA)
+    picture = cv2.convertScaleAbs(_clouds(rng, size), alpha=0.4)
+    green = np.array([64, 107, 38]) + rng.uniform(-30, 30, 3)
+    count = int(rng.integers(30, 70))
+    centres = rng.uniform(0, 1, (count, 2, 1)) * np.array(size[::-1])[:, None]
+    extents = rng.uniform((0.04, 0.012), (0.14, 0.05), (count, 2))[..., None] * size[0]
+    angles = rng.uniform(0, 2 * np.pi, count)
+    turns = np.array([[np.cos(angles), -np.sin(angles)], [np.sin(angles), np.cos(angles)]])
+    leaves = np.moveaxis(turns, 2, 0) @ (extents * _LEAF) + centres
+    points = (leaves.transpose(0, 2, 1) * 16).astype(np.int32)
+    shades = green * rng.uniform(0.3, 1.8, (count, 1))
+    for leaf, shade in zip(points, shades.tolist(), strict=True):
+        cv2.fillConvexPoly(picture, leaf, shade, cv2.LINE_AA, 4)
     return picture
-
-
-def _floats(colour: np.ndarray) -> list[float]:
-    return [float(c) for c in colour]
 
 
 def _objects(rng: np.random.Generator, picture: np.ndarray, count: int) -> np.ndarray:
-    """Boxes, discs and sticks, each with a darker copy beneath it for a shadow."""
+    """Boxes, discs and sticks, each over a darker copy of itself for a shadow; a new picture."""
+    if count == 0:
+        return picture
+    picture = picture.copy()
     side = picture.shape[0]
-    for _ in range(count):
-        centre = rng.uniform(-0.05, 1.05, 2) * picture.shape[1::-1]
-        extent = rng.uniform(0.02, 0.25, 2) * side
-        angle = float(rng.uniform(0, 180))
-        shape, colour = rng.choice(3), _colour(rng)
-        for offset, paint in ((0.02 * side, colour * 0.35), (0.0, colour)):
-            middle = centre + offset
-            if shape == 0:
-                corners = cv2.boxPoints((middle.tolist(), (2 * extent).tolist(), angle))
-                cv2.fillConvexPoly(picture, corners.astype(np.int32), _floats(paint), cv2.LINE_AA)
-            elif shape == 1:
-                axes = [max(1, int(a)) for a in extent]
-                place = [int(m) for m in middle]
-                cv2.ellipse(picture, place, axes, angle, 0, 360, _floats(paint), -1, cv2.LINE_AA)
-            else:
-                end = middle + 3 * extent * (np.cos(angle), np.sin(angle))
-                ends = [[int(c) for c in p] for p in (middle, end)]
-                cv2.line(picture, *ends, _floats(paint), max(1, int(extent[0] * 0.3)), cv2.LINE_AA)
+    paints = colours(rng, count)
+    centres = rng.uniform(-0.05, 1.05, (count, 2)) * picture.shape[1::-1]
+    extents = rng.uniform(0.02, 0.25, (count, 2)) * side
+    kinds, angles = rng.integers(0, 3, count), rng.uniform(0, np.pi, count)
+    for kind, paint, centre, extent, angle in zip(kinds, paints, centres, extents, angles, strict=True):
+        outline = _OUTLINES[kind]
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        points = (turn @ (extent[:, None] * outline)).T + centre
+        for offset, colour in ((0.02 * side, paint * 0.35), (0.0, paint)):
+            corners = ((points + offset) * 16).astype(np.int32)
+            cv2.fillConvexPoly(picture, corners, colour.tolist(), cv2.LINE_AA, 4)
     return picture
+
+
+def soften(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """Gaussian blur of a uint8 picture; a wide one is done at half the size."""
+    if sigma < 0.3:
+        return picture
+    if sigma < 1.6:
+        return cv2.GaussianBlur(picture, (0, 0), sigma)
+    height, width = picture.shape[:2]
+    small = cv2.resize(picture, (-(-width // 2), -(-height // 2)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / 2), (width, height))
 
 
 KINDS: dict[str, Painter] = {
@@ -209,4 +235,5 @@ KINDS: dict[str, Painter] = {
     "clutter": _clutter,
     "leaves": _leaves,
 }
-SHARES = np.array([1, 1, 1, 1, 1, 1, 2, 2, 1]) / 11
+SHARES = dict(zip(KINDS, (1, 1, 1, 1, 1, 1, 2, 2, 1), strict=True))
+"""How often each kind is drawn, relative to the others."""

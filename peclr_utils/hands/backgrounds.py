@@ -12,7 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from peclr_utils.hands.background_kinds import KINDS, SHARES, noise
+from peclr_utils.hands.background_kinds import KINDS, SHARES, soften
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -32,15 +32,21 @@ def sample_background(rng: np.random.Generator, size: tuple[int, int], kind: str
         ValueError: if `kind` is unknown.
     """
     if kind is None:
-        kind = str(rng.choice(list(KINDS), p=SHARES))
+        shares = np.array(list(SHARES.values()), dtype=np.float64)
+        kind = list(SHARES)[rng.choice(len(shares), p=shares / shares.sum())]
     if kind not in KINDS:
         raise ValueError(f"unknown background {kind!r}; expected one of {', '.join(KINDS)}")
     picture = KINDS[kind](rng, size)
-    # One light falls unevenly on any scene.
-    picture = picture * (1.0 + 0.5 * (noise(rng, size, 2) - 0.5))[..., None]
-    picture = np.clip(picture * 255.0, 0, 255).astype(np.uint8)
-    blur = float(rng.choice([0.0, rng.uniform(0.5, 1.5), rng.uniform(1.5, 5.0)])) * size[0] / 224
-    return cv2.GaussianBlur(picture, (0, 0), blur) if blur > 0.3 else picture
+    # One light, itself coloured a little, falls unevenly on any scene.
+    lamps = (
+        96
+        + 64 * rng.random((3, 3, 1), dtype=np.float32)
+        + 12 * rng.standard_normal((3, 3, 3), dtype=np.float32)
+    )
+    light = cv2.resize(np.clip(lamps, 0, 255).astype(np.uint8), size[::-1])
+    picture = cv2.multiply(picture, light, scale=1 / 128)
+    blur = (0.0, rng.uniform(0.5, 1.5), rng.uniform(1.5, 5.0))[rng.integers(3)]
+    return soften(picture, blur * size[0] / 224)
 
 
 def photo_background(rng: np.random.Generator, folder: str | Path, size: tuple[int, int]) -> np.ndarray:
