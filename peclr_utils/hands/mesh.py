@@ -133,6 +133,22 @@ def _weld(vertices: np.ndarray, normals: np.ndarray, tolerance: float = 1e-6) ->
     return first
 
 
+def _tips_to_surface(bind: np.ndarray, vertices: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Move each tip joint outwards along its bone to where the finger ends.
+
+    The rig's tips lie halfway along the last bone, about 11 mm inside the finger; annotated data sets mark
+    the fingertip itself. The tips carry no skinning weight, so only the keypoints change.
+    """
+    bind = bind.copy()
+    for chain in CHAINS:
+        last, tip = JOINT_NAMES.index(chain[-2]), JOINT_NAMES.index(chain[-1])
+        bone = bind[tip, :3, 3] - bind[last, :3, 3]
+        bone /= np.linalg.norm(bone)
+        flesh = vertices[weights[:, last] > 0.5] - bind[last, :3, 3]
+        bind[tip, :3, 3] = bind[last, :3, 3] + bone * (flesh @ bone).max()
+    return bind
+
+
 @functools.cache
 def load_hand_mesh() -> HandMesh:
     """The package's right hand, read once per process.
@@ -171,6 +187,7 @@ def load_hand_mesh() -> HandMesh:
         (np.arange(len(vertices))[:, None], np.argsort(order)[fields["JOINTS_0"]]),
         fields["WEIGHTS_0"],
     )
+    bind = _tips_to_surface(bind, vertices, weights)
     return HandMesh(
         vertices=vertices,
         normals=normals / np.linalg.norm(normals, axis=1, keepdims=True),

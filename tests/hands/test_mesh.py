@@ -87,6 +87,13 @@ def test_keypoints_are_joints_in_freihand_order(mesh):
     np.testing.assert_array_equal(mesh.keypoints, mesh.bind[KEYPOINT_JOINTS, :3, 3])
 
 
+def test_fingertips_lie_on_the_surface(mesh):
+    for tip in (4, 8, 12, 16, 20):
+        assert np.linalg.norm(mesh.vertices - mesh.keypoints[tip], axis=1).min() < 0.003
+        # A tip with skinning weight would drag the skin along when its joint is moved.
+        assert not mesh.weights[:, KEYPOINT_JOINTS[tip]].any()
+
+
 def test_recomputed_normals_agree_with_the_file_and_across_seams(mesh):
     normals = vertex_normals(mesh.vertices, mesh.faces, mesh.weld)
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1)

@@ -1,0 +1,192 @@
+"""A hand's pose as 22 named angles, how far each can go, and the joint rotations they stand for.
+
+Chapter 01 bends one finger by its angles.
+
+**Convention.** Degrees. *Flexion* brings the fingertip towards the palm; 0 is a straight finger. At the
+thumb's base (CMC) it carries the thumb across the palm, and 0 is the resting thumb. *Abduction* turns a
+finger at its knuckle away from the middle finger, and the middle finger towards the thumb; 0 is the resting
+spread, from which fingers close side by side. Abduction of the thumb lifts it out of the palm's plane; 0 is
+at rest. *Opposition* rolls the thumb about its own axis so that its pad faces the fingers. *Arch* flexes the
+little finger's metacarpal and by half as much the ring finger's: it hollows the palm. The wrist is the root
+and has no angle of its own.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+
+from peclr_utils.hands.mesh import CHAINS, JOINT_NAMES, load_hand_mesh
+
+FINGER_NAMES = ("thumb", "index", "middle", "ring", "little")
+
+_FLEXION_NAMES = tuple(
+    f"{finger}_{joint}_flexion"
+    for finger in FINGER_NAMES
+    for joint in (("cmc", "mcp", "ip") if finger == "thumb" else ("mcp", "pip", "dip"))
+)
+_ABDUCTION_NAMES = tuple(f"{finger}_abduction" for finger in FINGER_NAMES)
+
+ANGLE_NAMES: tuple[str, ...] = (*_FLEXION_NAMES, *_ABDUCTION_NAMES, "thumb_opposition", "arch")
+
+_FINGER_LIMITS = {"mcp": (-20.0, 90.0), "pip": (-3.0, 105.0), "dip": (-5.0, 80.0)}
+_SPREAD_LIMITS = {
+    "index": (-10.0, 18.0),
+    "middle": (-8.0, 8.0),
+    "ring": (-10.0, 14.0),
+    "little": (-12.0, 22.0),
+}
+
+JOINT_LIMITS: dict[str, tuple[float, float]] = {
+    "thumb_cmc_flexion": (-25.0, 30.0),
+    "thumb_mcp_flexion": (-8.0, 60.0),
+    "thumb_ip_flexion": (-15.0, 80.0),
+    **{
+        f"{finger}_{joint}_flexion": limits
+        for finger in FINGER_NAMES[1:]
+        for joint, limits in _FINGER_LIMITS.items()
+    },
+    "thumb_abduction": (-22.0, 28.0),
+    **{f"{finger}_abduction": limits for finger, limits in _SPREAD_LIMITS.items()},
+    "thumb_opposition": (-6.0, 16.0),
+    "arch": (0.0, 15.0),
+}
+"""Lowest and highest angle of each joint, in degrees.
+
+Active ranges from the tables of the American Academy of Orthopaedic Surgeons (fingers: MCP −45..90,
+PIP 0..100, DIP 0..90, spread 20; thumb: MCP 0..50, IP −20..80), drawn in where people rarely go unaided (MCP
+extension). Thumb MCP −8..60 after Barakat, Field & Taylor 2013 (Hand 8). Thumb base, in all: flexion 53°
+(Cooney et al. 1981, J Bone Joint Surg 63-A), abduction 51° and roll 21° (Goubier et al. 2009, Chir Main 28),
+divided about the resting thumb. The arch is the motion of the fourth and fifth carpometacarpal joints.
+"""
+
+_LOW_HIGH = np.array([JOINT_LIMITS[name] for name in ANGLE_NAMES]).T
+
+# Spread at the knuckles is slack in a straight finger and all but gone in one bent square: the collateral
+# ligaments tighten over the knuckle's cam.
+_SPREAD_GONE_AT = 90.0
+_SPREAD_LEFT = 0.15
+# The end joint hardly bends on its own: one deep flexor moves both, DIP = 2/3 PIP (Rijpkema & Girard 1991).
+# It stays within this far of that.
+_DIP_SLACK = 20.0
+
+
+@dataclass(frozen=True, eq=False)
+class HandPose:
+    """Joint angles of one hand in degrees, as a value; see this module's Convention.
+
+    Attributes:
+        flexion: (5, 3) thumb (CMC, MCP, IP), then index to little finger (MCP, PIP, DIP).
+        abduction: (5,) thumb to little finger.
+        opposition: roll of the thumb.
+        arch: flexion of the little finger's metacarpal.
+    """
+
+    flexion: np.ndarray
+    abduction: np.ndarray
+    opposition: float = 0.0
+    arch: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, shape in (("flexion", (5, 3)), ("abduction", (5,))):
+            value = np.asarray(getattr(self, name), dtype=np.float64)
+            if value.shape != shape:
+                raise ValueError(f"HandPose.{name}: expected degrees of shape {shape}, found {value.shape}")
+            object.__setattr__(self, name, value)
+
+    @property
+    def angles(self) -> np.ndarray:
+        """(22,) all angles in degrees, in the order of `ANGLE_NAMES`."""
+        return np.concatenate([self.flexion.ravel(), self.abduction, [self.opposition, self.arch]])
+
+    @classmethod
+    def from_angles(cls, angles: np.ndarray) -> "HandPose":
+        """The pose of (22,) angles in degrees, in the order of `ANGLE_NAMES`."""
+        angles = np.asarray(angles, dtype=np.float64)
+        if angles.shape != (len(ANGLE_NAMES),):
+            raise ValueError(f"HandPose: expected {len(ANGLE_NAMES)} angles, found shape {angles.shape}")
+        return cls(angles[:15].reshape(5, 3), angles[15:20], float(angles[20]), float(angles[21]))
+
+    def blend(self, other: "HandPose", weight: float) -> "HandPose":
+        """This pose moved the share `weight` of the way to another; 0 is this one, 1 the other."""
+        return HandPose.from_angles((1 - weight) * self.angles + weight * other.angles)
+
+
+def constrain(pose: HandPose) -> HandPose:
+    """The nearest pose the tendons and ligaments allow.
+
+    Every angle is brought within `JOINT_LIMITS`; then a finger's spread shrinks as its knuckle bends, and its
+    end joint stays near two thirds of its middle joint.
+
+    Args:
+        pose: any angles.
+
+    Returns:
+        A pose within all limits. A pose that is already possible comes back unchanged.
+    """
+    pose = HandPose.from_angles(np.clip(pose.angles, *_LOW_HIGH))
+    flexion, abduction = pose.flexion.copy(), pose.abduction.copy()
+    slack = np.clip(1 - flexion[1:, 0] / _SPREAD_GONE_AT, _SPREAD_LEFT, 1.0)
+    abduction[1:] = np.clip(abduction[1:], *(_LOW_HIGH[:, 16:20] * slack))
+    follow = flexion[1:, 1] * 2 / 3
+    flexion[1:, 2] = np.clip(flexion[1:, 2], follow - _DIP_SLACK, follow + _DIP_SLACK)
+    return HandPose(flexion, abduction, pose.opposition, pose.arch)
+
+
+def _signed_angle(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> float:
+    """Degrees from a to b about the axis, both seen along it."""
+    return float(np.degrees(np.arctan2(axis @ np.cross(a, b), a @ b - (a @ axis) * (b @ axis))))
+
+
+@functools.cache
+def rest_pose() -> HandPose:
+    """The angles of the mesh's bind pose, measured on its bones: the pose of identity rotations."""
+    mesh = load_hand_mesh()
+    flexion = np.zeros((5, 3))
+    chains = [[JOINT_NAMES.index(name) for name in chain] for chain in CHAINS]
+    bones = [np.diff(mesh.joints[chain], axis=0) for chain in chains]
+    for finger, (chain, bone) in enumerate(zip(chains, bones, strict=True)):
+        for bend in range(len(bone) - 1):
+            axis = -mesh.bind[chain[bend + 1], :3, 0]
+            flexion[finger, 3 - len(bone) + 1 + bend] = _signed_angle(bone[bend], bone[bend + 1], axis)
+    return HandPose(flexion, np.zeros(5))
+
+
+def _turn(axis: int, degrees: np.ndarray) -> np.ndarray:
+    """(n,) degrees about one coordinate axis -> (n, 3, 3)."""
+    i, j = (axis + 1) % 3, (axis + 2) % 3
+    turn = np.zeros((len(degrees), 3, 3))
+    turn[:, axis, axis] = 1
+    turn[:, i, i] = turn[:, j, j] = np.cos(np.radians(degrees))
+    turn[:, j, i] = np.sin(np.radians(degrees))
+    turn[:, i, j] = -turn[:, j, i]
+    return turn
+
+
+_FLEXING = np.array([[JOINT_NAMES.index(name) for name in chain[-4:-1]] for chain in CHAINS])
+_METACARPALS = np.array([JOINT_NAMES.index(f"{finger}-finger-metacarpal") for finger in ("ring", "pinky")])
+# Turning about a joint's +y carries a right hand's finger towards the thumb.
+_AWAY_FROM_MIDDLE = np.array([1.0, 1.0, 1.0, -1.0, -1.0])
+
+
+def local_rotations(pose: HandPose) -> np.ndarray:
+    """The joints' rotations relative to the bind pose.
+
+    At a knuckle the flexion axis is fixed in the palm and the spread turns with the finger (the joint
+    coordinate system of the ISB, Wu et al. 2005): R = R_x(−flexion) · R_y(±abduction) · R_z(roll).
+
+    Args:
+        pose: joint angles in degrees. Limits are not enforced; see `constrain`.
+
+    Returns:
+        (25, 3, 3) float64, ready for `pose_hand`; identities for `rest_pose()`.
+    """
+    rest = rest_pose()
+    rotations = np.tile(np.eye(3), (len(JOINT_NAMES), 1, 1))
+    flexion = pose.flexion - rest.flexion
+    rotations[_FLEXING.ravel()] = _turn(0, -flexion.ravel())
+    bases = _FLEXING[:, 0]
+    rotations[bases] = rotations[bases] @ _turn(1, _AWAY_FROM_MIDDLE * pose.abduction)
+    rotations[bases[0]] = rotations[bases[0]] @ _turn(2, np.array([pose.opposition]))[0]
+    rotations[_METACARPALS] = _turn(0, -pose.arch * np.array([0.5, 1.0]))
+    return rotations
