@@ -28,8 +28,10 @@ _RINGS = np.array(
     ]
 )
 _BEND_LENGTH = 0.04
-_CUFF_LENGTHS = np.array([0.0, 0.0, 0.004, 0.03, 0.08, 0.16, 0.30])
-_CUFF_WIDTHS = np.array([0.98, 1.13, 1.17, 1.19, 1.25, 1.32, 1.4])
+# The sleeve's distance from its cuff and its width relative to the arm; the first two make the cuff's edge.
+_CUFF = np.array(
+    [[0.0, 0.98], [0.0, 1.13], [0.004, 1.17], [0.03, 1.19], [0.08, 1.25], [0.16, 1.32], [0.30, 1.4]]
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,44 +106,39 @@ def wrist_rim(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _turn(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) turns of the arm about the wrist, seen from the hand."""
-    cf, sf = np.cos(np.radians(flexion)), np.sin(np.radians(flexion))
-    cd, sd = np.cos(np.radians(deviation)), np.sin(np.radians(deviation))
+    """(N, 3, 3) turns of the arm about the wrist, seen from the hand, from radians."""
+    cf, sf, cd, sd = np.cos(flexion), np.sin(flexion), np.cos(deviation), np.sin(deviation)
     zero, one = np.zeros_like(cf), np.ones_like(cf)
     about_x = np.array([[one, zero, zero], [zero, cf, sf], [zero, -sf, cf]])
     about_z = np.array([[cd, sd, zero], [-sd, cd, zero], [zero, zero, one]])
     return np.moveaxis(about_z, 2, 0) @ np.moveaxis(about_x, 2, 0)
 
 
-def _tube(
-    rim: np.ndarray, distance: np.ndarray, width: np.ndarray, pose: ArmPose
-) -> tuple[np.ndarray, np.ndarray]:
+def _tube(rim: np.ndarray, distance: np.ndarray, width: np.ndarray, pose: ArmPose) -> tuple[np.ndarray, ...]:
     """Rings around a bending axis: (R, N, 3) places and outward normals, from (N, 3) rim points."""
     centre = rim.mean(axis=0)
     offsets = rim - centre
     # The cut's own plane gives the axis; it leans, so the axis takes half of the lean.
-    normal = np.cross(offsets, np.roll(offsets, -1, axis=0)).sum(axis=0)
-    axis = normal / np.linalg.norm(normal)
-    axis = axis * np.sign(axis[1]) + (0, 1, 0)
+    _, _, planes = np.linalg.svd(offsets, full_matrices=False)
+    axis = planes[2] * np.sign(planes[2, 1]) + (0, 1, 0)
     axis /= np.linalg.norm(axis)
     along = offsets @ axis
     flat = offsets - along[:, None] * axis
+    tangent = np.roll(flat, -1, axis=0) - np.roll(flat, 1, axis=0)
+    outward = tangent[:, [1, 2, 0]] * axis[[2, 0, 1]] - tangent[:, [2, 0, 1]] * axis[[1, 2, 0]]
+    outward *= np.sign((outward * flat).sum()) / np.linalg.norm(outward, axis=1, keepdims=True)
 
-    fine = np.linspace(0, distance.max(), 65)
-    bend = np.clip(fine / _BEND_LENGTH, 0, 1)
-    heading = _turn(bend * pose.flexion, bend * pose.deviation) @ axis
-    path = np.cumsum(heading, axis=0) * (fine[1] - fine[0])
+    # The arm's direction turns within a few centimetres of the rim; its path is the sum of its steps.
+    turned = np.radians([pose.flexion, pose.deviation])[:, None]
+    fine = np.concatenate([np.linspace(0, _BEND_LENGTH, 9), [1.0]])
+    heading = _turn(*(turned * np.clip((fine[1:] + fine[:-1]) / (2 * _BEND_LENGTH), 0, 1))) @ axis
+    path = np.concatenate([np.zeros((1, 3)), np.cumsum(heading * np.diff(fine)[:, None], axis=0)])
     path = np.stack([np.interp(distance, fine, path[:, k]) for k in range(3)], axis=-1)
-    bend = np.clip(distance / _BEND_LENGTH, 0, 1)
-    turns = _turn(bend * pose.flexion, bend * pose.deviation)
+    turns = _turn(*(turned * np.clip(distance / _BEND_LENGTH, 0, 1))).transpose(0, 2, 1)
 
     slant = np.clip(1 - distance / 0.05, 0, 1)[:, None, None] * along[:, None] * axis
-    rings = (width[:, None, None] * flat + slant) @ turns.transpose(0, 2, 1) + centre + path[:, None]
-    tangent = np.roll(flat, -1, axis=0) - np.roll(flat, 1, axis=0)
-    outward = np.cross(tangent, axis)
-    outward *= np.sign((outward * flat).sum(axis=1, keepdims=True))
-    outward /= np.linalg.norm(outward, axis=1, keepdims=True)
-    return rings, outward @ turns.transpose(0, 2, 1)
+    rings = (width[:, None, None] * flat + slant) @ turns + centre + path[:, None]
+    return rings, outward @ turns
 
 
 def _split(rings: np.ndarray) -> np.ndarray:
@@ -157,6 +154,28 @@ def _bands(first: np.ndarray, rings: int, count: int, start: int) -> np.ndarray:
     upper = np.stack([b[:-1], a[:-1], a[1:]], axis=-1)
     lower = np.stack([b[:-1], a[1:], b[1:]], axis=-1)
     return np.concatenate([upper, lower]).reshape(-1, 3)
+
+
+@functools.lru_cache(maxsize=4)
+def _layout(mesh: HandMesh, sleeved: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles and texture coordinates of the hand with its arm, which are the same in every pose."""
+    faces, edges = wrist_rim(mesh)
+    count, total = len(edges), len(mesh.vertices)
+    parts = [faces, _bands(edges, len(_RINGS), count, total)]
+    uv = [mesh.uv, np.tile(mesh.uv[edges].reshape(-1, 2), (len(_RINGS), 1))]
+    total += 2 * count * len(_RINGS)
+    if sleeved:
+        first = total + np.arange(2 * count).reshape(count, 2)
+        parts.append(_bands(first, len(_CUFF) - 1, count, total + 2 * count))
+        total += 2 * count * len(_CUFF)
+        # Texel (0, 0) is plain: the vertex colour alone shows there.
+        uv.append(np.zeros((2 * count * len(_CUFF), 2), dtype=mesh.uv.dtype))
+    end = total - 2 * count + 2 * np.arange(count)
+    parts.append(np.stack([np.full(count - 2, end[0]), end[2:], end[1:-1]], axis=1))
+    faces, uv = np.concatenate(parts).astype(np.int32), np.concatenate(uv)
+    faces.setflags(write=False)
+    uv.setflags(write=False)
+    return faces, uv
 
 
 def with_arm(
@@ -180,30 +199,21 @@ def with_arm(
     Returns:
         The whole `Surface`; its first V vertices are the hand's.
     """
-    faces, edges = wrist_rim(mesh)
-    rim, count = vertices[edges[:, 0]], len(edges)
-    distance = np.minimum(_RINGS[:, 0], pose.length)
-    rings, outward = _tube(rim, distance, _RINGS[:, 1], pose)
-    total = len(vertices) + 2 * rings[..., 0].size
-    parts = {
-        "vertices": [vertices, _split(rings)],
-        "normals": [normals, _split(outward)],
-        "faces": [faces, _bands(edges, len(rings), count, len(vertices))],
-        "uv": [mesh.uv, np.tile(mesh.uv[edges].reshape(-1, 2), (len(rings), 1))],
-        "colours": [np.ones((total, 3))],
-    }
+    faces, uv = _layout(mesh, sleeve is not None)
+    distance, width = _RINGS.T
     if sleeve is not None:
-        along = np.minimum(sleeve_start + _CUFF_LENGTHS, pose.length)
-        widened = np.interp(along, _RINGS[:, 0], _RINGS[:, 1])
-        rings, outward = _tube(rim, along, widened * _CUFF_WIDTHS, pose)
-        first = total + np.arange(2 * count).reshape(count, 2)
-        parts["vertices"].append(_split(rings))
-        parts["normals"].append(_split(outward))
-        parts["faces"].append(_bands(first, len(rings) - 1, count, total + 2 * count))
-        total += 2 * rings[..., 0].size
-        # Texel (0, 0) is plain: the vertex colour alone shows there.
-        parts["uv"].append(np.zeros((2 * rings[..., 0].size, 2)))
-        parts["colours"].append(np.broadcast_to(sleeve, (2 * rings[..., 0].size, 3)))
-    end = total - 2 * count + 2 * np.arange(count)
-    parts["faces"].append(np.stack([np.full(count - 2, end[0]), end[2:], end[1:-1]], axis=1))
-    return Surface(**{name: np.concatenate(pieces) for name, pieces in parts.items()})
+        along = sleeve_start + _CUFF[:, 0]
+        distance = np.concatenate([distance, along])
+        width = np.concatenate([width, _CUFF[:, 1] * np.interp(along, *_RINGS.T)])
+    rim = vertices[wrist_rim(mesh)[1][:, 0]]
+    rings, outward = _tube(rim, np.minimum(distance, pose.length), width, pose)
+    colours = np.ones((len(uv), 3))
+    if sleeve is not None:
+        colours[-2 * len(rim) * len(_CUFF) :] = sleeve
+    return Surface(
+        vertices=np.concatenate([vertices, _split(rings)]),
+        normals=np.concatenate([normals, _split(outward)]),
+        faces=faces,
+        uv=uv,
+        colours=colours,
+    )

@@ -11,7 +11,6 @@ wound so that (b - a) x (c - a) points out of the body; those that turn away fro
 drawn.
 """
 
-import functools
 from dataclasses import dataclass
 
 import cv2
@@ -56,69 +55,78 @@ def rasterise(
         The nearest sample at each covered position. A pixel wholly covered by one continuous surface is
         represented by a single sample at its centre, which saves most of the shading.
     """
-    fine_K = np.array(
-        [[supersample, 0, (supersample - 1) / 2], [0, supersample, (supersample - 1) / 2], [0, 0, 1]]
-    )
-    K = fine_K @ np.asarray(K, dtype=np.float64)
-    height, width = size[0] * supersample, size[1] * supersample
     vertices = np.asarray(vertices, dtype=np.float64)
-    faces = faces[(vertices[:, 2] > NEAR)[faces].all(axis=1)]
+    if (vertices[:, 2] <= NEAR).any():
+        faces = faces[(vertices[:, 2] > NEAR)[faces].all(axis=1)]
     inverse_depth = 1.0 / np.maximum(vertices[:, 2], NEAR)
+    shift = (supersample - 1) / 2
     x = (K[0, 0] * vertices[:, 0] + K[0, 1] * vertices[:, 1]) * inverse_depth + K[0, 2]
     y = K[1, 1] * vertices[:, 1] * inverse_depth + K[1, 2]
     corners = np.ascontiguousarray(faces.T)
-    x, y, inverse_depth = x.take(corners), y.take(corners), inverse_depth.take(corners)
+    x, y = (x * supersample + shift).take(corners), (y * supersample + shift).take(corners)
 
-    # Edge function i is the weight of corner i times the area; all three are positive inside a front-facing
-    # triangle.
+    # Edge function i is the weight of corner i times the area; all three are positive inside a
+    # front-facing triangle.
     a = y[[2, 0, 1]] - y[[1, 2, 0]]
     b = x[[1, 2, 0]] - x[[2, 0, 1]]
     c = y[[1, 2, 0]] * x[[2, 0, 1]] - x[[1, 2, 0]] * y[[2, 0, 1]]
     area = c.sum(axis=0)
     facing = np.flatnonzero(area > 1e-9)
-    corners, y, a, b, c, share = (v.take(facing, axis=1) for v in (corners, y, a, b, c, inverse_depth))
-    share = share / area.take(facing)
+    corners, x, y, a, b, c = (v.take(facing, axis=1) for v in (corners, x, y, a, b, c))
+    share = inverse_depth.take(corners) / area.take(facing)
+
+    face, row_y, start, count = _rows(y, a, b, c, (size[0] * supersample, size[1] * supersample))
+    if len(face) == 0:
+        empty = np.zeros((3, 0), dtype=np.float32)
+        return Samples(face, empty[0], empty.astype(np.int64), empty, empty[0])
+    # The buffer covers the body's box only, in whole pixels.
+    top, left = int(row_y.min()) // supersample, int(start.min()) // supersample
+    height = int(row_y.max()) // supersample + 1 - top
+    width = int((start + count).max() - 1) // supersample + 1 - left
+    row_y, start = row_y - top * supersample, start - left * supersample
+    x, y = x - left * supersample, y - top * supersample
+    c = c + a * (left * supersample) + b * (top * supersample)
 
     # Weights divided by depth are linear on the screen, and they add up to 1/z: larger is nearer.
-    face, row_y, start, count = _rows(y, a, b, c, (height, width))
-    right = (a * share).take(face, axis=1)
-    down = (b * share).take(face, axis=1)
-    level = right * start + down * row_y + (c * share).take(face, axis=1)
-    right, down, level = right.astype(np.float32), down.astype(np.float32), level.astype(np.float32)
-
+    slope_x, slope_y, level = ((v * share).sum(axis=0) for v in (a, b, c))
+    row_near = slope_x.take(face) * start + slope_y.take(face) * row_y + level.take(face)
     row = np.repeat(np.arange(len(count)), count)
-    position = np.arange(len(row))
     before = np.cumsum(count) - count
-    index = (row_y * width + start - before).take(row) + position
-    step = (position - before.take(row)).astype(np.float32)
-    near = right.sum(axis=0).take(row) * step + level.sum(axis=0).take(row)
-    nearest = np.zeros(height * width, dtype=np.float32)
-    np.maximum.at(nearest, index, near)
+    column = np.arange(len(row)) + (start - before).take(row)
+    index = (row_y * (width * supersample)).take(row) + column
+    step = (column - start.take(row)).astype(np.float32)
+    near = slope_x.astype(np.float32).take(face).take(row) * step + row_near.astype(np.float32).take(row)
+    nearest = np.zeros((height * supersample, width * supersample), dtype=np.float32)
+    np.maximum.at(nearest.ravel(), index, near)
 
-    plain = _plain_pixels(nearest.reshape(height, width), supersample)
+    plain = _plain_pixels(nearest, supersample)
     seen = np.flatnonzero(nearest.take(index) == near)
-    pixel_of, is_middle = _sample_grid(size[0], size[1], supersample)
-    index = index.take(seen)
-    pixel = pixel_of.take(index)
+    row, column = row.take(seen), column.take(seen)
+    row_pixel, row_middle = (row_y // supersample) * width, row_y % supersample == supersample // 2
+    across = np.arange(width * supersample)
+    pixel = row_pixel.take(row) + (across // supersample).take(column)
     whole = plain.take(pixel)
-    kept = np.flatnonzero(is_middle.take(index) | ~whole)
-    pixel, whole, seen = pixel.take(kept), whole.take(kept), seen.take(kept)
-    row, step = row.take(seen), step.take(seen)
+    middle = row_middle.take(row) & (across % supersample == supersample // 2).take(column)
+    kept = np.flatnonzero(middle | ~whole)
+    pixel, whole, row, column = pixel.take(kept), whole.take(kept), row.take(kept), column.take(kept)
 
-    to_centre = np.float32((supersample - 1) / 2 - supersample // 2) * whole
-    weights = right.take(row, axis=1) * (step + to_centre) + down.take(row, axis=1) * to_centre
-    weights += level.take(row, axis=1)
+    # Relative to the first corner the numbers are small, so single precision is enough.
+    face = face.take(row)
+    to_centre = (shift - supersample // 2) * whole
+    dx = (column + to_centre - x[0].take(face)).astype(np.float32)
+    dy = (row_y.take(row) + to_centre - y[0].take(face)).astype(np.float32)
+    right, down = ((v * share).astype(np.float32).take(face, axis=1) for v in (a, b))
+    weights = right * dx + down * dy
+    corners = corners.take(face, axis=1)
+    weights[0] += inverse_depth.astype(np.float32).take(corners[0])
     depth = 1.0 / weights.sum(axis=0)
-    share = np.where(whole, np.float32(1.0), np.float32(1.0 / supersample**2))
-    return Samples(pixel, share, corners.take(face.take(row), axis=1), weights * depth, depth)
-
-
-@functools.cache
-def _sample_grid(height: int, width: int, supersample: int) -> tuple[np.ndarray, np.ndarray]:
-    """For each sample of the grid, its pixel's flat index, and whether it is nearest to the centre."""
-    y, x = np.indices((height * supersample, width * supersample))
-    middle = (x % supersample == supersample // 2) & (y % supersample == supersample // 2)
-    return ((y // supersample) * width + x // supersample).ravel(), middle.ravel()
+    return Samples(
+        pixel=(pixel // width + top) * size[1] + pixel % width + left,
+        share=np.where(whole, np.float32(1.0), np.float32(1.0 / supersample**2)),
+        corners=corners,
+        weights=weights * depth,
+        depth=depth,
+    )
 
 
 def _plain_pixels(nearest: np.ndarray, supersample: int) -> np.ndarray:

@@ -18,8 +18,8 @@ from peclr_utils.hands.appearance import Appearance, hand_texture, sample_appear
 from peclr_utils.hands.arm import ArmPose, Surface, with_arm
 from peclr_utils.hands.articulation import HandPose, local_rotations
 from peclr_utils.hands.backgrounds import composite, photo_background, sample_background
-from peclr_utils.hands.kinematics import pose_hand
-from peclr_utils.hands.mesh import load_hand_mesh
+from peclr_utils.hands.kinematics import forward_kinematics, pose_hand
+from peclr_utils.hands.mesh import KEYPOINT_JOINTS, load_hand_mesh
 from peclr_utils.hands.poses import sample_pose
 from peclr_utils.hands.renderer import Light, render
 from peclr_utils.hands.sensor import Sensor, expose
@@ -90,11 +90,9 @@ def _generator(seed: int, *key: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
 
 
-def _posed(pose: HandPose, shape: HandShape, handedness: str):
-    """Vertices, normals and keypoints of the hand in its own frame, and the factor that mirrors it."""
-    mesh = load_hand_mesh()
-    posed = pose_hand(mesh, local_rotations(pose), shape)
-    return mesh, posed, np.array([-1.0 if handedness == "left" else 1.0, 1.0, 1.0])
+def _flip(handedness: str) -> np.ndarray:
+    """The factors that make a right hand a left one."""
+    return np.array([-1.0 if handedness == "left" else 1.0, 1.0, 1.0])
 
 
 def sample_scene(
@@ -129,8 +127,8 @@ def sample_scene(
     middle = (size - 1) / 2 + rng.normal(0, 0.015 * size, 2)
     K = np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1]], dtype=np.float32)
 
-    _, posed, flip = _posed(pose, shape, handedness)
-    keypoints = (posed.keypoints * flip) @ rotation.T
+    joints = forward_kinematics(load_hand_mesh(), local_rotations(pose), shape)
+    keypoints = joints[KEYPOINT_JOINTS, :3, 3] @ (rotation * _flip(handedness)).T
     bone = float(np.linalg.norm(np.subtract(*keypoints[list(REFERENCE_BONE)])))
     fill = rng.uniform(*FILL)
     room = min(0.12, (1 - fill) / 2 - MARGIN)
@@ -170,10 +168,10 @@ def sample_scene(
 
 def scene_surface(scene: HandScene) -> tuple[Surface, np.ndarray]:
     """The hand with its arm, and its (21, 3) keypoints, in the camera's frame, metres."""
-    mesh, posed, flip = _posed(scene.pose, scene.shape, scene.handedness)
-    look = scene.appearance
+    mesh, look = load_hand_mesh(), scene.appearance
+    posed = pose_hand(mesh, local_rotations(scene.pose), scene.shape)
     body = with_arm(mesh, posed.vertices, posed.normals, scene.arm, look.sleeve, look.sleeve_start)
-    to_camera = (scene.rotation * flip).T
+    to_camera = (scene.rotation * _flip(scene.handedness)).T
     surface = Surface(
         vertices=body.vertices @ to_camera + scene.translation,
         normals=body.normals @ to_camera,
