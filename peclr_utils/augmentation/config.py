@@ -110,7 +110,9 @@ class AugmentationConfig:
         """Pre-training views as in the paper: rotation, scale, shift and colour.
 
         Rotation and shift are meant to be undone on the projection; without the undoing the same views teach
-        invariance to rotation. The ranges keep the hand in view and skin the colour of skin.
+        invariance to rotation. The ranges keep the hand in view and skin the colour of skin. Where masks and
+        backgrounds are given every background is exchanged: two views then share nothing but the hand, and no
+        black frame beyond the picture's edge tells the angle.
 
         Args:
             rotation: largest angle in degrees.
@@ -121,13 +123,13 @@ class AugmentationConfig:
             scale=(0.8, 1.25),
             shift=0.1,
             colour=0.9,
-            brightness=0.4,
-            contrast=0.4,
+            brightness=0.3,
+            contrast=0.3,
             saturation=0.4,
-            hue=15.0,
+            hue=12.0,
             gain=0.1,
             grey=0.1,
-            background=0.5,
+            background=1.0,
         )
         return replace(preset, **_known(changes))
 
@@ -158,6 +160,7 @@ class AugmentationConfig:
             saturation=0.2,
             hue=5.0,
             gain=0.05,
+            background=0.5,
         )
         return replace(preset, **_known(changes))
 

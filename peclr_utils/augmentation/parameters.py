@@ -10,6 +10,7 @@ With the resize this is one matrix from crop to view pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from math import log
 
 import numpy as np
 
@@ -18,7 +19,6 @@ from peclr_utils.augmentation.photometry import colour_matrix
 from peclr_utils.camera import transform_points
 
 _SHAPES: dict[str, tuple[int, ...]] = {"shift": (2,), "colour": (3, 4), "cutout": (4,)}
-_DRAWS = 26
 _SEEDS = 2**31
 
 
@@ -98,54 +98,77 @@ def sample_parameters(config: AugmentationConfig, count: int, rng: np.random.Gen
     """
     if count < 0:
         raise ValueError(f"sample_parameters: count must be at least 0, found {count}")
-    draw = iter(rng.random((count, _DRAWS)).T)
-
-    def uniform(low: float, high: float) -> np.ndarray:
-        return low + (high - low) * next(draw)
-
-    def around(centre: float, spread: float) -> np.ndarray:
-        return uniform(centre - spread, centre + spread)
-
-    def happens(probability: float) -> np.ndarray:
-        return next(draw) < probability
-
-    angle = around(0, config.rotation)
-    scale = config.margin * np.exp(uniform(*np.log(config.scale)))
-    shift = np.stack([around(0, config.shift), around(0, config.shift)], axis=1)
+    ranges = _ranges(config)
+    low, high = np.array(list(ranges.values()), dtype=np.float64).T
+    drawn = dict(zip(ranges, (low + (high - low) * rng.random((count, len(ranges)))).T, strict=True))
     return ViewParameters(
-        angle=angle,
-        scale=scale,
-        shift=shift,
-        colour=_draw_colour(config, happens, around),
-        blur=np.where(happens(config.blur), uniform(*config.blur_sigma), 0.0),
-        noise=np.where(happens(config.noise), uniform(*config.noise_sigma), 0.0),
-        noise_seed=uniform(0, _SEEDS).astype(np.int64),
-        cutout=_draw_cutout(config, happens, uniform),
-        sobel=happens(config.sobel),
-        background=np.where(happens(config.background), uniform(0, _SEEDS).astype(np.int64), -1),
+        angle=drawn["angle"],
+        scale=config.margin * np.exp(drawn["log_scale"]),
+        shift=np.stack([drawn["shift_x"], drawn["shift_y"]], axis=1),
+        colour=_colour(config, drawn),
+        blur=np.where(drawn["blur?"] < config.blur, drawn["blur"], 0.0),
+        noise=np.where(drawn["noise?"] < config.noise, drawn["noise"], 0.0),
+        noise_seed=drawn["noise_seed"].astype(np.int64),
+        cutout=_cutout(config, drawn),
+        sobel=drawn["sobel?"] < config.sobel,
+        background=np.where(drawn["background?"] < config.background, drawn["background"], -1).astype(
+            np.int64
+        ),
     )
 
 
-def _draw_colour(config: AugmentationConfig, happens, around) -> np.ndarray:
-    jittered = happens(config.colour)
+def _ranges(config: AugmentationConfig) -> dict[str, tuple[float, float]]:
+    """What is drawn for a view, uniformly; a name with a question mark is compared with a probability."""
 
-    def jitter(centre: float, spread: float) -> np.ndarray:
-        return np.where(jittered, around(centre, spread), centre)
+    def around(centre: float, spread: float) -> tuple[float, float]:
+        return centre - spread, centre + spread
 
+    return {
+        "angle": around(0, config.rotation),
+        "log_scale": (log(config.scale[0]), log(config.scale[1])),
+        "shift_x": around(0, config.shift),
+        "shift_y": around(0, config.shift),
+        "colour?": (0, 1),
+        "brightness": around(1, config.brightness),
+        "contrast": around(1, config.contrast),
+        "saturation": around(1, config.saturation),
+        "hue": around(0, config.hue),
+        "red": around(1, config.gain),
+        "green": around(1, config.gain),
+        "blue": around(1, config.gain),
+        "grey?": (0, 1),
+        "blur?": (0, 1),
+        "blur": config.blur_sigma,
+        "noise?": (0, 1),
+        "noise": config.noise_sigma,
+        "noise_seed": (0, _SEEDS),
+        "cutout?": (0, 1),
+        "cutout_width": config.cutout_side,
+        "cutout_height": config.cutout_side,
+        "cutout_x": (0, 1),
+        "cutout_y": (0, 1),
+        "sobel?": (0, 1),
+        "background?": (0, 1),
+        "background": (0, _SEEDS),
+    }
+
+
+def _colour(config: AugmentationConfig, drawn: dict[str, np.ndarray]) -> np.ndarray:
+    jittered = drawn["colour?"] < config.colour
     return colour_matrix(
-        brightness=jitter(1, config.brightness),
-        contrast=jitter(1, config.contrast),
-        saturation=jitter(1, config.saturation),
-        hue=jitter(0, config.hue),
-        gain=np.stack([jitter(1, config.gain) for _ in range(3)], axis=1),
-        grey=happens(config.grey),
+        brightness=np.where(jittered, drawn["brightness"], 1.0),
+        contrast=np.where(jittered, drawn["contrast"], 1.0),
+        saturation=np.where(jittered, drawn["saturation"], 1.0),
+        hue=np.where(jittered, drawn["hue"], 0.0),
+        gain=np.where(jittered, [drawn["red"], drawn["green"], drawn["blue"]], 1.0).T,
+        grey=drawn["grey?"] < config.grey,
     )
 
 
-def _draw_cutout(config: AugmentationConfig, happens, uniform) -> np.ndarray:
-    there = happens(config.cutout)
-    width, height = uniform(*config.cutout_side), uniform(*config.cutout_side)
-    left, top = uniform(0, 1) * (1 - width), uniform(0, 1) * (1 - height)
+def _cutout(config: AugmentationConfig, drawn: dict[str, np.ndarray]) -> np.ndarray:
+    there = drawn["cutout?"] < config.cutout
+    width, height = drawn["cutout_width"], drawn["cutout_height"]
+    left, top = drawn["cutout_x"] * (1 - width), drawn["cutout_y"] * (1 - height)
     return np.where(there, [left, top, left + width, top + height], np.nan).T
 
 

@@ -1,0 +1,287 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from peclr_utils.augmentation import (
+    AugmentationConfig,
+    ViewParameters,
+    affine,
+    apply_batch,
+    apply_opencv,
+    apply_opencv_batch,
+    gaussian_taps,
+    noise_field,
+    normalise,
+    sample_parameters,
+    sampling_grid,
+    theta,
+    to_batch,
+    transform_keypoints,
+)
+
+EVERYTHING = AugmentationConfig.peclr(
+    blur=0.5, blur_sigma=(0, 3), noise=0.5, cutout=0.5, sobel=0.3, background=0.5
+)
+
+
+def views(count: int = 1, **changes) -> ViewParameters:
+    plain = ViewParameters.identity(count)
+    return dataclasses.replace(plain, **{name: np.asarray(value) for name, value in changes.items()})
+
+
+def picture(size: int = 96, seed: int = 0, smooth: float = 1.0) -> np.ndarray:
+    """An asymmetric, colourful, fairly sharp picture that reaches from black to white."""
+    noise = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(noise, (0, 0), smooth), None, 0, 255, cv2.NORM_MINMAX)
+
+
+def disc(size: int = 96) -> np.ndarray:
+    return cv2.circle(np.zeros((size, size), np.uint8), (40, 50), 28, 255, -1, cv2.LINE_AA)
+
+
+def by_torch(images, params, out_size, masks=None, backgrounds=None) -> np.ndarray:
+    masks = None if masks is None else torch.as_tensor(np.stack(masks))
+    batch = torch.as_tensor(np.stack(images)).permute(0, 3, 1, 2)
+    return apply_batch(batch, params, out_size, masks, backgrounds).permute(0, 2, 3, 1).numpy() * 255
+
+
+ONE_STEP = {
+    "resize": {},
+    "rotation": {"rotation": 180},
+    "scale": {"scale": (0.4, 2.5)},
+    "shift": {"shift": 0.3},
+    "colour": {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 30, "gain": 0.2},
+    "grey": {"grey": 1.0},
+    "blur": {"blur": 1.0, "blur_sigma": (0, 4)},
+    "noise": {"noise": 1.0},
+    "cutout": {"cutout": 1.0},
+    "sobel": {"sobel": 1.0},
+    "background": {"background": 1.0, "rotation": 90},
+}
+
+
+@pytest.mark.parametrize("out_size", [96, 72, 40, 21])
+@pytest.mark.parametrize("step", [*ONE_STEP, "everything"])
+def test_both_executors_make_the_same_picture(step, out_size):
+    """Mean difference under 1.5 grey levels in every view; largest under 6, twice that through Sobel."""
+    config = EVERYTHING if step == "everything" else AugmentationConfig(**ONE_STEP[step])
+    params = sample_parameters(config, 12, np.random.default_rng(1))
+    images = [picture(seed=seed) for seed in range(12)]
+    masks = [disc()] * 12
+    backgrounds = np.stack([picture(30, seed) for seed in range(5)])
+    loader = apply_opencv_batch(images, params, out_size, masks, backgrounds)
+    device = by_torch(images, params, out_size, masks, backgrounds)
+    difference = np.abs(device - loader)
+    assert difference.mean(axis=(1, 2, 3)).max() < 1.5
+    assert difference.max() < (12 if step in ("sobel", "everything") else 6)
+
+
+def test_nothing_asked_is_nothing_done():
+    image = picture()
+    assert np.array_equal(apply_opencv(image, views(), 96), image)
+    assert by_torch([image], views(), 96)[0] == pytest.approx(image.astype(float), abs=1e-3)
+
+
+@pytest.mark.parametrize("angle", [33, 90, -120])
+def test_a_view_turns_as_opencv_turns(angle):
+    image = picture(65)
+    expected = cv2.warpAffine(image, cv2.getRotationMatrix2D((32, 32), angle, 1), (65, 65))
+    params = views(angle=[float(angle)])
+    assert np.abs(apply_opencv(image, params, 65).astype(int) - expected).max() <= 1
+    assert np.abs(by_torch([image], params, 65)[0] - expected).max() <= 1
+    if angle == 90:
+        assert np.abs(apply_opencv(image, params, 65).astype(int) - np.rot90(image)).max() <= 1
+    assert np.abs(apply_opencv(image, views(angle=[-float(angle)]), 65).astype(int) - expected).mean() > 10
+
+
+def blob(centre: np.ndarray, sigma: float, size: int) -> np.ndarray:
+    y, x = np.mgrid[:size, :size]
+    grey = 255 * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * sigma**2))
+    return np.repeat(np.rint(grey).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def centroid(view: np.ndarray) -> np.ndarray:
+    y, x = np.mgrid[: view.shape[0], : view.shape[1]]
+    grey = view[..., 0].astype(np.float64)
+    return np.array([(x * grey).sum(), (y * grey).sum()]) / grey.sum()
+
+
+@pytest.mark.parametrize("executor", ["opencv", "torch"])
+@pytest.mark.parametrize("out_size", [224, 128, 64])
+def test_warp_then_detect_is_detect_then_move(executor, out_size):
+    rng = np.random.default_rng(out_size)
+    config = AugmentationConfig(rotation=180, scale=(0.8, 1.25), shift=0.1)
+    params = sample_parameters(config, 12, rng)
+    centres = 111.5 + rng.uniform(-25, 25, (12, 1, 2))
+    images = [blob(centre[0], 8, 224) for centre in centres]
+    if executor == "opencv":
+        moved = apply_opencv_batch(images, params, out_size)
+    else:
+        moved = by_torch(images, params, out_size)
+    expected = transform_keypoints(params, centres, 224, out_size)[:, 0]
+    found = np.stack([centroid(view) for view in moved])
+    assert np.abs(found - expected).max() < 0.05
+
+
+def test_theta_is_what_affine_grid_takes():
+    params = sample_parameters(AugmentationConfig.peclr(), 5, np.random.default_rng(0))
+    matrices = affine(params, 50, 32)
+    rows = torch.tensor(theta(matrices, (50, 50), 32), dtype=torch.float32)
+    expected = F.affine_grid(rows, [5, 3, 32, 32], align_corners=False)
+    assert torch.allclose(sampling_grid(matrices, (50, 50), 32), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("height, width", [(40, 40), (30, 50)])
+def test_the_grid_reads_where_the_inverse_matrix_points(height, width):
+    matrices = affine(sample_parameters(AugmentationConfig.peclr(), 3, np.random.default_rng(0)), 40, 16)
+    grid = sampling_grid(matrices, (height, width), 16).double().numpy()
+    pixels = (grid + 1) * np.array([width, height]) / 2 - 0.5
+    rows, columns = np.mgrid[:16, :16]
+    expected = np.linalg.inv(matrices) @ np.stack([columns.ravel(), rows.ravel(), np.ones(256)])
+    assert pixels.reshape(3, 256, 2) == pytest.approx(expected[:, :2].swapaxes(1, 2), abs=1e-4)
+
+
+def test_autocast_does_not_move_a_pixel():
+    params = sample_parameters(EVERYTHING, 4, np.random.default_rng(0))
+    batch = torch.as_tensor(np.stack([picture()] * 4)).permute(0, 3, 1, 2)
+    plain = apply_batch(batch, params, 40)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cast = apply_batch(batch, params, 40)
+    assert cast.dtype == torch.float32 and torch.equal(plain, cast)
+    rounded = apply_batch((batch / 255).bfloat16(), params, 40)
+    assert rounded.dtype == torch.float32
+    assert (rounded - plain).abs().mean() < 1 / 255
+
+
+def test_float_pictures_are_taken_as_they_are():
+    params = sample_parameters(EVERYTHING, 4, np.random.default_rng(0))
+    batch = torch.as_tensor(np.stack([picture()] * 4)).permute(0, 3, 1, 2)
+    masks = torch.as_tensor(np.stack([disc()] * 4))
+    bank = np.stack([picture(40)])
+    as_bytes = apply_batch(batch, params, 40, masks, bank)
+    as_floats = apply_batch(batch / 255, params, 40, masks / 255, torch.as_tensor(bank))
+    assert torch.allclose(as_bytes, as_floats, atol=1e-5)
+
+
+def test_a_view_does_not_depend_on_its_batch():
+    params = sample_parameters(dataclasses.replace(EVERYTHING, scale=(0.3, 1.5)), 9, np.random.default_rng(3))
+    images = [picture(seed=seed) for seed in range(9)]
+    masks, backgrounds = [disc()] * 9, np.stack([picture(40, seed) for seed in range(3)])
+    loader = apply_opencv_batch(images, params, 40, masks, backgrounds)
+    device = by_torch(images, params, 40, masks, backgrounds)
+    for index in range(9):
+        alone = apply_opencv(images[index], params[index], 40, masks[index], backgrounds)
+        assert np.array_equal(alone, loader[index])
+        alone = by_torch([images[index]], params[index], 40, [masks[index]], backgrounds)[0]
+        assert alone == pytest.approx(device[index], abs=1e-2)
+
+
+def test_the_background_is_exchanged_under_the_hand_and_beyond_the_crop():
+    image, mask = np.full((64, 64, 3), 200, np.uint8), disc(64)
+    bank = np.stack([np.full((64, 64, 3), level, np.uint8) for level in (10, 50)])
+    params = views(2, background=[0, 3], scale=[0.5, 1.0])
+    for result in (
+        apply_opencv_batch([image] * 2, params, 64, [mask] * 2, bank),
+        by_torch([image] * 2, params, 64, [mask] * 2, bank),
+    ):
+        assert result[0, 0, 0] == pytest.approx([10] * 3, abs=0.01)  # outside the shrunk crop
+        assert result[0, 35, 35] == pytest.approx([200] * 3, abs=0.01)  # on the hand
+        assert result[1, 2, 2] == pytest.approx([50] * 3, abs=0.01)  # 3 modulo 2 pictures
+    assert np.array_equal(apply_opencv(image, params[1], 64), image)  # no mask, no exchange
+    assert np.array_equal(apply_opencv(image, params[1], 64, mask), image)  # no pictures, no exchange
+    some = apply_opencv_batch([image] * 2, params, 64, [None, mask], bank)
+    assert some[0, 32, 32] == pytest.approx([200] * 3) and some[1, 2, 2] == pytest.approx([50] * 3)
+
+
+def test_gaussian_taps_have_their_sigma_and_keep_the_mean():
+    for sigma in (0.8, 1.5, 3):
+        taps = gaussian_taps(sigma, 100)
+        position = np.arange(len(taps)) - len(taps) // 2
+        assert taps.sum() == 1 and (taps >= 0).all() and np.array_equal(taps, taps[::-1])
+        assert (taps * position**2).sum() == pytest.approx(sigma**2, rel=0.06)
+    assert len(gaussian_taps(0, 10)) == 1 and len(gaussian_taps(9, 8)) == 15
+
+
+def test_noise_is_normal_reproducible_and_its_own_for_each_seed():
+    one, same, other = noise_field(123, 128), noise_field(123, 128), noise_field(2**31 - 5, 128)
+    assert np.array_equal(one, same)
+    assert abs(one.mean()) < 0.02 and one.std() == pytest.approx(1, abs=0.02)
+    assert np.mean(np.abs(one) < 1) == pytest.approx(0.683, abs=0.01)
+    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.02
+    with pytest.raises(ValueError, match="1024 pixels are too large, at most 836"):
+        noise_field(0, 1024)
+    flat = np.full((128, 128, 3), 128, np.uint8)
+    noisy = apply_opencv(flat, views(noise=[0.04], noise_seed=[7]), 128)
+    assert noisy.std() == pytest.approx(0.04 * 255, rel=0.03) and noisy.mean() == pytest.approx(128, abs=0.2)
+
+
+def test_cut_out_is_the_grey_rectangle_that_the_parameters_name():
+    image = np.zeros((40, 40, 3), np.uint8)
+    result = apply_opencv(image, views(cutout=[[0.25, 0.5, 0.5, 0.6]]), 40)
+    expected = image.copy()
+    expected[20:24, 10:20] = 128
+    assert np.array_equal(result, expected)
+
+
+def test_sobel_turns_a_step_white_and_flat_parts_black():
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[:, 16:] = 255
+    edges = apply_opencv(image, views(sobel=[True]), 32)
+    assert (edges[:, 15:17] == 255).all() and not edges[:, :14].any() and not edges[:, 18:].any()
+
+
+def test_inputs_are_left_alone():
+    image, mask, bank = picture(), disc(), np.stack([picture(40)])
+    batch = torch.as_tensor(image.copy()).permute(2, 0, 1)[None] / 255
+    copies = image.copy(), mask.copy(), bank.copy(), batch.clone()
+    params = sample_parameters(
+        dataclasses.replace(EVERYTHING, blur=1, noise=1, cutout=1, sobel=1), 1, np.random.default_rng(0)
+    )
+    for size in (96, 40):
+        apply_opencv(image, params, size, mask, bank)
+        apply_opencv(image, views(cutout=[[0, 0, 0.5, 0.5]]), size)
+        apply_batch(batch, params, size)
+        apply_batch(batch, views(), size)
+    assert np.array_equal(image, copies[0]) and np.array_equal(mask, copies[1])
+    assert np.array_equal(bank, copies[2]) and torch.equal(batch, copies[3])
+
+
+def test_bad_input_is_named():
+    image = picture(32)
+    with pytest.raises(ValueError, match="parameters of one view, found 2"):
+        apply_opencv(image, views(2), 16)
+    with pytest.raises(ValueError, match="1 pictures for 2 views"):
+        apply_opencv_batch([image], views(2), 16)
+    with pytest.raises(ValueError, match=r"square crops \(32, 32, 3\), found \(32, 20, 3\) at 0"):
+        apply_opencv(image[:, :20], views(), 16)
+    with pytest.raises(ValueError, match=r"mask must be \(32, 32\), found \(16, 16\)"):
+        apply_opencv(image, views(background=[0]), 32, np.zeros((16, 16), np.uint8), image[None])
+    batch = torch.as_tensor(image).permute(2, 0, 1)[None]
+    with pytest.raises(ValueError, match=r"square crops \(2, 3, S, S\) for 2 views"):
+        apply_batch(batch, views(2), 16)
+    with pytest.raises(ValueError, match="masks must be"):
+        apply_batch(batch, views(), 16, torch.zeros(1, 8, 8, dtype=torch.uint8))
+    with pytest.raises(ValueError, match=r"expected \(B, S, S, 3\) uint8"):
+        to_batch(image.astype(np.float32)[None])
+
+
+def test_an_empty_batch_stays_empty():
+    nothing = ViewParameters.identity(0)
+    assert apply_opencv_batch([], nothing, 16).shape == (0, 16, 16, 3)
+    assert apply_batch(torch.zeros(0, 3, 32, 32), nothing, 16).shape == (0, 3, 16, 16)
+
+
+def test_to_batch_is_normalise_of_the_pictures():
+    images = np.stack([picture(32, seed) for seed in range(3)])
+    expected = normalise(torch.as_tensor(images).permute(0, 3, 1, 2) / 255)
+    for given in (images, torch.as_tensor(images)):
+        batch = to_batch(given)
+        assert batch.shape == (3, 3, 32, 32) and batch.dtype == torch.float32
+        assert torch.allclose(batch, expected, atol=1e-5)
+        assert batch.is_contiguous(memory_format=torch.channels_last)
+    grey = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    assert torch.allclose(normalise(grey), torch.zeros(1, 3, 2, 2))

@@ -1,0 +1,270 @@
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from peclr_utils.augmentation import (
+    AugmentationConfig,
+    ViewParameters,
+    affine,
+    augment_sample,
+    colour_matrix,
+    sample_parameters,
+    transform_keypoints,
+)
+from peclr_utils.augmentation.photometry import LUMA
+from peclr_utils.camera import project, transform_intrinsics, transform_points
+from peclr_utils.datasets.sample import HandSample
+from peclr_utils.equivariance import apply_to_projection
+
+EVERYTHING = AugmentationConfig.peclr(blur=0.5, noise=0.5, cutout=0.5, sobel=0.3)
+
+
+def views(count: int = 1, **changes) -> ViewParameters:
+    """Views that do nothing but what is given."""
+    plain = ViewParameters.identity(count)
+    return dataclasses.replace(plain, **{name: np.asarray(value) for name, value in changes.items()})
+
+
+def equal(one: ViewParameters, other: ViewParameters) -> bool:
+    return all(np.array_equal(value, vars(other)[name], equal_nan=True) for name, value in vars(one).items())
+
+
+def test_the_same_generator_gives_the_same_views_however_they_are_batched():
+    at_once = sample_parameters(EVERYTHING, 7, np.random.default_rng(5))
+    rng = np.random.default_rng(5)
+    parts = [sample_parameters(EVERYTHING, count, rng) for count in (3, 0, 4)]
+    assert equal(at_once, ViewParameters.concatenate(parts))
+    assert not equal(at_once, sample_parameters(EVERYTHING, 7, np.random.default_rng(6)))
+
+
+def test_one_setting_leaves_the_draws_of_the_others():
+    before = sample_parameters(EVERYTHING, 50, np.random.default_rng(0))
+    for name, changes in {
+        "angle": {"rotation": 90.0},
+        "blur": {"blur": 1.0},
+        "cutout": {"cutout_side": (0.1, 0.1)},
+        "colour": {"hue": 0.0},
+    }.items():
+        config = dataclasses.replace(EVERYTHING, **changes)
+        after = sample_parameters(config, 50, np.random.default_rng(0))
+        changed = [
+            field
+            for field in vars(before)
+            if not np.array_equal(vars(before)[field], vars(after)[field], equal_nan=True)
+        ]
+        assert changed == [name]
+
+
+def test_draws_fill_their_ranges_evenly():
+    config = AugmentationConfig(
+        brightness=0.4,
+        rotation=30,
+        scale=(0.5, 2),
+        shift=0.2,
+        blur=0.25,
+        noise=0.5,
+        cutout=0.5,
+        sobel=0.1,
+        background=0.3,
+    )
+    params = sample_parameters(config, 20_000, np.random.default_rng(1))
+
+    def uniform(values: np.ndarray, low: float, high: float) -> bool:
+        quantiles = np.quantile(values, np.linspace(0, 1, 11))
+        return np.abs(quantiles - np.linspace(low, high, 11)).max() < 0.02 * (high - low)
+
+    assert uniform(params.angle, -30, 30)
+    assert uniform(np.log(params.scale), -np.log(2), np.log(2))
+    assert uniform(params.shift[:, 0], -0.2, 0.2) and uniform(params.shift[:, 1], -0.2, 0.2)
+    assert uniform(params.blur[params.blur > 0], 0.3, 1.5)
+    assert uniform(params.noise[params.noise > 0], 0.01, 0.06)
+    for happened, probability in [
+        (params.blur > 0, 0.25),
+        (params.noise > 0, 0.5),
+        (~np.isnan(params.cutout[:, 0]), 0.5),
+        (params.sobel, 0.1),
+        (params.background >= 0, 0.3),
+    ]:
+        assert happened.mean() == pytest.approx(probability, abs=0.02)
+    cutout = params.cutout[~np.isnan(params.cutout[:, 0])]
+    assert cutout.min() >= 0 and cutout.max() <= 1
+    assert uniform(cutout[:, 2] - cutout[:, 0], 0.15, 0.35)
+    drawn = np.stack([params.angle, params.scale, *params.shift.T, params.colour[:, 0, 0], params.noise_seed])
+    assert np.abs(np.corrcoef(drawn) - np.eye(len(drawn))).max() < 0.03
+
+
+def test_indexing_and_joining_keep_the_leading_axis():
+    params = sample_parameters(EVERYTHING, 5, np.random.default_rng(0))
+    assert len(params[2]) == 1 and equal(params[2], params[2:3]) and equal(params[-1], params[4])
+    assert equal(params[np.array([1, 3])], ViewParameters.concatenate([params[1], params[3]]))
+    assert len(list(params)) == 5
+    with pytest.raises(IndexError):
+        params[5]
+    with pytest.raises(ValueError, match=r"shift must be \(5, 2\), found \(5,\)"):
+        dataclasses.replace(params, shift=np.zeros(5))
+    with pytest.raises(ValueError, match="count"):
+        sample_parameters(EVERYTHING, -1, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("angle", [-135, -20, 0, 33, 90])
+@pytest.mark.parametrize("scale", [0.7, 1, 1.4])
+def test_rotation_is_opencvs_about_the_pixel_centre_of_the_crop(angle, scale):
+    matrix = affine(views(angle=[angle], scale=[scale]), 64, 64)[0]
+    assert matrix[:2] == pytest.approx(cv2.getRotationMatrix2D((31.5, 31.5), angle, scale), abs=1e-9)
+
+
+def test_a_quarter_turn_is_numpys_counter_clockwise_one():
+    picture = np.arange(64).reshape(8, 8)
+    turned = np.rot90(picture)
+    matrix = affine(views(angle=[90.0]), 8, 8)[0]
+    for x, y in [(0, 0), (5, 1), (7, 3)]:
+        new_x, new_y, _ = np.rint(matrix @ [x, y, 1]).astype(int)
+        assert turned[new_y, new_x] == picture[y, x]
+
+
+def test_positive_shift_moves_the_content_right_and_down_by_a_fraction_of_the_view():
+    moved = affine(views(shift=[[0.25, 0.125]]), 128, 64)[0] - affine(views(), 128, 64)[0]
+    assert moved == pytest.approx(np.array([[0, 0, 16], [0, 0, 8], [0, 0, 0]]))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    angle=st.floats(-180, 180),
+    scale=st.floats(0.2, 5),
+    x=st.floats(-0.5, 0.5),
+    y=st.floats(-0.5, 0.5),
+    in_size=st.integers(1, 1024),
+    out_size=st.integers(1, 1024),
+)
+def test_affine_is_the_product_of_its_steps_and_has_an_inverse(angle, scale, x, y, in_size, out_size):
+    def move(dx, dy):
+        return np.array([[1, 0, dx], [0, 1, dy], [0, 0, 1]])
+
+    centre, k = (in_size - 1) / 2, out_size / in_size
+    turn = np.vstack([cv2.getRotationMatrix2D((0, 0), angle, scale), [0, 0, 1]])
+    resize = move(-0.5, -0.5) @ np.diag([k, k, 1]) @ move(0.5, 0.5)
+    shift = move(x * in_size, y * in_size)
+    expected = resize @ shift @ move(centre, centre) @ turn @ move(-centre, -centre)
+    matrix = affine(views(angle=[angle], scale=[scale], shift=[[x, y]]), in_size, out_size)[0]
+    assert matrix == pytest.approx(expected, abs=1e-8)
+    back = np.linalg.inv(matrix)
+    assert back @ matrix == pytest.approx(np.eye(3), abs=1e-6)
+
+
+def test_a_margin_magnifies_by_itself():
+    plain, wide = AugmentationConfig(scale=(0.8, 1.2)), AugmentationConfig(scale=(0.8, 1.2), margin=1.5)
+    scales = [sample_parameters(config, 9, np.random.default_rng(0)).scale for config in (plain, wide)]
+    assert scales[1] == pytest.approx(1.5 * scales[0])
+
+
+def test_sizes_must_make_sense():
+    with pytest.raises(ValueError, match="in_size=0"):
+        affine(views(), 0, 4)
+
+
+def test_projection_moves_as_the_keypoints_do():
+    """Points of a projection, read as keypoints, are turned and shifted alike up to normalisation."""
+    rng = np.random.default_rng(0)
+    params = dataclasses.replace(
+        sample_parameters(AugmentationConfig.peclr(), 6, rng), scale=np.ones(6), shift=np.zeros((6, 2))
+    )
+    points = rng.normal(size=(6, 64, 2))
+    points -= points.mean(axis=1, keepdims=True)
+    moved = transform_keypoints(params, points * 20 + 63.5, 128, 128) - 63.5
+    turned = apply_to_projection(
+        torch.tensor(points.reshape(6, -1)), torch.tensor(params.angle), torch.tensor(params.shift)
+    )
+    moved = moved.reshape(6, -1) / np.linalg.norm(moved.reshape(6, -1), axis=1, keepdims=True)
+    assert turned.numpy() == pytest.approx(moved, abs=1e-6)
+
+
+def hand(size: int = 100) -> HandSample:
+    rng = np.random.default_rng(2)
+    K = np.array([[150, 0, 50], [0, 150, 48], [0, 0, 1]], np.float32)
+    points = (rng.uniform(-0.1, 0.1, (21, 3)) + [0, 0, 0.5]).astype(np.float32)
+    return HandSample(
+        image=rng.integers(0, 256, (size, size, 3), dtype=np.uint8),
+        identity=4,
+        source="drawn",
+        keypoints_3d=points,
+        keypoints_2d=project(points, K),
+        K=K,
+        mask=np.full((size, size), 255, np.uint8),
+        outline=np.array([[1, 2], [3, 4]], np.float32),
+    )
+
+
+def test_the_moved_camera_projects_onto_the_moved_keypoints():
+    sample = hand()
+    params = sample_parameters(AugmentationConfig.peclr(), 8, np.random.default_rng(0))
+    matrices = affine(params, 100, 64)
+    keypoints = np.repeat(sample.keypoints_2d[None], 8, axis=0)
+    moved = transform_keypoints(params, keypoints, 100, 64)
+    assert moved == pytest.approx(
+        project(sample.keypoints_3d, transform_intrinsics(matrices, sample.K)), abs=1e-4
+    )
+    for index in range(8):
+        view = augment_sample(sample, params[index], 64)
+        assert view.keypoints_2d == pytest.approx(moved[index], abs=1e-4)
+        assert project(view.keypoints_3d, view.K) == pytest.approx(view.keypoints_2d, abs=1e-3)
+        assert np.array_equal(view.keypoints_3d, sample.keypoints_3d)
+        assert view.image.shape == (64, 64, 3) and view.mask.shape == (64, 64)
+        assert view.outline == pytest.approx(transform_points(matrices[index], sample.outline), abs=1e-4)
+        assert view.identity == sample.identity
+    with pytest.raises(ValueError, match=r"expected \(8, N, 2\)"):
+        transform_keypoints(params, keypoints[:3], 100, 64)
+
+
+def one_colour(**changes) -> np.ndarray:
+    plain = {
+        "brightness": 1.0,
+        "contrast": 1.0,
+        "saturation": 1.0,
+        "hue": 0.0,
+        "gain": np.ones(3),
+        "grey": False,
+    }
+    return colour_matrix(**{name: np.array([value]) for name, value in {**plain, **changes}.items()})[0]
+
+
+def test_colour_matrix_does_nothing_when_nothing_is_asked():
+    assert one_colour() == pytest.approx(np.eye(3, 4), abs=1e-12)
+
+
+@settings(max_examples=50, deadline=None)
+@given(saturation=st.floats(0, 2), hue=st.floats(-180, 180), grey=st.booleans())
+def test_saturation_hue_and_grey_keep_luma_and_grey_pixels(saturation, hue, grey):
+    matrix = one_colour(saturation=saturation, hue=hue, grey=grey)
+    assert matrix[:, :3] @ np.ones(3) == pytest.approx(np.ones(3), abs=1e-5)
+    assert LUMA @ matrix[:, :3] == pytest.approx(LUMA, abs=1e-5)
+    assert not matrix[:, 3].any()
+
+
+def test_each_colour_change_is_what_it_says():
+    colour = np.array([0.9, 0.5, 0.2])
+    apply = lambda matrix, rgb: matrix[:, :3] @ rgb + matrix[:, 3]  # noqa: E731
+    assert apply(one_colour(brightness=0.5), colour) == pytest.approx(colour / 2)
+    assert apply(one_colour(contrast=0.5), colour) == pytest.approx(0.5 + (colour - 0.5) / 2)
+    assert apply(one_colour(saturation=0), colour) == pytest.approx(np.full(3, LUMA @ colour))
+    assert apply(one_colour(grey=True), colour) == pytest.approx(np.full(3, LUMA @ colour))
+    assert apply(one_colour(gain=np.array([1, 0.5, 2])), colour) == pytest.approx([0.9, 0.25, 0.4])
+    half = one_colour(hue=30)[:, :3]
+    assert half @ half == pytest.approx(one_colour(hue=60)[:, :3], abs=1e-6)
+    assert half @ one_colour(hue=-30)[:, :3] == pytest.approx(np.eye(3), abs=1e-6)
+
+
+def test_skin_stays_the_colour_of_skin():
+    params = sample_parameters(AugmentationConfig.peclr(grey=0), 3000, np.random.default_rng(0))
+    for skin in ([241, 205, 176], [224, 172, 140], [160, 110, 80], [90, 58, 42]):
+        colour = (params.colour[:, :, :3] @ (np.array(skin) / 255) + params.colour[:, :, 3]).clip(0, 1)
+        red, green, blue = colour.T
+        assert (green <= red + 0.1).mean() > 0.995  # never clearly green
+        assert (blue <= red + 0.1).mean() > 0.99  # never clearly blue
+        luma = colour @ LUMA
+        assert (luma > 0.03).mean() > 0.99  # never lost in the dark
+        assert (luma < 0.98).mean() > 0.9  # seldom burnt out, even the lightest
