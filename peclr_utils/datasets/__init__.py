@@ -1,0 +1,29 @@
+"""Hands from four sources as one sample type: rendered, FreiHAND, YouTube3DHands, and your own pictures.
+
+Chapter 01 shows them side by side.
+"""
+
+from peclr_utils.datasets.export import export_freihand
+from peclr_utils.datasets.freihand import FreiHAND
+from peclr_utils.datasets.image_folder import ImageFolderHands
+from peclr_utils.datasets.mirror import mirror
+from peclr_utils.datasets.mixture import EvenMixture, even_indices
+from peclr_utils.datasets.sample import HandDataset, HandSample, Subset
+from peclr_utils.datasets.sources import open_source
+from peclr_utils.datasets.synthetic import SyntheticHands
+from peclr_utils.datasets.youtube3d import YouTube3DHands
+
+__all__ = [
+    "EvenMixture",
+    "FreiHAND",
+    "HandDataset",
+    "HandSample",
+    "ImageFolderHands",
+    "Subset",
+    "SyntheticHands",
+    "YouTube3DHands",
+    "even_indices",
+    "export_freihand",
+    "mirror",
+    "open_source",
+]

@@ -1,0 +1,99 @@
+"""Several data sets as one, drawn from evenly.
+
+PeCLR pre-trains on FreiHAND and YouTube3DHands together (section 4.1 of the paper). Chapter 03 mixes sources.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from peclr_utils.datasets.sample import HandDataset, HandSample
+
+
+class EvenMixture:
+    """Data sets one after another, with identities made unique, and an order of drawing that is fair to the
+    small.
+
+    Args:
+        datasets: the sources; at least one, none of them empty.
+
+    Attributes:
+        datasets: the sources.
+        starts: (S + 1,) int64, where each source begins, and the total length.
+
+    Raises:
+        ValueError: if there is no source or one is empty.
+    """
+
+    def __init__(self, datasets: Sequence[HandDataset]):
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("EvenMixture: expected at least one data set, found none")
+        empty = [dataset.source for dataset in self.datasets if len(dataset) == 0]
+        if empty:
+            raise ValueError(f"EvenMixture: {', '.join(empty)} has no samples")
+        self.source = " + ".join(dataset.source for dataset in self.datasets)
+        self.starts = np.cumsum([0, *(len(dataset) for dataset in self.datasets)])
+        self._shifts = self._identity_shifts()
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def identities(self) -> np.ndarray:
+        shifted = zip(self.datasets, self._shifts, strict=True)
+        return np.concatenate([dataset.identities + shift for dataset, shift in shifted])
+
+    def source_of(self, index: int | np.ndarray) -> int | np.ndarray:
+        """Position in `datasets` of the source of one sample, or of an array of them."""
+        source = np.searchsorted(self.starts, index, side="right") - 1
+        return int(source) if np.ndim(index) == 0 else source
+
+    def __getitem__(self, index: int) -> HandSample:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"{self.source}: index {index} outside 0..{len(self) - 1}")
+        index = int(index % len(self))
+        source = self.source_of(index)
+        sample = self.datasets[source][index - int(self.starts[source])]
+        return replace(sample, identity=sample.identity + int(self._shifts[source]))
+
+    def even_indices(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Draw samples so that every source comes equally often; see the function `even_indices`."""
+        return even_indices(self.source_of(np.arange(len(self))), rng, count)
+
+    def _identity_shifts(self) -> list[int]:
+        """What to add to each source's identities so that no two sources share one."""
+        shifts, following = [], 0
+        for dataset in self.datasets:
+            identities = dataset.identities
+            shifts.append(following - int(identities.min()))
+            following += int(identities.max()) - int(identities.min()) + 1
+        return shifts
+
+
+def even_indices(sources: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
+    """Draw samples so that every source comes equally often, however large it is.
+
+    Cut into groups of S, the number of sources, the draws hold each source once a group, in random order. A
+    source is drawn without replacement until it is exhausted, and then anew: over an epoch a small source's
+    samples come several times, and none more than once more often than another.
+
+    Args:
+        sources: (N,) which source each sample is of; any integers.
+        rng: where the randomness comes from.
+        count: how many to draw.
+
+    Returns:
+        (count,) int64 positions in `sources`.
+    """
+    members = [np.flatnonzero(sources == source) for source in np.unique(sources)]
+    groups = -(-count // len(members))
+    order = rng.permuted(np.tile(np.arange(len(members)), (groups, 1)), axis=1).ravel()[:count]
+    drawn = np.empty(count, np.int64)
+    for source, indices in enumerate(members):
+        places = np.flatnonzero(order == source)
+        passes = -(-len(places) // len(indices))
+        stream = [rng.permutation(indices) for _ in range(passes)]
+        drawn[places] = np.concatenate([*stream, indices[:0]])[: len(places)]
+    return drawn
