@@ -1,0 +1,153 @@
+"""Settings of pre-training and fine-tuning, as values.
+
+Chapters 03 and 04 start from `PretrainConfig.laptop()` and `FinetuneConfig.laptop()`.
+
+Every field is a plain literal with a comment: its unit, its range, and why. 0 or "" stands for "none" or
+"choose for me". A configuration is saved as JSON beside what it made, and `load` reads it back.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from peclr_utils.training.settings import RunSettings
+
+METHODS = ("peclr", "simclr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(RunSettings):
+    """Settings of `training.pretrain`; `RunSettings` has the rest."""
+
+    sources: tuple[str, ...] = ()  # unlabelled hands, see datasets.open_source; sampled evenly by source
+
+    # "peclr" undoes rotation and shift on the projection; "simclr" is the same loss on the same views without
+    method: str = "peclr"
+    rotation_degrees: float = 45.0  # views turn by up to this much either way, 0 to 180; the paper's is 45
+    temperature: float = 0.5  # of NT-Xent, positive; the paper's
+    # AugmentationConfig's fields that differ from its preset "peclr"
+    augmentation: dict[str, Any] = field(default_factory=dict)
+    # the two views of a pair come from two pictures of one identity where there are several
+    pair_identities: bool = True
+    # views get new backgrounds where a mask is known: else a pair could be told by its background alone
+    exchange_background: bool = True
+
+    arch: str = "resnet18"  # a torchvision ResNet; 50 is the paper's smaller one, 18 fits a laptop
+    encoder: str = ""  # initial weights: "" random, "imagenet", or a checkpoint's path
+    projector_hidden: int = 512  # width of the projector's hidden layer; the paper's
+    projection_size: int = 128  # width of the projection, even: half as many points in the plane; the paper's
+    image_size: int = 64  # side of a view in pixels, at least 32; the paper's is 128
+    # half a view's side over the distance from the hand's centre to its farthest keypoint, positive
+    view_factor: float = 1.2
+
+    epochs: int = 10  # passes over the pictures
+    batch_size: int = 128  # pairs that the loss compares at once, at least 2; more negatives are better
+    accumulate: int = 1  # batches added up to one step; this does not add negatives
+    # base rate; the peak is this times sqrt(batch_size * accumulate), the paper's rule and rate
+    learning_rate: float = 1e-4
+    warmup_epochs: float = 1.0  # epochs of linear rise to the peak; then a cosine falls to zero
+    weight_decay: float = 1e-6  # not on biases and norms; the paper's
+    optimiser: str = "adam"  # "adam" (decay added to the gradient) or "adamw" (decoupled)
+
+    # identities kept out of training, one picture each, on which the equivariance error is logged every epoch
+    equivariance_pictures: int = 0
+    log_every: int = 1  # steps between log lines
+    save_every_epochs: int = 1  # epochs between checkpoints
+
+    @property
+    def peak_learning_rate(self) -> float:
+        """The highest learning rate: base rate times the root of the effective batch."""
+        return self.learning_rate * (self.batch_size * self.accumulate) ** 0.5
+
+    def validate(self) -> None:
+        """Check every field.
+
+        Raises:
+            ValueError: naming the first field that is wrong, what was expected and what was found.
+        """
+        self._validate_run()
+        self._require_sources("sources")
+        self._require_choices(method=METHODS)
+        self._require_whole("epochs", "projector_hidden", "projection_size", "save_every_epochs")
+        self._require_whole("equivariance_pictures")
+        self._require_at_least(1, "epochs", "projector_hidden", "save_every_epochs")
+        self._require_at_least(0, "warmup_epochs", "equivariance_pictures", "rotation_degrees")
+        self._require(self.rotation_degrees <= 180, "rotation_degrees", "0 to 180 degrees")
+        self._require_positive("temperature", "projection_size")
+        even = self.projection_size % 2 == 0
+        self._require(even, "projection_size", "an even number, read as points in the plane")
+        self._require(self.warmup_epochs < self.epochs, "warmup_epochs", f"less than epochs ({self.epochs})")
+
+    @classmethod
+    def laptop(cls, **changes: Any) -> Self:
+        """Two cores and some minutes: ResNet-18 at 64 x 64 on rendered hands."""
+        start = cls(sources=("synthetic:2048?seed=1",), output="runs/pretrain", cache="data/cache")
+        return start.replace(**{"epochs": 8, "temperature": 0.2, **changes})
+
+    @classmethod
+    def smoke(cls, **changes: Any) -> Self:
+        """The same code in seconds, for tests; it learns next to nothing."""
+        start = cls(sources=("synthetic:128?seed=1",), output="runs/smoke/pretrain", epochs=2)
+        return start.replace(**{"warmup_epochs": 0.5, "batch_size": 32, "image_size": 32, **changes})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig(RunSettings):
+    """Settings of `training.finetune`; `RunSettings` has the rest."""
+
+    sources: tuple[str, ...] = ()  # labelled hands, see datasets.open_source
+    labels: int = 0  # labelled identities to use, drawn by the seed, fewer within more; 0: all
+    test_sources: tuple[str, ...] = ()  # labelled hands to evaluate on at the end; (): no evaluation
+
+    encoder: str = ""  # where the encoder starts: "" random, "imagenet", or a checkpoint's path
+    freeze_encoder: bool = False  # train the linear layer and root refinement only
+    freeze_batch_norm: bool = False  # keep the encoder's running statistics as they are
+    arch: str = "resnet18"  # a torchvision ResNet; must be the checkpoint's
+    image_size: int = 64  # side of a view in pixels, at least 32; the paper's is 224
+    # half a view's side over the distance from the hand's centre to its farthest keypoint, positive
+    view_factor: float = 1.2
+    # AugmentationConfig's fields that differ from its preset "weak"
+    augmentation: dict[str, Any] = field(default_factory=dict)
+
+    steps: int = 1000  # optimiser steps, equal for every method that is compared
+    batch_size: int = 32  # pictures, at least 2
+    accumulate: int = 1  # batches added up to one step
+    learning_rate: float = 1e-3  # peak rate of the linear layer and root refinement
+    encoder_learning_rate: float = 1e-3  # peak rate of the encoder
+    warmup_steps: int = 50  # steps of linear rise to the peak; then a cosine falls to zero
+    weight_decay: float = 1e-4  # not on biases and norms
+    optimiser: str = "adamw"  # "adam" (decay added to the gradient) or "adamw" (decoupled)
+    weight_2d: float = 8.0  # weight of the 2D error as a fraction of the side: a crop is some 8 bones wide
+    weight_relative_depth: float = 1.0  # weight of the relative depth's error in bone lengths
+    # weight of the root depth's error in bone lengths, which one picture tells poorly
+    weight_root_depth: float = 0.1
+
+    log_every: int = 10  # steps between log lines
+    save_every_steps: int = 500  # steps between checkpoints
+
+    def validate(self) -> None:
+        """Check every field.
+
+        Raises:
+            ValueError: naming the first field that is wrong, what was expected and what was found.
+        """
+        self._validate_run()
+        self._require_sources("sources", "test_sources")
+        self._require_whole("labels", "steps", "warmup_steps", "save_every_steps")
+        self._require_at_least(1, "steps", "save_every_steps")
+        self._require_at_least(0, "labels", "warmup_steps")
+        self._require_at_least(0, "weight_2d", "weight_relative_depth", "weight_root_depth")
+        self._require_positive("encoder_learning_rate")
+        self._require(self.warmup_steps < self.steps, "warmup_steps", f"less than steps ({self.steps})")
+
+    @classmethod
+    def laptop(cls, **changes: Any) -> Self:
+        """Two cores and a few minutes: ResNet-18 at 64 x 64 on rendered hands."""
+        start = cls(sources=("synthetic:512?seed=2",), test_sources=("synthetic:512?seed=3",))
+        return start.replace(**{"output": "runs/finetune", "cache": "data/cache", "steps": 400, **changes})
+
+    @classmethod
+    def smoke(cls, **changes: Any) -> Self:
+        """The same code in seconds, for tests; it learns next to nothing."""
+        start = cls(sources=("synthetic:64?seed=2",), test_sources=("synthetic:32?seed=3",), steps=20)
+        small = {"output": "runs/smoke/finetune", "warmup_steps": 2, "batch_size": 16, "image_size": 32}
+        return start.replace(**{**small, **changes})

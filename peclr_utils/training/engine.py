@@ -1,0 +1,255 @@
+"""The small engine under both training loops: machine, optimiser, schedule, interruption.
+
+Chapter 03 uses it through `training.pretrain`, chapter 04 through `training.finetune`.
+"""
+
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from peclr_utils.training.settings import RunSettings
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss became NaN or infinite; the last checkpoint on disk is still good."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a run computes with.
+
+    Attributes:
+        device: where the network lives.
+        dtype: what the encoder computes in; losses and weights are float32 always.
+        executor: who warps the views, "opencv" in the loader or "batch" on the device.
+        workers: loader processes; 0 loads in the training process.
+        channels_last: whether pixels come before channels in memory.
+    """
+
+    device: torch.device
+    dtype: torch.dtype
+    executor: str
+    workers: int
+    channels_last: bool
+
+    def autocast(self) -> torch.autocast:
+        """Context in which the encoder runs in `dtype`."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def scaler(self) -> torch.amp.GradScaler:
+        """Loss scaler for float16; does nothing otherwise."""
+        return torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
+
+    def place(self, model: nn.Module) -> nn.Module:
+        """Move a network to the device, in the chosen memory order."""
+        model = model.to(self.device)
+        return model.to(memory_format=torch.channels_last) if self.channels_last else model
+
+    def __str__(self) -> str:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
+        threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        order = "channels last" if self.channels_last else "channels first"
+        precision = str(self.dtype).removeprefix("torch.")
+        return (
+            f"{name}{threads}, {precision}, {order}, views by {self.executor}, {self.workers} loader workers"
+        )
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """Pick the device: CUDA, else MPS, else the CPU.
+
+    Args:
+        name: "auto", or a device's name in torch's terms.
+
+    Raises:
+        ValueError: if the named device is not there.
+    """
+    if name == "auto":
+        cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device: {name!r} cannot be used ({reason}); take 'auto' or 'cpu'") from None
+    return device
+
+
+def native_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 in hardware; where it is emulated it is slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        cpuinfo = Path("/proc/cpuinfo")
+        flags = cpuinfo.read_text() if cpuinfo.is_file() else ""
+        return "avx512_bf16" in flags or "amx_bf16" in flags
+    return False
+
+
+def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
+    """Turn "auto", "fp32", "bf16" or "fp16" into the type that the encoder computes in."""
+    if precision != "auto":
+        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    if native_bf16(device):
+        return torch.bfloat16
+    return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def choose_machine(config: RunSettings) -> Machine:
+    """Settle everything that a configuration leaves open.
+
+    Raises:
+        ValueError: if the named device is not there.
+    """
+    device = choose_device(config.device)
+    executor, workers = config.executor, config.workers
+    if executor == "auto":
+        executor = "batch" if device.type == "cuda" else "opencv"
+    if workers < 0:
+        # On a CPU the network uses every core, and OpenCV needs some two per cent of one.
+        workers = 4 if device.type == "cuda" else 0
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+    return Machine(device, choose_dtype(config.precision, device), executor, workers, config.channels_last)
+
+
+def learning_rate_at(step: int, steps: int, warmup: int, peak: float) -> float:
+    """Linear warm-up, then half a cosine down to zero.
+
+    For s < w: peak * (s + 1) / w. After it: peak * (1 + cos(pi * (s - w) / (n - w))) / 2.
+
+    Args:
+        step: s, counted from 0.
+        steps: n, all of them.
+        warmup: w, fewer than n.
+        peak: the highest rate.
+
+    Returns:
+        The learning rate.
+    """
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
+
+
+def parameter_groups(module: nn.Module, learning_rate: float, weight_decay: float) -> list[dict]:
+    """Split parameters by whether they decay: matrices and kernels do, biases and norms (all vectors) do not.
+
+    Args:
+        module: any network; parameters without gradient are left out.
+        learning_rate: the groups' peak rate.
+        weight_decay: of the first group.
+
+    Returns:
+        Groups for an optimiser, with the peak rate kept under "peak".
+    """
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    decays = [parameter for parameter in trained if parameter.ndim > 1]
+    rest = [parameter for parameter in trained if parameter.ndim <= 1]
+    groups = [
+        {"params": decays, "weight_decay": weight_decay, "lr": learning_rate, "peak": learning_rate},
+        {"params": rest, "weight_decay": 0.0, "lr": learning_rate, "peak": learning_rate},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def make_optimiser(name: str, groups: list[dict], device: torch.device) -> torch.optim.Optimizer:
+    """Make Adam or AdamW over parameter groups, fused where the device has it."""
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
+    return kind(groups, fused=device.type in ("cpu", "cuda"))
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, step: int, steps: int, warmup: int) -> float:
+    """Set every group's rate for a step; returns the first group's."""
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate_at(step, steps, warmup, group["peak"])
+    return optimiser.param_groups[0]["lr"]
+
+
+def take_step(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
+    """Update the weights from the gathered gradients and clear these."""
+    scaler.step(optimiser)
+    scaler.update()
+    optimiser.zero_grad(set_to_none=True)
+
+
+def check_finite(loss: Tensor | float, step: int, learning_rate: float, saved: str) -> float:
+    """Read a loss, and stop the run if it is not a number.
+
+    Args:
+        loss: scalar.
+        step: counted from 0.
+        learning_rate: at this step.
+        saved: path of the checkpoint, "" without one.
+
+    Returns:
+        The loss.
+
+    Raises:
+        NonFiniteLossError: if it is NaN or infinite.
+    """
+    value = float(loss)
+    if math.isfinite(value):
+        return value
+    kept = f"The last good checkpoint is {saved}. " if saved and Path(saved).is_file() else ""
+    raise NonFiniteLossError(
+        f"the loss is {value} at step {step} (learning rate {learning_rate:.3g}). {kept}Try a learning rate "
+        "three times lower, a longer warm-up, or precision='fp32'; and look for broken pictures or labels"
+    )
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Draw initial weights from a seed, and leave torch's global generator as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+class Stopping:
+    """Says when to stop early: Ctrl-C, a time limit or a step limit.
+
+    As a context manager it holds Ctrl-C back until the step that is under way is done, so that what gets
+    saved is whole; a second Ctrl-C ends at once.
+
+    Args:
+        time_limit_minutes: 0 for none.
+        max_steps: 0 for none.
+    """
+
+    def __init__(self, time_limit_minutes: float = 0.0, max_steps: int = 0):
+        self.interrupted = False
+        self._deadline = time.monotonic() + 60 * time_limit_minutes if time_limit_minutes else math.inf
+        self._max_steps = max_steps or math.inf
+        self._previous = None
+
+    def reason(self, steps_done: int) -> str:
+        """Why to stop after so many steps; "" to go on."""
+        if self.interrupted:
+            return "interrupted"
+        if time.monotonic() >= self._deadline:
+            return "time limit reached"
+        return "step limit reached" if steps_done >= self._max_steps else ""
+
+    def _interrupt(self, *_: object) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+
+    def __enter__(self) -> "Stopping":
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)

@@ -1,0 +1,332 @@
+"""The label-fraction table: what pre-training is worth when labels are few.
+
+Chapter 04 reads the table; `python -m peclr_utils.training.label_fractions --output runs/table` (`make
+table`) makes it.
+
+For every seed, each method pre-trains once; then for every number of labels each method fine-tunes with
+equally many steps and is evaluated on one common test set. Every finished cell is written at once, so that
+a run that was killed goes on where it stopped, inside a pre-training too.
+
+`results.json` in the output folder::
+
+    format   "peclr_utils label fractions 1"
+    config   the settings
+    cells    one per finished cell: method, labels, seed, pa_epe_mm, epe_mm, root_relative_epe_mm, auc,
+    pa_auc, epe_2d (pixels of
+             the view), training_loss (mean over the last tenth of the log; null for the mean pose), seconds
+    probes   one per encoder: method, seed, and the same measures of a ridge regression on its frozen
+    features, from the
+             largest number of labels
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from peclr_utils.crops import CropSet
+from peclr_utils.evaluation import Evaluation, evaluate_keypoints, format_table, mean_pose, ridge_probe
+from peclr_utils.models import build_encoder
+from peclr_utils.skeleton import ROOT
+from peclr_utils.training.command_line import run_command_line
+from peclr_utils.training.config import FinetuneConfig, PretrainConfig
+from peclr_utils.training.engine import choose_machine, seeded
+from peclr_utils.training.finetune import finetune, weak_augmentation
+from peclr_utils.training.labelled import plain_labels
+from peclr_utils.training.predict import extract_features
+from peclr_utils.training.pretrain import pretrain
+from peclr_utils.training.settings import Settings
+from peclr_utils.training.sources import choose_labels, open_crops
+from peclr_utils.weights import load_encoder
+
+FORMAT = "peclr_utils label fractions 1"
+RESULTS = "results.json"
+
+PRETRAINED: dict[str, dict[str, Any]] = {
+    "simclr_no_rotation": {"method": "simclr", "rotation_degrees": 0.0},
+    "simclr": {"method": "simclr"},
+    "peclr": {"method": "peclr"},
+}
+"""Methods that pre-train, and how each differs from the common settings."""
+
+METHODS = ("mean_pose", "scratch", *PRETRAINED)
+
+NAMES = {
+    "mean_pose": "mean pose of the labels",
+    "scratch": "from scratch",
+    "simclr_no_rotation": "SimCLR, no rotation",
+    "simclr": "SimCLR, rotation as invariance",
+    "peclr": "PeCLR",
+}
+
+
+@dataclass(frozen=True)
+class LabelFractionsConfig(Settings):
+    """Settings of `run_label_fractions`."""
+
+    output: str = "runs/table"  # folder: results.json, and one run folder per pre-training and fine-tuning
+    cache: str = "data/cache"  # folder for packed crops; "" for a temporary one
+    methods: tuple[str, ...] = METHODS  # which rows of the table
+    labels: tuple[int, ...] = (128, 512)  # numbers of labelled identities, fewer within more
+    seeds: tuple[int, ...] = (0, 1, 2)  # of weights, order, views and the choice of labels
+    unlabelled: tuple[str, ...] = ("synthetic:6144?seed=1",)  # hands to pre-train on
+    labelled: tuple[str, ...] = ("synthetic:512?seed=2",)  # hands to draw the labels from
+    test: tuple[str, ...] = ("synthetic:1024?seed=3",)  # hands that every cell is evaluated on
+    pretrain: dict[str, Any] = field(
+        default_factory=dict
+    )  # fields of PretrainConfig that differ from its defaults
+    finetune: dict[str, Any] = field(
+        default_factory=dict
+    )  # fields of FinetuneConfig that differ from its defaults
+    keep_networks: bool = False  # keep every fine-tuned network's checkpoint, some 45 MB each for a ResNet-18
+
+    def validate(self) -> None:
+        """Check every field.
+
+        Raises:
+            ValueError: naming the first field that is wrong, what was expected and what was found.
+        """
+        self._require(bool(self.output), "output", "a folder: a table takes long, and is resumed from there")
+        self._require(
+            bool(self.methods) and set(self.methods) <= set(METHODS), "methods", f"some of {METHODS}"
+        )
+        self._require(bool(self.seeds) and min(self.seeds) >= 0, "seeds", "at least one, none negative")
+        self._require(
+            bool(self.labels) and min(self.labels) >= 2, "labels", "at least one number, none below 2"
+        )
+        self.pretrain_config(self.seeds[0], "peclr").validate()
+        self.finetune_config(self.seeds[0], "scratch", self.labels[0]).validate()
+
+    @classmethod
+    def laptop(cls, **changes: Any) -> Self:
+        """Hours on two cores; the table in the README."""
+        return cls(
+            pretrain={"epochs": 10, "temperature": 0.2},
+            finetune={"steps": 960, "augmentation": {}},
+        ).replace(**changes)
+
+    @classmethod
+    def smoke(cls, **changes: Any) -> Self:
+        """Every cell in a minute, for tests; it learns next to nothing."""
+        hands = {"unlabelled": 64, "labelled": 16, "test": 16}
+        sources = {name: (f"synthetic:{count}?seed={len(name)}",) for name, count in hands.items()}
+        start = cls(output="runs/smoke/table", cache="", labels=(8, 16), seeds=(0,), **sources)
+        small = {"batch_size": 8, "image_size": 32}
+        start = start.replace(
+            pretrain={"epochs": 2, **small}, finetune={"steps": 8, "warmup_steps": 2, **small}
+        )
+        return start.replace(**changes)
+
+    def pretrain_config(self, seed: int, method: str) -> PretrainConfig:
+        """Settings of one pre-training."""
+        common = {"sources": self.unlabelled, "cache": self.cache, "seed": seed, **self.pretrain}
+        folder = str(Path(self.output, "pretrain", f"{method}-seed{seed}"))
+        return PretrainConfig.from_dict({**common, **PRETRAINED[method], "output": folder})
+
+    def finetune_config(self, seed: int, method: str, labels: int) -> FinetuneConfig:
+        """Settings of one fine-tuning."""
+        folder = str(Path(self.output, "finetune", f"{method}-{labels}-seed{seed}"))
+        encoder = ""
+        if method in PRETRAINED:
+            encoder = str(Path(self.pretrain_config(seed, method).output, "checkpoint.pt"))
+        values = {"cache": self.cache, **self.finetune, "seed": seed, "labels": labels}
+        return FinetuneConfig.from_dict({**values, "encoder": encoder, "output": folder})
+
+
+def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
+    """Fill the table, going on from what is there.
+
+    Args:
+        config: all settings.
+
+    Returns:
+        The results, as in `results.json`.
+
+    Raises:
+        ValueError: if a setting is wrong, or the output folder holds a table with other settings.
+    """
+    config.validate()
+    results = _start(config)
+    example = config.finetune_config(config.seeds[0], "scratch", config.labels[0])
+    crops, test = (
+        open_crops(example, weak_augmentation(example), sources) for sources in (config.labelled, config.test)
+    )
+    done = {(cell["method"], cell["labels"], cell["seed"]) for cell in results["cells"]}
+    probed = {(probe["method"], probe["seed"]) for probe in results["probes"]}
+    for seed in config.seeds:
+        for method in config.methods:
+            if all((method, labels, seed) in done for labels in config.labels) and (method, seed) in probed:
+                continue
+            if method in PRETRAINED:
+                pretrain(config.pretrain_config(seed, method))
+            if method != "mean_pose" and (method, seed) not in probed:
+                results["probes"].append(
+                    {"method": method, "seed": seed, **_probe(config, seed, method, crops, test)}
+                )
+                _write(config, results)
+            for labels in config.labels:
+                if (method, labels, seed) not in done:
+                    cell = _cell(config, seed, method, labels, crops, test)
+                    results["cells"].append({"method": method, "labels": labels, "seed": seed, **cell})
+                    _write(config, results)
+    return results
+
+
+def load_results(path: str | Path) -> dict[str, Any]:
+    """Read a table's results.
+
+    Args:
+        path: the file, or the folder that holds `results.json`.
+
+    Returns:
+        Its content, see the module.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is something else.
+    """
+    file = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: there are no results; `make table` makes them")
+    try:
+        results = json.loads(file.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file}: expected JSON, {error}") from None
+    if not isinstance(results, dict) or results.get("format") != FORMAT:
+        raise ValueError(f"{file}: expected a file of format {FORMAT!r}")
+    return results
+
+
+def summarise(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Gather the seeds of each method and number of labels.
+
+    Args:
+        results: from `run_label_fractions` or `load_results`.
+
+    Returns:
+        Rows for `evaluation.format_table`, which shows each list as mean and spread (standard deviation
+        over seeds).
+    """
+    groups: dict[tuple[int, str], list[dict]] = {}
+    for cell in results["cells"]:
+        groups.setdefault((cell["labels"], cell["method"]), []).append(cell)
+    order = sorted(groups, key=lambda group: (group[0], METHODS.index(group[1])))
+    columns = {"PA-EPE (mm)": "pa_epe_mm", "2D EPE (px)": "epe_2d", "training loss": "training_loss"}
+    rows = []
+    for labels, method in order:
+        cells = groups[labels, method]
+        row: dict[str, Any] = {"labels": str(labels), "method": NAMES[method], "seeds": len(cells)}
+        for heading, measure in columns.items():
+            values = [cell[measure] for cell in cells]
+            row[heading] = None if None in values else values
+        rows.append(row)
+    return rows
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """The table in Markdown."""
+    rows = summarise(results)
+    return format_table(rows, "markdown", {"training loss": 3}) if rows else "no cell is finished"
+
+
+def _start(config: LabelFractionsConfig) -> dict[str, Any]:
+    """Open the results of earlier runs with these settings, or start new ones."""
+    mine = json.loads(config.to_json())
+    path = Path(config.output, RESULTS)
+    if not path.is_file():
+        return {"format": FORMAT, "config": mine, "cells": [], "probes": []}
+    results = load_results(path)
+    free = {"output", "cache", "keep_networks", "methods", "labels", "seeds"}
+    changed = [name for name in mine if name not in free and mine[name] != results["config"].get(name)]
+    if changed:
+        raise ValueError(
+            f"{path}: made with other settings ({', '.join(changed)}); choose another output folder"
+        )
+    return {**results, "config": mine}
+
+
+def _write(config: LabelFractionsConfig, results: Mapping[str, Any]) -> None:
+    path = Path(config.output, RESULTS)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{RESULTS}.tmp")
+    temporary.write_text(json.dumps(results, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def _cell(
+    config: LabelFractionsConfig, seed: int, method: str, labels: int, crops: CropSet, test: CropSet
+) -> dict[str, Any]:
+    start = time.perf_counter()
+    settings = config.finetune_config(seed, method, labels)
+    loss = None
+    if method == "mean_pose":
+        mine = _labels(crops, choose_labels(crops.identities, labels, seed), settings)
+        evaluation = _score(
+            _labels(test, np.arange(len(test)), settings),
+            *(mean_pose(mine[name], len(test)) for name in ("keypoints_3d", "keypoints_2d")),
+        )
+    else:
+        result = finetune(settings, crops, test)
+        evaluation = result.evaluation
+        loss = float(np.mean(result.losses[-max(1, len(result.losses) // 10) :]))
+        if not config.keep_networks:
+            result.checkpoint.unlink()
+    return {**_measures(evaluation), "training_loss": loss, "seconds": round(time.perf_counter() - start, 1)}
+
+
+def _measures(evaluation: Evaluation) -> dict[str, float]:
+    names = ("pa_epe_mm", "epe_mm", "root_relative_epe_mm", "auc", "pa_auc", "epe_2d")
+    return {name: round(float(getattr(evaluation, name)), 4) for name in names}
+
+
+def _probe(
+    config: LabelFractionsConfig, seed: int, method: str, crops: CropSet, test: CropSet
+) -> dict[str, float]:
+    """Ridge regression from frozen features to 2D and to 3D relative to the wrist."""
+    settings = config.finetune_config(seed, method, max(config.labels))
+    if settings.encoder:
+        encoder = load_encoder(settings.encoder)
+    else:
+        with seeded(seed):
+            encoder = build_encoder(settings.arch)
+    machine = choose_machine(settings)
+    labelled = choose_labels(crops.identities, settings.labels, seed)
+    view = {"image_size": settings.image_size, "view_factor": settings.view_factor, "machine": machine}
+    features = extract_features(encoder, crops, indices=labelled, **view)
+    mine, truth = _labels(crops, labelled, settings), _labels(test, np.arange(len(test)), settings)
+    targets = np.concatenate([_from_wrist(mine["keypoints_3d"]), mine["keypoints_2d"]], axis=2)
+    found = ridge_probe(
+        features, targets.reshape(len(targets), -1), extract_features(encoder, test, **view),
+        identity=crops.identities[labelled],
+    ).reshape(len(test), 21, 5)  # fmt: skip
+    # Where the wrist is in space is not asked of the probe: it gets the true one.
+    evaluation = _score(truth, found[..., :3] + truth["keypoints_3d"][:, :1], found[..., 3:])
+    return _measures(evaluation)
+
+
+def _from_wrist(points: np.ndarray) -> np.ndarray:
+    return points - points[:, ROOT : ROOT + 1]
+
+
+def _labels(crops: CropSet, indices: np.ndarray, settings: FinetuneConfig) -> dict[str, np.ndarray]:
+    return plain_labels(crops, indices, settings.image_size, settings.view_factor)
+
+
+def _score(truth: Mapping[str, np.ndarray], points: np.ndarray, pixels: np.ndarray) -> Evaluation:
+    return evaluate_keypoints(points, truth["keypoints_3d"], pred_2d=pixels, gt_2d=truth["keypoints_2d"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fill the table as the command line says."""
+    program = "python -m peclr_utils.training.label_fractions"
+    return run_command_line(LabelFractionsConfig, run_label_fractions, program, markdown, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Checkpoints of runs: what is saved, and when a run may go on from it.
+
+Chapter 03 stops a run and goes on.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from peclr_utils.training.settings import RunSettings
+from peclr_utils.weights import load_strictly, read_checkpoint, save_checkpoint
+
+CHECKPOINT = "checkpoint.pt"
+CONFIG = "config.json"
+
+FREE_TO_CHANGE = frozenset(
+    "output cache device precision channels_last compile executor workers tensorboard progress resume "
+    "time_limit_minutes max_steps log_every save_every_epochs save_every_steps test_sources".split()
+)
+"""Settings that do not change what a run computes, up to rounding: a resumed run may have other ones."""
+
+
+def checkpoint_path(output: str) -> Path | None:
+    """Where a run with this output folder keeps its checkpoint; None without a folder."""
+    return Path(output) / CHECKPOINT if output else None
+
+
+def start_folder(config: RunSettings) -> None:
+    """Make the run's folder and write its settings there."""
+    if config.output:
+        folder = Path(config.output)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CONFIG).write_text(config.to_json())
+
+
+def find_checkpoint(config: RunSettings, pictures: int) -> dict[str, Any] | None:
+    """Read the checkpoint that a run shall go on from, if there is one.
+
+    Args:
+        config: the run's settings.
+        pictures: number of pictures it trains on.
+
+    Returns:
+        The checkpoint, or None to start from the beginning.
+
+    Raises:
+        ValueError: if it belongs to a run with other settings or data, naming them.
+    """
+    path = checkpoint_path(config.output)
+    if path is None or not config.resume or not path.is_file():
+        return None
+    checkpoint = read_checkpoint(path)
+    old = type(config).from_dict(checkpoint["config"])
+    changed = [
+        f"{name} (there {getattr(old, name)!r}, here {getattr(config, name)!r})"
+        for name in config.__dataclass_fields__
+        if name not in FREE_TO_CHANGE and getattr(old, name) != getattr(config, name)
+    ]
+    if checkpoint["extra"]["pictures"] != pictures:
+        changed.append(f"number of pictures (there {checkpoint['extra']['pictures']}, here {pictures})")
+    if changed:
+        raise ValueError(
+            f"{path}: this run has other settings: {'; '.join(changed)}. Choose another output folder, or "
+            "resume=False to start again in this one"
+        )
+    return checkpoint
+
+
+def resume(
+    config: RunSettings,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    pictures: int,
+) -> int:
+    """Put a run back where its checkpoint was taken, if there is one.
+
+    Args:
+        config: the run's settings.
+        model, optimiser, scaler: what is filled.
+        pictures: number of pictures it trains on.
+
+    Returns:
+        The number of steps done.
+
+    Raises:
+        ValueError: as `find_checkpoint`, and if the checkpoint's tensors do not fit.
+    """
+    checkpoint = find_checkpoint(config, pictures)
+    if checkpoint is None:
+        return 0
+    load_strictly(model, checkpoint["model"], str(checkpoint_path(config.output)))
+    if checkpoint["training"] is not None:
+        optimiser.load_state_dict(checkpoint["training"]["optimiser"])
+        scaler.load_state_dict(checkpoint["training"]["scaler"])
+    return checkpoint["extra"]["steps_done"]
+
+
+def save(
+    config: RunSettings,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler,
+    steps_done: int,
+    pictures: int,
+    finished: bool = False,
+) -> Path | None:
+    """Write a run's checkpoint; a finished run's has no optimiser, for nothing goes on from it.
+
+    Returns:
+        Its path; None without an output folder.
+    """
+    path = checkpoint_path(config.output)
+    if path is None:
+        return None
+    training = None if finished else {"optimiser": optimiser.state_dict(), "scaler": scaler.state_dict()}
+    extra = {"steps_done": steps_done, "pictures": pictures, "finished": finished}
+    values = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(config).items()}
+    return save_checkpoint(path, model, config=values, training=training, extra=extra)
+
+
+def going_on(first_step: int, steps: int) -> str:
+    """What to say about earlier parts of a run: nothing if there are none."""
+    if first_step == steps:
+        return "\nis finished already: reading it back"
+    return f"\ngoing on after {first_step} of {steps} steps" if first_step else ""
+
+
+def end_early(config: RunSettings, reason: str) -> None:
+    """Say how to go on with a run that stopped early; after Ctrl-C, pass the interruption on.
+
+    Raises:
+        KeyboardInterrupt: if that was the reason.
+    """
+    if not reason:
+        return
+    path = checkpoint_path(config.output)
+    how = (
+        f"saved {path}; the same call goes on from there"
+        if path
+        else "nothing is saved without an output folder"
+    )
+    if reason == "interrupted":
+        raise KeyboardInterrupt(f"{reason}: {how}")
+    if config.progress:
+        print(f"{reason}: {how}")
