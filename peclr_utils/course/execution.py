@@ -158,9 +158,12 @@ def _kernel_manager_class() -> type:
 
     class ThisPythonSpec(KernelSpecManager):
         def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-            # ipykernel's own description starts sys.executable.
+            # ipykernel's own description starts sys.executable. What a kernel logs while it starts and stops
+            # would only break the progress bar; a chapter's own output and errors go into the notebook.
+            own = get_kernel_dict()
+            own["argv"] = [*own["argv"], "--IPKernelApp.log_level=50"]
             return KernelSpec(
-                **get_kernel_dict(),
+                **own,
                 env={
                     # Figures belong into the notebook, even where the caller's shell says otherwise.
                     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
