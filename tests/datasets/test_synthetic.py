@@ -1,0 +1,131 @@
+"""SyntheticHands: determinism, labels, layout, errors."""
+
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+
+from peclr_utils.camera import bone_length, project
+from peclr_utils.datasets.synthetic import SyntheticHands
+from peclr_utils.hands.view import ViewRange
+
+
+@pytest.fixture(scope="module")
+def hands():
+    """Sixty hands seen from near palm and back, half of them left ones."""
+    dataset = SyntheticHands(60, seed=1, left_fraction=0.5)
+    return [dataset[i] for i in range(60)]
+
+
+def test_a_sample_is_a_function_of_seed_and_index_alone():
+    forwards, backwards = SyntheticHands(6, seed=3, size=96), SyntheticHands(6, seed=3, size=96)
+    first = [forwards[i] for i in range(6)]
+    for i in reversed(range(6)):
+        again = pickle.loads(pickle.dumps(backwards))[i]
+        assert np.array_equal(again.image, first[i].image) and np.array_equal(again.mask, first[i].mask)
+        assert np.array_equal(again.keypoints_3d, first[i].keypoints_3d)
+    other = SyntheticHands(6, seed=4, size=96)[0]
+    assert not np.array_equal(other.image, first[0].image)
+
+
+def test_a_longer_set_begins_with_the_shorter_one():
+    assert np.array_equal(SyntheticHands(3, size=64)[2].image, SyntheticHands(300, size=64)[2].image)
+
+
+def test_labels_agree_with_each_other(hands):
+    for sample in hands:
+        assert sample.image.shape == (224, 224, 3) and sample.image.dtype == np.uint8
+        assert sample.mask.shape == (224, 224) and sample.mask.dtype == np.uint8
+        for values in (sample.keypoints_3d, sample.keypoints_2d, sample.K):
+            assert values.dtype == np.float32
+        assert np.abs(project(sample.keypoints_3d, sample.K) - sample.keypoints_2d).max() < 1e-3
+        assert sample.bone_length == pytest.approx(float(bone_length(sample.keypoints_3d)), rel=1e-5)
+        assert 0.02 < sample.bone_length < 0.07
+        assert sample.source == "synthetic"
+
+
+def test_the_root_is_4_to_50_bones_away(hands):
+    ratio = [s.keypoints_3d[0, 2] / s.bone_length for s in hands]
+    anywhere = SyntheticHands(40, seed=9, size=64, view=ViewRange.anywhere())
+    ratio += [s.keypoints_3d[0, 2] / s.bone_length for s in map(anywhere.__getitem__, range(40))]
+    assert 4 < min(ratio) and max(ratio) < 50
+
+
+def test_nearly_all_keypoints_are_in_the_picture_and_on_the_mask(hands):
+    points = np.stack([s.keypoints_2d for s in hands])
+    inside = ((points >= 0) & (points <= 223)).all(axis=-1)
+    assert inside.all(axis=1).mean() > 0.95
+    near = [cv2.dilate(s.mask, np.ones((5, 5), np.uint8)) for s in hands]
+    uv = np.clip(np.rint(points), 0, 223).astype(int)
+    on_mask = np.stack([m[p[:, 1], p[:, 0]] > 127 for m, p in zip(near, uv, strict=True)])
+    assert on_mask[inside].mean() >= 0.97
+
+
+def test_hands_fill_a_sensible_share_of_the_picture(hands):
+    extent = np.array([np.ptp(s.keypoints_2d, axis=0).max() / 224 for s in hands])
+    assert extent.min() > 0.25 and extent.max() < 0.85
+    assert extent.std() > 0.08
+    assert all(0.02 < (s.mask > 127).mean() < 0.7 for s in hands)
+
+
+def test_both_hands_and_many_skins_occur(hands):
+    assert 0.2 < np.mean([s.handedness == "left" for s in hands]) < 0.8
+    brightness = [s.image[s.mask == 255].mean() for s in hands]
+    assert np.std(brightness) > 20
+    assert all(SyntheticHands(5, size=32)[i].handedness == "right" for i in range(5))
+
+
+def test_versions_are_laid_out_as_in_freihand():
+    dataset = SyntheticHands(8, seed=2, versions=4, size=96)
+    assert dataset.identities.tolist() == [0, 1] * 4 and dataset.identities.dtype == np.int64
+    samples = [dataset[i] for i in range(8)]
+    assert [s.identity for s in samples] == [0, 1] * 4
+    for first, other in ((0, 2), (0, 6), (1, 5)):
+        assert np.array_equal(samples[first].keypoints_3d, samples[other].keypoints_3d)
+        assert np.array_equal(samples[first].mask, samples[other].mask)
+        assert not np.array_equal(samples[first].image, samples[other].image)
+    assert not np.array_equal(samples[0].keypoints_3d, samples[1].keypoints_3d)
+
+
+def test_size_changes_the_resolution_and_not_the_scene():
+    small, large = SyntheticHands(3, size=64)[1], SyntheticHands(3, size=192)[1]
+    assert small.image.shape == (64, 64, 3)
+    assert np.abs((small.keypoints_2d + 0.5) * 3 - (large.keypoints_2d + 0.5)).max() < 1.0
+
+
+def test_photographs_are_used_as_backgrounds(tmp_path):
+    cv2.imwrite(str(tmp_path / "green.png"), np.full((80, 80, 3), (0, 255, 0), dtype=np.uint8))
+    sample = SyntheticHands(4, size=96, backgrounds=tmp_path)[0]
+    off = sample.image[cv2.dilate(sample.mask, np.ones((9, 9), np.uint8)) == 0].astype(int).mean(axis=0)
+    assert off[1] > 200 and off[0] < 40 and off[2] < 40
+
+
+def test_indices_past_the_end_are_refused_and_iteration_stops():
+    dataset = SyntheticHands(2, size=32)
+    assert len(list(dataset)) == 2
+    assert np.array_equal(dataset[-1].image, dataset[1].image)
+    for index in (2, -3):
+        with pytest.raises(IndexError, match=f"index {index} outside 0..1"):
+            dataset[index]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"length": -1}, "length"),
+        ({"length": 7, "versions": 2}, "length 7 must be a multiple of versions, 2"),
+        ({"length": 4, "versions": 0}, "versions"),
+        ({"length": 4, "seed": -5}, "seed"),
+        ({"length": 4, "size": 8}, "size"),
+        ({"length": 4, "left_fraction": 1.2}, "left_fraction"),
+    ],
+)
+def test_bad_parameters_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SyntheticHands(**arguments)
+
+
+def test_a_missing_background_folder_is_named_at_once(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        SyntheticHands(4, backgrounds=tmp_path / "nowhere")

@@ -1,0 +1,185 @@
+"""Scenes: views, placement, forearm, skin, and what two pictures of one hand share."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from peclr_utils.camera import project
+from peclr_utils.hands.appearance import lab_to_rgb, sample_light, sample_tone, typology_angle
+from peclr_utils.hands.arm import ArmPose, with_arm, wrist_rim
+from peclr_utils.hands.mesh import load_hand_mesh
+from peclr_utils.hands.renderer import render
+from peclr_utils.hands.scene import render_scene, sample_scene, scene_surface
+from peclr_utils.hands.skin import MAPS, skin_maps
+from peclr_utils.hands.view import ROOT_DEPTH_BONES, ViewRange, place
+
+
+def same(a, b):
+    """Whether two nested values are equal, arrays included."""
+    if dataclasses.is_dataclass(a):
+        return all(same(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+    return np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b
+
+
+def angle_to_camera(rotation):
+    """Degrees between the camera's axis and the palm's normal or the back's, whichever is nearer."""
+    return np.degrees(np.arccos(np.abs(rotation[2, 2])))
+
+
+def test_views_stay_within_the_angle_and_show_palm_and_back(rng):
+    rotations = np.stack([ViewRange(30.0, 180.0).sample(rng) for _ in range(600)])
+    assert np.allclose(rotations @ rotations.transpose(0, 2, 1), np.eye(3), atol=1e-9)
+    assert np.allclose(np.linalg.det(rotations), 1)
+    assert max(map(angle_to_camera, rotations)) <= 30.0 + 1e-6
+    assert 0.4 < (rotations[:, 2, 2] > 0).mean() < 0.6
+
+
+def test_directions_are_uniform_over_the_sphere_when_anywhere(rng):
+    normals = np.stack([ViewRange.anywhere().sample(rng)[:, 2] for _ in range(3000)])
+    # Archimedes: each coordinate of a uniform direction is itself uniform over -1..1.
+    for coordinate in normals.T:
+        share = np.histogram(coordinate, bins=5, range=(-1, 1))[0] / 3000
+        assert np.abs(share - 0.2).max() < 0.04
+
+
+def test_roll_turns_the_picture_by_no_more_than_asked(rng):
+    for _ in range(100):
+        fingers = ViewRange(0.0, 25.0, back_fraction=0.0).sample(rng) @ (0, -1, 0)
+        assert np.degrees(np.arctan2(np.abs(fingers[0]), -fingers[1])) <= 25 + 1e-6
+    assert np.allclose(ViewRange(0.0, 0.0, 0.0).sample(rng), np.eye(3))
+
+
+@pytest.mark.parametrize(
+    "field, value", [("max_angle_degrees", 91), ("roll_degrees", -1), ("back_fraction", 1.5)]
+)
+def test_a_view_out_of_range_is_named(field, value):
+    with pytest.raises(ValueError, match=f"ViewRange.{field}.*found {value}"):
+        ViewRange(**{field: value})
+
+
+def test_a_hand_is_placed_where_and_as_large_as_asked(rng):
+    K = np.array([[480.0, 0, 110], [0, 480.0, 115], [0, 0, 1]])
+    for _ in range(50):
+        keypoints = rng.normal(0, 0.04, (21, 3)) * (1, 1, 0.5)
+        keypoints -= keypoints[0]
+        centre, extent = rng.uniform(95, 130, 2), rng.uniform(90, 170)
+        uv = project(keypoints + place(keypoints, K, centre, extent, bone=0.04), K)
+        assert np.abs((uv.min(0) + uv.max(0)) / 2 - centre).max() < 0.5
+        assert np.ptp(uv, axis=0).max() == pytest.approx(extent, abs=0.5)
+
+
+def test_the_wrist_s_depth_stays_within_its_bounds():
+    K = np.array([[480.0, 0, 111.5], [0, 480.0, 111.5], [0, 0, 1]])
+    flat = np.zeros((21, 3))
+    flat[:, 0] = np.linspace(0, 0.1, 21)
+    for extent, bound in ((1e5, 0), (1.0, 1)):
+        assert place(flat, K, np.full(2, 111.5), extent, 0.03)[2] == pytest.approx(
+            0.03 * ROOT_DEPTH_BONES[bound], rel=0.01
+        )
+
+
+def test_versions_share_the_hand_and_differ_in_light_and_background():
+    first, second = (sample_scene(3, 7, version) for version in (0, 1))
+    own = ("light", "sensor", "background")
+    for field in dataclasses.fields(first):
+        values = getattr(first, field.name), getattr(second, field.name)
+        assert same(*values) != (field.name in own), field.name
+    pictures = render_scene(first), render_scene(second)
+    assert np.array_equal(pictures[0].mask, pictures[1].mask)
+    assert np.array_equal(pictures[0].keypoints_3d, pictures[1].keypoints_3d)
+    off = pictures[0].mask == 0
+    assert np.abs(pictures[0].image[off].astype(int) - pictures[1].image[off]).mean() > 8
+
+
+def test_a_scene_depends_on_seed_and_identity_alone():
+    assert same(sample_scene(3, 7), sample_scene(3, 7))
+    for other in (sample_scene(4, 7), sample_scene(3, 8), sample_scene(0, 0)):
+        assert not np.allclose(sample_scene(3, 7).pose.angles, other.pose.angles)
+
+
+def test_a_left_hand_is_the_right_one_mirrored():
+    right = dataclasses.replace(sample_scene(1, 2), rotation=np.eye(3), translation=np.array([0, 0, 0.6]))
+    left = dataclasses.replace(right, handedness="left")
+    K = right.K.copy()
+    K[0, 2] = (right.size - 1) / 2
+    masks = [render_scene(dataclasses.replace(s, K=K)).mask.astype(int) for s in (right, left)]
+    assert masks[0].any() and np.abs(masks[0][:, ::-1] - masks[1]).max() <= 64
+    assert np.mean(masks[0][:, ::-1] != masks[1]) < 1e-3
+
+
+def test_the_arm_closes_the_wrist_s_cut():
+    mesh = load_hand_mesh()
+    body, edges = wrist_rim(mesh)
+    assert len(body) < len(mesh.faces)
+    assert np.array_equal(mesh.weld[edges[:, 1]], mesh.weld[np.roll(edges[:, 0], -1)])
+    for sleeve in (None, np.array([0.2, 0.3, 0.8])):
+        arm = with_arm(mesh, mesh.vertices, mesh.normals, ArmPose(30, 10), sleeve, 0.03)
+        assert np.array_equal(arm.vertices[: len(mesh.vertices)], mesh.vertices)
+        assert np.allclose(np.linalg.norm(arm.normals, axis=1), 1, atol=1e-5)
+        corners = arm.vertices[arm.faces[len(body) :]]
+        outward = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        smooth = arm.normals[arm.faces[len(body) :]].mean(axis=1)
+        sizes = np.linalg.norm(outward, axis=1)
+        cosine = ((outward * smooth).sum(axis=1) / np.maximum(sizes, 1e-12))[sizes > 1e-9]
+        assert (cosine > 0.5).mean() > 0.8 and not (cosine < -0.5).any()
+
+
+def test_the_arm_ends_where_it_is_told_to():
+    mesh = load_hand_mesh()
+    reach = [
+        with_arm(mesh, mesh.vertices, mesh.normals, ArmPose(length=length)).vertices[:, 1].max()
+        for length in (0.05, 0.1, 0.2)
+    ]
+    assert np.allclose(np.diff(reach), [0.05, 0.1], atol=0.01)
+
+
+def test_skin_tones_reach_all_six_classes_evenly_in_lightness(rng):
+    tones = np.stack([sample_tone(rng) for _ in range(2000)])
+    classes = np.digitize(typology_angle(tones), [-30, 10, 28, 41, 55])
+    shares = np.bincount(classes, minlength=6) / len(tones)
+    assert (shares > 0.03).all()
+    counts = np.histogram(tones[:, 0], bins=5)[0]
+    assert counts.min() > 0.8 * counts.max()
+    colours = lab_to_rgb(tones)
+    # Skin of any tone is redder than green and greener than blue.
+    assert (np.diff(colours, axis=1) < 0).mean() > 0.98
+
+
+def test_skin_maps_tell_palm_from_back_and_put_nails_on_the_back():
+    mesh = load_hand_mesh()
+    maps = skin_maps(mesh)
+    texel = np.minimum((mesh.uv * maps.shape[:2][::-1]).astype(int), 511)
+    values = dict(zip(MAPS, maps[texel[:, 1], texel[:, 0]].T, strict=True))
+    palm_side = mesh.normals[:, 2] < -0.9
+    back_side = mesh.normals[:, 2] > 0.9
+    fingers = mesh.vertices[:, 1] < -0.03
+    assert values["palm"][palm_side & fingers].mean() > 0.9 > 0.1 > values["palm"][back_side & fingers].mean()
+    assert (values["skin"] > 0.9).mean() > 0.95
+    nails = values["nail"] > 0.5
+    assert nails.any() and (values["palm"][nails] < 0.5).all()
+    tips = mesh.keypoints[[4, 8, 12, 16, 20]]
+    nearest = np.linalg.norm(mesh.vertices[nails][:, None] - tips, axis=2).min(axis=1)
+    assert nearest.max() < 0.022
+    assert maps[0, 0].tolist() == [1.0] + [0.0] * (len(MAPS) - 1)
+
+
+def test_lights_differ_in_direction_colour_and_strength(rng):
+    lights = [sample_light(rng) for _ in range(300)]
+    directions = np.stack([light.direction for light in lights])
+    assert np.allclose(np.linalg.norm(directions, axis=1), 1, atol=1e-6) and (directions[:, 2] < 0).all()
+    assert directions.std(axis=0).min() > 0.2
+    totals = np.stack([light.colour + light.sky for light in lights])
+    assert totals.mean(axis=1).std() > 0.1
+    assert (totals[:, 0] / totals[:, 2]).std() > 0.05
+
+
+def test_the_surface_has_the_keypoints_inside_it():
+    scene = sample_scene(0, 5)
+    surface, keypoints = scene_surface(scene)
+    hand = render(surface.vertices, surface.normals, surface.faces, surface.colours, scene.K, (224, 224))
+    uv = np.rint(project(keypoints, scene.K)).astype(int)
+    depth = hand.depth[uv[:, 1], uv[:, 0]]
+    assert (hand.alpha[uv[:, 1], uv[:, 0]] > 0).mean() > 0.9
+    # No keypoint floats in front of the skin by more than a few millimetres.
+    assert (keypoints[:, 2] > depth - 0.004)[depth > 0].all()
