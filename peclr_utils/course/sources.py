@@ -3,9 +3,11 @@
 Chapter 01 shows each data set; the names made here are what `peclr_utils.datasets.open_source` takes.
 """
 
+import re
 from pathlib import Path
 
 KINDS = ("freihand", "youtube", "folder", "synthetic")
+PATH_OPTIONS = ("boxes", "regressor", "cache", "backgrounds")
 PICTURES = {".jpg", ".jpeg", ".png"}
 
 
@@ -25,21 +27,24 @@ def resolve_data(text: str | None) -> list[str]:
     """
     if not text:
         return []
-    kind, _, _ = text.partition(":")
-    if kind in KINDS:
-        return [_absolute(name.strip()) for name in text.split(",") if name.strip()]
+    names = re.split(rf",\s*(?=(?:{'|'.join(KINDS)}):)", text)  # not at every comma: ?versions=1,2
+    if names[0].partition(":")[0] in KINDS:
+        return [_absolute(name) for name in names]
     return _look_into(_existing(text))
 
 
 def _absolute(name: str) -> str:
-    """The source name with its path made absolute, so that it holds in whatever folder a chapter runs."""
-    kind, _, rest = name.partition(":")
-    if kind not in KINDS:
-        raise ValueError(f"--data {name!r}: {kind!r} is no kind of data set; known are {', '.join(KINDS)}.")
-    if kind == "synthetic":
-        return name
-    path, mark, options = rest.partition("?")
-    return f"{kind}:{_existing(path)}{mark}{options}"
+    """The source name with its paths made absolute, so that it holds in whatever folder a chapter runs."""
+    kind, _, rest = name.strip().partition(":")
+    first, mark, options = rest.partition("?")
+    if kind != "synthetic":
+        first = str(_existing(first))
+    pairs = [option.partition("=") for option in options.split("&")] if mark else []
+    options = "&".join(
+        f"{key}{equals}{Path(value).expanduser().resolve() if key in PATH_OPTIONS else value}"
+        for key, equals, value in pairs
+    )
+    return f"{kind}:{first}{mark}{options}"
 
 
 def _existing(text: str) -> Path:

@@ -1,6 +1,7 @@
 import pytest
 
-from peclr_utils.course.sources import resolve_data
+from peclr_utils.course.sources import KINDS, resolve_data
+from peclr_utils.datasets import sources
 
 
 @pytest.fixture
@@ -51,6 +52,19 @@ def test_a_folder_with_nothing_to_read_says_what_was_looked_for(tmp_path):
         resolve_data(str(tmp_path))
 
 
-def test_an_unknown_kind_in_a_list_is_an_error(shelf):
-    with pytest.raises(ValueError, match="'interhand'"):
-        resolve_data(f"freihand:{shelf / 'FreiHAND'},interhand:{shelf}")
+def test_an_unknown_kind_is_an_error(shelf):
+    for text in (f"interhand:{shelf}", f"freihand:{shelf / 'FreiHAND'},interhand:{shelf}"):
+        with pytest.raises(FileNotFoundError, match="interhand"):
+            resolve_data(text)
+
+
+def test_a_comma_or_a_path_within_an_option_is_kept(shelf, monkeypatch):
+    monkeypatch.chdir(shelf)
+    assert resolve_data("freihand:FreiHAND?versions=1,2&split=notes,folder:notes?boxes=b.csv") == [
+        f"freihand:{shelf / 'FreiHAND'}?versions=1,2&split=notes",
+        f"folder:{shelf / 'notes'}?boxes={shelf / 'b.csv'}",
+    ]
+
+
+def test_the_kinds_are_those_that_open_source_knows():
+    assert set(KINDS) == set(sources.KINDS)
