@@ -17,6 +17,7 @@ from torch import Tensor
 from peclr_utils.augmentation.parameters import ViewParameters, affine
 from peclr_utils.augmentation.photometry import (
     CUTOUT_GREY,
+    changes_colour,
     gaussian_taps,
     noise_start,
     noise_table,
@@ -218,7 +219,7 @@ def _exchange(views: Tensor, bank: Tensor, background: np.ndarray, exchanged: np
 
 
 def _recolour(views: Tensor, colour: np.ndarray) -> Tensor:
-    if (colour == np.eye(3, 4)).all():
+    if not changes_colour(colour).any():
         return views
     matrix = torch.as_tensor(colour, dtype=torch.float32, device=views.device)[:, :, :, None, None]
     result = matrix[:, :, 3] + matrix[:, :, 0] * views[:, 0:1]

@@ -13,12 +13,10 @@ import cv2
 import numpy as np
 
 from peclr_utils.augmentation.parameters import ViewParameters, affine
-from peclr_utils.augmentation.photometry import CUTOUT_GREY, gaussian_taps, noise_field
+from peclr_utils.augmentation.photometry import CUTOUT_GREY, changes_colour, gaussian_taps, noise_field
 from peclr_utils.camera import transform_intrinsics, transform_points
 from peclr_utils.crops.warping import warp
 from peclr_utils.datasets.sample import HandSample
-
-_NO_COLOUR = np.eye(3, 4)
 
 
 def apply_opencv(
@@ -80,7 +78,7 @@ def apply_opencv_batch(
         return views
     in_size = images[0].shape[0]
     matrices = affine(params, in_size, out_size)
-    coloured = (params.colour != _NO_COLOUR).any(axis=(1, 2))
+    coloured = changes_colour(params.colour)
     colours = params.colour * [1, 1, 1, 255]
     for index, image in enumerate(images):
         if image.shape != (in_size, in_size, 3):

@@ -64,6 +64,18 @@ def colour_matrix(
     return np.concatenate([linear, offset], axis=2)
 
 
+def changes_colour(colour: np.ndarray) -> np.ndarray:
+    """Which colour matrices do anything that eight bits could show.
+
+    Args:
+        colour: (B, 3, 4).
+
+    Returns:
+        (B,) bool.
+    """
+    return (np.abs(colour - np.eye(3, 4)) > 1e-6).any(axis=(1, 2))
+
+
 def gaussian_taps(sigma: float, size: int) -> np.ndarray:
     """Taps of a Gaussian, whole multiples of 1/256 that sum to one, as 8-bit filters keep them.
 
