@@ -89,7 +89,9 @@ class HandPose:
 
     def __post_init__(self) -> None:
         for name, shape in (("flexion", (5, 3)), ("abduction", (5,))):
-            value = np.asarray(getattr(self, name), dtype=np.float64)
+            # A copy that cannot be written to: gestures are shared values.
+            value = np.array(getattr(self, name), dtype=np.float64)
+            value.setflags(write=False)
             if value.shape != shape:
                 raise ValueError(f"HandPose.{name}: expected degrees of shape {shape}, found {value.shape}")
             object.__setattr__(self, name, value)

@@ -45,7 +45,15 @@ GESTURES: dict[str, HandPose] = {
     "call": _gesture((-22, -3, -8), *_CURLED[:3], (-5, 5), spread=(0, 0, 0, 16), lift=-4),
     "horns": _gesture((6, 58, 37), (0, 4), *_CURLED[1:3], (2, 6), spread=(4, 0, 0, 6), lift=14),
     "pinch": _gesture(
-        (7, 26, 44), (54, 50, 36), (40, 42), (34, 40), (30, 38), lift=22, opposition=14, arch=4
+        (7, 26, 44),
+        (54, 50, 36),
+        (40, 42),
+        (34, 40),
+        (30, 38),
+        spread=(0, 0, 1, 1.5),
+        lift=22,
+        opposition=14,
+        arch=4,
     ),
     "okay": _gesture((12, 14, 44), (51, 62, 38), (16, 18), (8, 12), (4, 8), spread=(0, 0, 4, 8), lift=22),
     "tripod": _gesture(

@@ -42,7 +42,8 @@ class HandShape:
 
     def __post_init__(self) -> None:
         for name, shape in (("bones", (5, 3)), ("girth", (5,))):
-            value = np.asarray(getattr(self, name), dtype=np.float64)
+            value = np.array(getattr(self, name), dtype=np.float64)
+            value.setflags(write=False)
             if value.shape != shape:
                 raise ValueError(f"HandShape.{name}: expected shape {shape}, found {value.shape}")
             object.__setattr__(self, name, value)
