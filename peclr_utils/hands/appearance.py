@@ -91,10 +91,11 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
     else:
         nail = change(4 + 14 * darkness, 5 - 2 * darkness, -5)
     crease = change(-rng.uniform(5, 12), 3 - 2 * darkness, 0)
-    mottled = change(rng.uniform(2, 4.5), -3, 0)
-    blotched = change(rng.uniform(-3, 3), rng.uniform(1, 4), 0)
+    mottled = change(rng.uniform(0.8, 2.2), -1.2, 0)
+    blotched = change(rng.uniform(-2, 2), rng.uniform(0.5, 2), 0)
+    tendon = change(rng.uniform(0.5, 4), 0, 0)
     edge = change(-10, 3, 0)
-    palette = np.stack([np.ones(3), skin, palm, red, nail, edge, crease, mottled, blotched]).astype(
+    palette = np.stack([np.ones(3), skin, palm, red, nail, edge, crease, mottled, blotched, tendon]).astype(
         np.float32
     )
 

@@ -39,7 +39,7 @@ def noise(
 def colours(rng: np.random.Generator, count: int, bright: tuple[float, float] = (0.1, 0.95)) -> np.ndarray:
     """(count, 3) float32 RGB in 0..255: mostly muted, sometimes vivid."""
     hsv = np.stack(
-        [rng.uniform(0, 360, count), rng.beta(1.3, 2.2, count), rng.uniform(*bright, count)], axis=-1
+        [rng.uniform(0, 360, count), rng.beta(1.2, 2.6, count), rng.uniform(*bright, count)], axis=-1
     )
     return cv2.cvtColor(hsv.astype(np.float32)[None], cv2.COLOR_HSV2RGB)[0] * 255
 
@@ -87,9 +87,12 @@ def _clouds(rng, size):
 def _wood(rng, size):
     u, v = _plane(rng, size)
     grain = noise(rng, size, 3, 3)
-    rings = _wave(u * rng.uniform(4, 12) + grain * rng.uniform(1, 3), 0.35 + 0.35 * np.sin(_PHASE))
-    fibre = _wave(u * rng.uniform(24, 48) + grain * 1.3, 0.15 + 0.15 * np.sin(_PHASE))
-    base = np.array([158, 107, 64]) * rng.uniform(0.5, 1.35) + rng.uniform(-15, 15, 3)
+    swell = 0.12 * np.sin(2 * np.pi * (v + rng.random()) * rng.uniform(0.5, 1.2))
+    across = u + swell * rng.uniform(0.2, 1) + grain * rng.uniform(0.02, 0.12)
+    rings = _wave(across * rng.uniform(5, 14), 0.35 + 0.3 * np.sin(_PHASE) ** 3)
+    fibre = _wave(across * rng.uniform(24, 48), 0.15 + 0.15 * np.sin(_PHASE))
+    tint = np.array([[158, 107, 64], [140, 120, 95], [190, 160, 120], [95, 60, 45]])[rng.integers(4)]
+    base = tint * rng.uniform(0.6, 1.25) + rng.uniform(-12, 12, 3)
     picture = _ramp(cv2.add(rings, fibre), np.stack([base * rng.uniform(0.55, 0.8), base]))
     if rng.random() < 0.6:
         plank = np.ones(256)

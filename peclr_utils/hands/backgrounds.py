@@ -41,9 +41,9 @@ def sample_background(rng: np.random.Generator, size: tuple[int, int], kind: str
     lamps = (
         96
         + 64 * rng.random((3, 3, 1), dtype=np.float32)
-        + 12 * rng.standard_normal((3, 3, 3), dtype=np.float32)
+        + 5 * rng.standard_normal((3, 3, 3), dtype=np.float32)
     )
-    light = cv2.resize(np.clip(lamps, 0, 255).astype(np.uint8), size[::-1])
+    light = cv2.resize(lamps.astype(np.uint8), size[::-1], interpolation=cv2.INTER_CUBIC)
     picture = cv2.multiply(picture, light, scale=1 / 128)
     blur = (0.0, rng.uniform(0.5, 1.5), rng.uniform(1.5, 5.0))[rng.integers(3)]
     return soften(picture, blur * size[0] / 224)

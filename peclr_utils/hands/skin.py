@@ -16,7 +16,7 @@ from peclr_utils.hands.mesh import CHAINS, HandMesh
 from peclr_utils.hands.rasteriser import rasterise
 
 TEXTURE_SIZE = 512
-MAPS = ("plain", "skin", "palm", "red", "nail", "nail edge", "crease", "mottled", "blotched")
+MAPS = ("plain", "skin", "palm", "red", "nail", "nail edge", "crease", "mottled", "blotched", "tendon")
 
 
 @functools.lru_cache(maxsize=2)
@@ -28,7 +28,7 @@ def skin_maps(mesh: HandMesh) -> np.ndarray:
 
     Returns:
         (TEXTURE_SIZE, TEXTURE_SIZE, len(MAPS)) float32, read-only; made once per mesh and process. All are
-        in 0..1 but the last two, which are in -1..1. Texel (0, 0) belongs to no skin: only "plain" is 1
+        in 0..1 but the last three, which are in -1..1. Texel (0, 0) belongs to no skin: only "plain" is 1
         there, so that a vertex's own colour shows.
     """
     texel, position, back = _texels(mesh)
@@ -37,6 +37,7 @@ def skin_maps(mesh: HandMesh) -> np.ndarray:
         "palm": _step(-back, 0.05, 0.65),
         "mottled": _solid_noise(position, 140.0, 3),
         "blotched": _solid_noise(position, 35.0, 3),
+        "tendon": _tendons(mesh, position, back),
     }
     fields["red"], fields["crease"] = _joint_marks(mesh, position, back)
     fields["crease"] = np.maximum(fields["crease"], _palm_lines(mesh, position, back))
@@ -139,6 +140,21 @@ def _finger_creases(local: np.ndarray, side: np.ndarray) -> np.ndarray:
         line = np.exp(-(((along - offset - bend) / 0.0007) ** 2))
         lines = np.maximum(lines, _step(side, 0.0, 0.6) * strength * line)
     return lines * near
+
+
+def _tendons(mesh: HandMesh, position: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """Cords over the back of the hand to each finger's knuckle: a light ridge between dark valleys."""
+    wrist, cords = mesh.joints[0], np.zeros(len(position))
+    for chain in CHAINS[1:]:
+        knuckle = mesh.joints[mesh.joint_names.index(chain[1])]
+        start = wrist + 0.25 * (knuckle - wrist)
+        bone = knuckle - start
+        t = (position - start) @ bone / (bone @ bone)
+        x, y = position[:, 0] - start[0], position[:, 1] - start[1]
+        side = (x * bone[1] - y * bone[0]) / np.hypot(bone[0], bone[1])
+        wave = (1 - (side / 0.004) ** 2) * np.exp(-((side / 0.0045) ** 2))
+        cords += wave * _step(t, 0.0, 0.5) * _step(-t, -1.12, -0.95)
+    return np.clip(cords, -1, 1) * _step(back, 0.3, 0.8)
 
 
 def _palm_lines(mesh: HandMesh, position: np.ndarray, back: np.ndarray) -> np.ndarray:
