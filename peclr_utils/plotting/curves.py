@@ -1,0 +1,272 @@
+"""Curves and bars: PCK, error by keypoint, learning curves, error against the number of labels.
+
+Chapters 03 to 05 draw them.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from peclr_utils.evaluation import auc, mean_and_spread
+from peclr_utils.plotting.style import (
+    KEYPOINT_COLOURS,
+    SMALL,
+    TEXT,
+    WIDTH,
+    figure_and_axes,
+    label_axes,
+    method_style,
+    new_figure,
+    pale,
+)
+from peclr_utils.skeleton import FINGER_COLOURS, FINGERS, KEYPOINT_NAMES, NUM_KEYPOINTS
+
+_MM = 1000.0
+
+
+def plot_pck(
+    curves: Mapping[str, tuple[np.ndarray, np.ndarray]], ax: Axes | None = None, *, title: str | None = None
+) -> Figure:
+    """Draw the share of keypoints within each distance; the legend gives the area under each curve.
+
+    Args:
+        curves: by method: thresholds (T,) in metres, and PCK (T,) between 0 and 1.
+        ax: axes to draw into; None makes a figure.
+        title: of the axes.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if there are no curves, or thresholds and PCK differ in length.
+    """
+    if not curves:
+        raise ValueError("plot_pck: there are no curves")
+    figure, ax = figure_and_axes(ax, 6.5, 4.0)
+    for position, (name, (thresholds, share)) in enumerate(curves.items()):
+        thresholds, share = np.asarray(thresholds, float), np.asarray(share, float)
+        if thresholds.shape != share.shape:
+            raise ValueError(f"{name}: {len(thresholds)} thresholds but {len(share)} values of PCK")
+        style = method_style(position) | {"marker": None}
+        ax.plot(
+            thresholds * _MM,
+            share * 100,
+            label=f"{name} (AUC {auc(share, thresholds):.3f})",
+            linewidth=2,
+            **style,
+        )
+    label_axes(ax, "distance (mm)", "keypoints within that distance (%)", title)
+    ax.set(xlim=(0, max(np.max(t) for t, _ in curves.values()) * _MM), ylim=(0, 100))
+    ax.legend(fontsize=SMALL, frameon=False, handlelength=3, loc="best")
+    return figure
+
+
+def plot_per_joint_error(
+    errors: np.ndarray | Mapping[str, np.ndarray],
+    ax: Axes | None = None,
+    *,
+    ylabel: str = "PA-EPE (mm)",
+    title: str | None = None,
+) -> Figure:
+    """Draw each keypoint's error, finger by finger from base to tip.
+
+    Args:
+        errors: (21,) mm for bars in the fingers' colours; or by method, for one marker a method.
+        ax: axes to draw into; None makes a figure.
+        ylabel: what the error is, with its unit.
+        title: of the axes.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if something doesn't have 21 values.
+    """
+    methods = dict(errors) if isinstance(errors, Mapping) else {"": errors}
+    for name, values in methods.items():
+        if np.shape(values) != (NUM_KEYPOINTS,):
+            raise ValueError(f"errors {name}: expected shape ({NUM_KEYPOINTS},), found {np.shape(values)}")
+    figure, ax = figure_and_axes(ax, WIDTH, 3.8)
+    position = _keypoint_positions()
+    if list(methods) == [""]:
+        ax.bar(position, methods[""], color=KEYPOINT_COLOURS, width=0.82)
+    else:
+        for k, (name, values) in enumerate(methods.items()):
+            style = method_style(k) | {"linestyle": "none"}
+            ax.plot(position, values, label=name, markersize=7, **style)
+        ax.legend(fontsize=SMALL, frameon=False, ncols=len(methods), loc="lower left", bbox_to_anchor=(0, 1))
+    label_axes(ax, "keypoint, from base to tip", ylabel, grid="y")
+    if title:
+        ax.set_title(title, fontsize=TEXT + 1, loc="right" if len(methods) > 1 else "left")
+    ax.set_xticks(position, [name.split()[-1] for name in KEYPOINT_NAMES], rotation=55)
+    ax.set_xlim(position[0] - 0.8, position[-1] + 0.8)
+    ax.set_ylim(0, 1.15 * max(np.max(values) for values in methods.values()))
+    for finger, joints in FINGERS.items():
+        first, last = position[joints[0]] - 0.6, position[joints[-1]] + 0.6
+        ax.axvspan(first, last, color=pale(FINGER_COLOURS[finger], 0.10), zorder=0, linewidth=0)
+        ax.annotate(
+            finger,
+            ((first + last) / 2, 0.985),
+            xycoords=("data", "axes fraction"),
+            ha="center",
+            va="top",
+            fontsize=SMALL,
+        )
+    return figure
+
+
+def plot_learning_curves(
+    histories: Mapping[str, Sequence[Mapping[str, float]]],
+    panels: Mapping[str, str] | None = None,
+    *,
+    x: str = "step",
+    xlabel: str | None = None,
+    smooth: float = 0,
+    log_y: bool = False,
+) -> Figure:
+    """Draw how quantities of several runs went, one panel a quantity.
+
+    Args:
+        histories: by run: the lines of its log, in order; a line without the quantity is passed over.
+        panels: key of each quantity in the log, and the label of its axis with the unit; the loss alone if
+            None.
+        x: key of what the curves run over.
+        xlabel: its label; None takes the key.
+        smooth: width, in units of `x`, of the window that the bold curve is averaged over; the raw one stays
+            pale behind it. 0 draws the raw one alone.
+        log_y: logarithmic vertical axes.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if no run has a quantity, or `smooth` is negative.
+    """
+    panels = panels or {"loss": "training loss"}
+    if smooth < 0:
+        raise ValueError(f"smooth: expected 0 or more, found {smooth}")
+    figure = new_figure(WIDTH if len(panels) > 1 else 6.5, 3.6)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for ax, (key, label) in zip(axes, panels.items(), strict=True):
+        drawn = [
+            _add_history(ax, k, name, rows, x, key, smooth)
+            for k, (name, rows) in enumerate(histories.items())
+        ]
+        if not any(drawn):
+            raise ValueError(f"no run's log has both {x!r} and {key!r}")
+        if log_y:
+            ax.set_yscale("log")
+        label_axes(ax, xlabel or x, label)
+    if len(histories) > 1:
+        axes[0].legend(fontsize=SMALL, frameon=False, handlelength=3)
+    return figure
+
+
+def plot_label_fractions(
+    results: Mapping[str, Mapping[int, Sequence[float]]],
+    ax: Axes | None = None,
+    *,
+    ylabel: str = "PA-EPE (mm)",
+    reference: Mapping[str, float] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draw error against the number of labels: mean and standard deviation over seeds, and every seed as a
+    dot.
+
+    Args:
+        results: by method, by number of labels: one error a seed.
+        ax: axes to draw into; None makes a figure.
+        ylabel: what the error is, with its unit.
+        reference: errors that don't depend on labels, such as the mean pose's, drawn as dotted lines; or
+            None.
+        title: of the axes.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if there are no results.
+    """
+    counts = sorted({count for by_count in results.values() for count in by_count})
+    if not counts:
+        raise ValueError("plot_label_fractions: there are no results")
+    figure, ax = figure_and_axes(ax, 6.5, 4.2)
+    for k, (name, by_count) in enumerate(results.items()):
+        # Methods stand side by side, so that their bars don't hide each other.
+        aside = 1.06 ** (k - (len(results) - 1) / 2)
+        labels = sorted(by_count)
+        mean, spread = np.array([mean_and_spread(by_count[count]) for count in labels]).T
+        places = np.array(labels) * aside
+        ax.errorbar(
+            places,
+            mean,
+            np.nan_to_num(spread),
+            label=name,
+            capsize=4,
+            linewidth=2,
+            markersize=7,
+            **method_style(k),
+        )
+        for place, count in zip(places, labels, strict=True):
+            seeds = by_count[count]
+            ax.plot([place * 1.025] * len(seeds), seeds, ".", color=method_style(k)["color"], markersize=5)
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(counts, [f"{count:,}" for count in counts])
+    ax.set_xticks([], minor=True)
+    ax.set_xlim(counts[0] / 1.35, counts[-1] * 1.35)
+    label_axes(ax, "labelled pictures", ylabel, title)
+    for name, value in (reference or {}).items():
+        ax.axhline(value, color="#555555", linestyle=":", linewidth=1.5)
+        ax.annotate(
+            name,
+            (0.99, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(0, -3),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=SMALL,
+            color="#555555",
+        )
+    ax.legend(
+        fontsize=SMALL,
+        frameon=False,
+        handlelength=3,
+        title="mean ± deviation over seeds",
+        title_fontsize=SMALL,
+    )
+    return figure
+
+
+def _keypoint_positions() -> np.ndarray:
+    """Bars side by side, with a gap before each finger."""
+    position = np.zeros(NUM_KEYPOINTS)
+    for finger, joints in enumerate(FINGERS.values()):
+        position[list(joints)] = np.array(joints) + 0.7 * (finger + 1)
+    return position
+
+
+def _add_history(
+    ax: Axes, position: int, name: str, rows: Sequence[Mapping[str, float]], x: str, key: str, smooth: float
+) -> bool:
+    points = np.array(
+        [(row[x], row[key]) for row in rows if row.get(x) is not None and row.get(key) is not None]
+    )
+    if not len(points):
+        return False
+    style = method_style(position) | {"marker": None}
+    if smooth:
+        ax.plot(*points.T, color=style["color"], alpha=0.25, linewidth=1)
+        points = np.column_stack([points[:, 0], _running_mean(*points.T, smooth)])
+    ax.plot(*points.T, label=name, linewidth=2, **style)
+    return True
+
+
+def _running_mean(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
+    """Mean over a window in x, centred but cut at the ends."""
+    half = width / 2
+    first, last = np.searchsorted(x, x - half, side="left"), np.searchsorted(x, x + half, side="right")
+    total = np.concatenate([[0.0], np.cumsum(y)])
+    return (total[last] - total[first]) / (last - first)

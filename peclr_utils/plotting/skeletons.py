@@ -1,0 +1,138 @@
+"""The 21 keypoints drawn as bones: on axes, and into a picture.
+
+Chapter 01 draws the first hand with it; every later chapter uses it.
+
+**Convention.** Keypoints are (21, 2) pixels (x, y) in FreiHAND's order, pixel centres at integers, y down.
+"""
+
+import cv2
+import numpy as np
+import torch
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
+
+from peclr_utils.plotting.style import BONE_COLOURS, KEYPOINT_COLOURS
+from peclr_utils.skeleton import BONES, NUM_KEYPOINTS
+
+STYLES = ("fingers", "true", "predicted")
+
+_FRACTION_BITS = 4
+_FARTHEST = 20_000.0  # pixels; OpenCV's line drawing takes 32-bit integers with the fraction bits in them
+
+
+def check_keypoints(keypoints: np.ndarray | torch.Tensor, dimensions: int) -> np.ndarray:
+    """Bring one hand's keypoints to a float64 array (21, dimensions).
+
+    Raises:
+        ValueError: on another shape.
+    """
+    if isinstance(keypoints, torch.Tensor):
+        keypoints = keypoints.detach().cpu().double().numpy()
+    array = np.asarray(keypoints, dtype=np.float64)
+    if array.shape != (NUM_KEYPOINTS, dimensions):
+        raise ValueError(f"keypoints: expected shape ({NUM_KEYPOINTS}, {dimensions}), found {array.shape}")
+    return array
+
+
+def draw_skeleton(
+    ax: Axes,
+    keypoints_2d: np.ndarray | torch.Tensor,
+    style: str = "fingers",
+    linewidth: float = 2.0,
+    outline: bool = True,
+) -> Axes:
+    """Draw one hand's bones and joints, each finger in its colour.
+
+    Args:
+        ax: axes; where they show a picture, its limits stay.
+        keypoints_2d: (21, 2) pixels; bones that end in a NaN are left out.
+        style: "fingers": coloured; "true": white, lies under the other two; "predicted": coloured and dashed
+            with hollow joints.
+        linewidth: points.
+        outline: draw a thin dark edge, so that it can be seen on any picture.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: on a wrong shape or an unknown style.
+    """
+    points = check_keypoints(keypoints_2d, 2)
+    if style not in STYLES:
+        raise ValueError(f"draw_skeleton: style must be one of {', '.join(STYLES)}, found {style!r}")
+    white, dashed = style == "true", style == "predicted"
+    layer = 3 if white else 5
+    bones = LineCollection(
+        [points[list(bone)] for bone in BONES],
+        colors="white" if white else BONE_COLOURS,
+        linewidths=linewidth,
+        linestyles=[(0, (2.2, 1.0))] if dashed else "solid",
+        capstyle="butt" if dashed else "round",
+        zorder=layer,
+    )
+    joints = ax.scatter(
+        *points.T,
+        s=((1.8 if dashed else 2.2) * linewidth) ** 2,
+        c=["white"] * NUM_KEYPOINTS if white else list(KEYPOINT_COLOURS),
+        zorder=layer + 1,
+        linewidths=0,
+    )
+    if dashed:
+        joints.set(facecolor="white", edgecolor=KEYPOINT_COLOURS, linewidth=0.6 * linewidth)
+    if outline:
+        edge = [patheffects.withStroke(linewidth=linewidth + 1.6, foreground="#222222")]
+        bones.set_path_effects(edge)
+        joints.set_path_effects([patheffects.withStroke(linewidth=1.6, foreground="#222222")])
+    ax.add_collection(bones)
+    return ax
+
+
+def draw_skeleton_on_image(
+    image: np.ndarray,
+    keypoints_2d: np.ndarray | torch.Tensor,
+    thickness: int | None = None,
+    colour: str | None = None,
+) -> np.ndarray:
+    """Draw one hand's bones and joints into a copy of a picture, smoothed, at sub-pixel positions.
+
+    Args:
+        image: (H, W, 3) uint8 RGB; it isn't changed.
+        keypoints_2d: (21, 2) pixels; bones that end in a NaN are left out, parts outside the picture are cut.
+        thickness: of a bone in pixels; None takes 1/112 of the picture's shorter side.
+        colour: one colour for everything, as matplotlib names it; None colours each finger.
+
+    Returns:
+        (H, W, 3) uint8 RGB, a new array.
+
+    Raises:
+        ValueError: on a wrong shape.
+        TypeError: if the picture isn't uint8.
+    """
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image: expected shape (H, W, 3), found {image.shape}")
+    if image.dtype != np.uint8:
+        raise TypeError(f"image: expected uint8, found {image.dtype}")
+    points = check_keypoints(keypoints_2d, 2)
+    known = np.isfinite(points).all(1)
+    scaled = np.clip(np.nan_to_num(points), -_FARTHEST, _FARTHEST) * 2**_FRACTION_BITS
+    pixels = [tuple(int(v) for v in point) for point in np.round(scaled)]
+    width = thickness or max(1, round(min(image.shape[:2]) / 112))
+    radius = round((0.5 + 1.1 * width) * 2**_FRACTION_BITS)
+
+    drawn = np.ascontiguousarray(image).copy()
+    for (parent, child), bone_colour in zip(BONES, BONE_COLOURS, strict=True):
+        if known[parent] and known[child]:
+            rgb = _rgb255(colour or bone_colour)
+            cv2.line(drawn, pixels[parent], pixels[child], rgb, width, cv2.LINE_AA, _FRACTION_BITS)
+    for k, joint_colour in enumerate(KEYPOINT_COLOURS):
+        if known[k]:
+            cv2.circle(
+                drawn, pixels[k], radius, _rgb255(colour or joint_colour), -1, cv2.LINE_AA, _FRACTION_BITS
+            )
+    return drawn
+
+
+def _rgb255(colour: str) -> tuple[int, int, int]:
+    return tuple(round(255 * channel) for channel in to_rgb(colour))

@@ -1,0 +1,155 @@
+"""How every figure of the course looks: sizes, colours, axes, and how it gets onto a notebook's page.
+
+All chapters use it. Colours are Okabe and Ito's, which colour-blind readers tell apart; curves also differ
+in marker and dash.
+"""
+
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS, NUM_KEYPOINTS
+
+WIDTH = 9.5
+"""Inches: the width of a notebook's page."""
+
+TEXT, SMALL = 10, 9
+"""Font sizes in points."""
+
+WRIST_COLOUR = "#555555"
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5, 1, 1.5)), "-")
+
+KEYPOINT_COLOURS: tuple[str, ...] = tuple(
+    next((FINGER_COLOURS[finger] for finger, joints in FINGERS.items() if k in joints), WRIST_COLOUR)
+    for k in range(NUM_KEYPOINTS)
+)
+"""The colour of each keypoint: its finger's; the wrist is grey."""
+
+BONE_COLOURS: tuple[str, ...] = tuple(KEYPOINT_COLOURS[child] for _, child in BONES)
+"""The colour of each bone: its finger's."""
+
+IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+
+
+class NotebookFigure(Figure):
+    """A figure that shows itself once where it is a cell's last value or is given to `display`.
+
+    It isn't registered with pyplot: nothing is drawn twice, nothing has to be closed, and no window opens.
+    """
+
+    def _repr_png_(self) -> bytes:
+        buffer = BytesIO()
+        self.savefig(buffer, format="png", bbox_inches="tight")
+        return buffer.getvalue()
+
+
+def new_figure(width: float = WIDTH, height: float = 4.0, tidy: bool = True) -> NotebookFigure:
+    """Start an empty figure.
+
+    Args:
+        width: inches.
+        height: inches.
+        tidy: let matplotlib make room for labels; without, axes stay where they are put.
+
+    Returns:
+        The figure, white, at 100 dots per inch.
+    """
+    layout = "constrained" if tidy else "none"
+    return NotebookFigure(figsize=(width, height), dpi=100, layout=layout, facecolor="white")
+
+
+def figure_and_axes(ax: Axes | None, width: float = WIDTH, height: float = 4.0) -> tuple[Figure, Axes]:
+    """Give the caller's axes and their figure, or new ones.
+
+    Args:
+        ax: axes to draw into, or None.
+        width: inches of a new figure.
+        height: inches of a new figure.
+
+    Returns:
+        Figure and axes.
+    """
+    if ax is not None:
+        return ax.figure, ax
+    figure = new_figure(width, height)
+    return figure, figure.add_subplot()
+
+
+def label_axes(ax: Axes, x: str, y: str, title: str | None = None, grid: str | None = "both") -> None:
+    """Label axes and give them the course's look.
+
+    Args:
+        ax: the axes.
+        x: label with its unit.
+        y: label with its unit.
+        title: what the axes show, or None.
+        grid: "x", "y", "both" or None.
+    """
+    ax.set_xlabel(x, fontsize=TEXT)
+    ax.set_ylabel(y, fontsize=TEXT)
+    if title:
+        ax.set_title(title, fontsize=TEXT + 1, loc="left")
+    ax.tick_params(labelsize=SMALL)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_axisbelow(True)
+    if grid:
+        ax.grid(True, axis=grid, color="#DDDDDD", linewidth=0.7)
+
+
+def method_style(position: int) -> dict[str, Any]:
+    """Colour, marker and dash of the k-th method of a comparison, as keywords of `Axes.plot`."""
+    k = position % len(PALETTE)
+    return {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k]}
+
+
+def pale(colour: str, alpha: float) -> tuple[float, float, float, float]:
+    """The same colour, partly transparent."""
+    return to_rgba(colour, alpha)
+
+
+def as_images(images: np.ndarray | torch.Tensor, name: str = "images") -> np.ndarray:
+    """Bring pictures of either convention to (N, H, W, 3) uint8.
+
+    Args:
+        images: (N, H, W, 3) uint8 array, or (N, 3, H, W) tensor: uint8, float in [0, 1], or
+            ImageNet-normalised (told by values outside [0, 1]). A list of equally large pictures is fine too.
+        name: what messages call them.
+
+    Returns:
+        (N, H, W, 3) uint8; a copy only where something has to change.
+
+    Raises:
+        ValueError: on another shape.
+        TypeError: on another dtype.
+    """
+    if isinstance(images, list | tuple):
+        tensors = bool(images) and isinstance(images[0], torch.Tensor)
+        images = torch.stack(list(images)) if tensors else np.stack([np.asarray(image) for image in images])
+    if isinstance(images, torch.Tensor):
+        tensor = images.detach().cpu()
+        if tensor.ndim != 4 or tensor.shape[1] != 3:
+            raise ValueError(f"{name}: expected a tensor (N, 3, H, W), found {tuple(tensor.shape)}")
+        array = (tensor.float() if tensor.is_floating_point() else tensor).permute(0, 2, 3, 1).numpy()
+    else:
+        array = np.asarray(images)
+        if array.ndim != 4 or array.shape[3] != 3:
+            raise ValueError(f"{name}: expected an array (N, H, W, 3), found {array.shape}")
+    if array.dtype == np.uint8:
+        return array
+    if not np.issubdtype(array.dtype, np.floating):
+        raise TypeError(f"{name}: expected uint8, or float in [0, 1], found {array.dtype}")
+    if array.size and (array.min() < -0.02 or array.max() > 1.02):
+        if array.max() > 10:
+            raise ValueError(
+                f"{name}: float pictures must lie in [0, 1], found values up to {array.max():.3g}"
+            )
+        array = array * IMAGENET_STD + IMAGENET_MEAN
+    return np.clip(np.round(array * 255), 0, 255).astype(np.uint8)
