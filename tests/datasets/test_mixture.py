@@ -65,6 +65,8 @@ def test_draws_are_shuffled_and_follow_the_generator(mixture):
     assert not np.array_equal(first, mixture.even_indices(np.random.default_rng(4), 60))
     largest = first[mixture.source_of(first) == 2]
     assert not np.array_equal(largest, np.sort(largest))
+    groups = mixture.source_of(first).reshape(-1, 3)
+    assert len({tuple(group) for group in groups}) > 3  # the sources take turns in random order
 
 
 def test_a_source_may_be_a_subset(memory_hands):

@@ -1,5 +1,6 @@
 import json
 import pickle
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -309,3 +310,18 @@ def test_wrong_folders_name_the_right_one(youtube_root):
         YouTube3DHands(root / "nowhere")
     with pytest.raises(ValueError, match="split must be one of train, val, test, found 'training'"):
         YouTube3DHands(root, "training")
+
+
+def test_memory_stays_bounded_while_the_label_file_is_streamed(youtube_root):
+    def many(content: dict) -> dict:
+        entry = content["annotations"][0]
+        return {**content, "annotations": [{**entry, "id": k} for k in range(60)]}
+
+    root = youtube_root(many)
+    tracemalloc.start()
+    dataset = YouTube3DHands(root, "train")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(dataset) == 60
+    one_hand = 778 * (3 * 24 + 3 * 8 + 56)  # as Python objects: three numbers in a list, 778 times
+    assert peak < 10 * one_hand
