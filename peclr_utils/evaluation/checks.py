@@ -104,5 +104,6 @@ def check_metres(predicted: np.ndarray, true: np.ndarray) -> None:
 
 
 def _typical_size(hands: np.ndarray) -> float:
-    size = np.linalg.norm(hands - hands[:, ROOT : ROOT + 1], axis=-1).max(-1)
+    reach = hands - hands[:, ROOT : ROOT + 1]
+    size = np.sqrt(np.einsum("njc,njc->nj", reach, reach).max(-1))
     return float(np.median(size[size > 0])) if (size > 0).any() else 0.0

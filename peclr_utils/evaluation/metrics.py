@@ -163,7 +163,9 @@ def joint_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
         ValueError: if the shapes differ, or something isn't finite.
     """
     predicted, true = as_pair(pred, gt)
-    return np.sqrt(np.square(predicted - true).sum(-1))
+    difference = predicted - true
+    # Several times faster than a sum over an axis of two or three.
+    return np.sqrt(np.einsum("...c,...c->...", difference, difference))
 
 
 def epe(pred: ArrayLike, gt: ArrayLike) -> float:
