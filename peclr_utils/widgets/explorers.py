@@ -1,0 +1,168 @@
+"""Sliders above a picture that follows them. ipywidgets is imported when an explorer is made, not before.
+
+Chapter 01 shows `rotating_hand` and `pose_explorer`, chapter 02 `augmentation_explorer`.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from io import BytesIO
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+from matplotlib.figure import Figure
+
+from peclr_utils.crops import crop
+from peclr_utils.datasets.sample import HandSample
+from peclr_utils.hands import GESTURES
+from peclr_utils.skeleton import FINGERS
+from peclr_utils.widgets.pictures import draw_posed_hand, draw_turned_hand, draw_view
+
+STATIC_NOTE = "(Sliders appear here when the chapter is run in JupyterLab.)"
+"""What an explorer prints where nobody could move its sliders."""
+
+
+class Explorer:
+    """Sliders above a picture that follows them.
+
+    In a notebook that someone looks at it shows the sliders; where a chapter is run without a window
+    (papermill, nbconvert), one line says what would be here, so that executed notebooks hold no dead widgets.
+
+    Args:
+        draw: called with the controls' values by name; returns a matplotlib figure or an RGB picture.
+        controls: ipywidgets' controls by the names of `draw`'s arguments.
+
+    Attributes:
+        controls: the controls.
+        picture: the `ipywidgets.Image` that shows what `draw` made.
+        widget: everything together, to put into a layout of one's own.
+    """
+
+    def __init__(self, draw: Callable[..., Figure | np.ndarray], controls: Mapping[str, Any]):
+        widgets = _ipywidgets()
+        self.controls = dict(controls)
+        self.picture = widgets.Image(format="png")
+        self._draw = draw
+        for control in self.controls.values():
+            control.observe(self._update, "value")
+        self._update()
+        box = widgets.Layout(flex_flow="row wrap")
+        self.widget = widgets.VBox([widgets.HBox(list(self.controls.values()), layout=box), self.picture])
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """The controls' values by name."""
+        return {name: control.value for name, control in self.controls.items()}
+
+    def _update(self, change: object = None) -> None:
+        self.picture.value = as_png(self._draw(**self.state))
+
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
+        if _someone_looks():
+            display(self.widget)
+        else:
+            print(STATIC_NOTE)
+
+
+def as_png(picture: Figure | np.ndarray) -> bytes:
+    """Encode a figure, or an RGB uint8 picture (H, W, 3), as PNG."""
+    if isinstance(picture, Figure):
+        buffer = BytesIO()
+        picture.savefig(buffer, format="png", dpi=90)
+        return buffer.getvalue()
+    return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def rotating_hand(keypoints_3d: np.ndarray, mesh: tuple[np.ndarray, np.ndarray] | None = None) -> Explorer:
+    """Turn a hand in space by two sliders.
+
+    Args:
+        keypoints_3d: see `draw_turned_hand`.
+        mesh: likewise.
+
+    Raises:
+        ModuleNotFoundError: if ipywidgets is not installed.
+    """
+    controls = {
+        "azimuth": _slider("azimuth °", -65, -180, 180, 5),
+        "elevation": _slider("elevation °", 12, -90, 90, 5),
+    }
+    return Explorer(partial(draw_turned_hand, keypoints_3d, mesh=mesh), controls)
+
+
+def pose_explorer(start: str = "open", end: str = "fist") -> Explorer:
+    """Blend two gestures and bend the fingers, within the joints' limits.
+
+    Args:
+        start: a gesture.
+        end: another one.
+
+    Raises:
+        ModuleNotFoundError: if ipywidgets is not installed.
+    """
+    widgets = _ipywidgets()
+    controls = {
+        "start": widgets.Dropdown(options=list(GESTURES), value=start, description="from"),
+        "end": widgets.Dropdown(options=list(GESTURES), value=end, description="to"),
+        "blend": _slider("blend", 0, 0, 1, 0.05),
+        **{finger: _slider(f"{finger} °", 0, -40, 90, 5) for finger in FINGERS},
+        "turn": _slider("turn °", 0, -180, 180, 10),
+    }
+    return Explorer(draw_posed_hand, controls)
+
+
+def augmentation_explorer(sample: HandSample, size: int = 160) -> Explorer:
+    """Move and recolour a picture by sliders.
+
+    Args:
+        sample: any sample; it is cropped first if it is not square.
+        size: side of the view, pixels.
+
+    Raises:
+        ModuleNotFoundError: if ipywidgets is not installed.
+    """
+    widgets = _ipywidgets()
+    height, width = sample.image.shape[:2]
+    sample = sample if height == width else crop(sample, size)
+    controls = {
+        "angle": _slider("angle °", 0, -180, 180, 5),
+        "scale": _slider("scale", 1, 0.5, 2, 0.05),
+        "shift_x": _slider("shift x", 0, -0.5, 0.5, 0.02),
+        "shift_y": _slider("shift y", 0, -0.5, 0.5, 0.02),
+        "hue": _slider("hue °", 0, -180, 180, 5),
+        "saturation": _slider("saturation", 1, 0, 2, 0.05),
+        "brightness": _slider("brightness", 1, 0, 2, 0.05),
+        "contrast": _slider("contrast", 1, 0, 2, 0.05),
+        "blur": _slider("blur px", 0, 0, 4, 0.1),
+        "noise": _slider("noise", 0, 0, 0.3, 0.01),
+        "grey": widgets.Checkbox(value=False, description="grey"),
+        "sobel": widgets.Checkbox(value=False, description="Sobel"),
+    }
+    return Explorer(partial(draw_view, sample, size), controls)
+
+
+def _slider(name: str, value: float, low: float, high: float, step: float) -> Any:
+    return _ipywidgets().FloatSlider(value=value, min=low, max=high, step=step, description=name)
+
+
+def _ipywidgets() -> ModuleType:
+    try:
+        import ipywidgets
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            "Sliders need ipywidgets, which this Python does not have: pip install ipywidgets. "
+            "The functions draw_... of peclr_utils.widgets make the same pictures without it."
+        ) from error
+    return ipywidgets
+
+
+def _someone_looks() -> bool:
+    """Whether a person could answer: front ends allow input from a cell, papermill and nbconvert do not."""
+    from IPython import get_ipython
+
+    kernel = getattr(get_ipython(), "kernel", None)
+    request = kernel.get_parent("shell") if kernel is not None else {}
+    return request.get("content", {}).get("allow_stdin", True)
