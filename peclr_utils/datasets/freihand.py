@@ -33,8 +33,8 @@ class FreiHAND:
 
     Sample i of `len(ids) * len(versions)` is version `i // len(ids)` of photograph `ids[i % len(ids)]`; its
     identity is the photograph's id. "train" and "val" part the photographs, so no photograph is in both.
-    FreiHAND was recorded with several cameras at once and does not say which photographs belong together: the
-    same hand at the same moment, from another side, may be in both.
+    FreiHAND was recorded with several cameras at once and its files don't say which photographs belong
+    together, if any: the same hand at the same moment, from another side, could be in both.
 
     Args:
         root: the folder that holds `training/` and `training_K.json`.

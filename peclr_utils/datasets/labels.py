@@ -4,6 +4,7 @@ Chapter 01 opens them by hand.
 """
 
 import json
+import os
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -97,9 +98,10 @@ def read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # NumPy stops at what is no number, and only warns
-            return np.fromstring(text.translate(None, b"[]"), sep=",").reshape(count, *shape)
+            values = np.fromstring(text.translate(None, b"[]"), sep=",").reshape(count, *shape)
     except (ValueError, DeprecationWarning):
         return _read_slowly(path, text, shape)
+    return values if np.isfinite(values).all() else _read_slowly(path, text, shape)
 
 
 def _brackets(shape: tuple[int, ...]) -> bytes:
@@ -187,13 +189,24 @@ def explain_root(root: Path) -> str:
     if is_root(root):
         found = sorted(path.name for path in root.glob("*_*.json"))
         return f"found only {', '.join(found)}; unpack FreiHAND's archive again"
-    below = [child for pattern in ("*", "*/*") for child in sorted(root.glob(pattern)) if child.is_dir()]
-    above = list(root.resolve().parents)[:2]
-    right = next((folder for folder in [*below, *above] if is_root(folder)), None)
-    if right is not None:
-        where = "below" if right in below else "above"
-        return f"FreiHAND's folder is one {where} the one named: {right}"
+    above = next((folder for folder in list(root.resolve().parents)[:2] if is_root(folder)), None)
+    if above is not None:
+        return f"FreiHAND's folder lies above the one named: {above}"
+    below = next((folder for folder in _folders_below(root) if is_root(folder)), None)
+    if below is not None:
+        return f"FreiHAND's folder lies below the one named: {below}"
     return (
         "expected FreiHAND's folder, which holds training/, evaluation/ and training_K.json; "
         "data/README.md says where to get it"
     )
+
+
+def _folders_below(root: Path, levels: int = 2) -> list[Path]:
+    """Folders in a folder and in those, without asking for each of many files what it is."""
+    try:
+        with os.scandir(root) as entries:
+            children = sorted(Path(entry.path) for entry in entries if entry.is_dir())
+    except OSError:  # a folder one may not look into is not the right one
+        return []
+    deeper = [folder for child in children if levels > 1 for folder in _folders_below(child, levels - 1)]
+    return [*children, *deeper]

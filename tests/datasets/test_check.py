@@ -45,7 +45,7 @@ def test_it_runs_from_the_command_line(whole):
     command = [sys.executable, "-m", "peclr_utils.datasets.check", "freihand", str(whole / "training")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
-    assert f"is one above the one named: {whole}" in done.stdout
+    assert f"lies above the one named: {whole}" in done.stdout
     assert not done.stderr
 
 

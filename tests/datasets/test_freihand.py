@@ -146,13 +146,13 @@ def test_missing_folder_is_said_to_be_missing(tmp_path):
 @pytest.mark.parametrize("below", ["training", "training/rgb"])
 def test_a_folder_too_far_down_names_the_right_one(freihand_root, below):
     root = freihand_root()
-    with pytest.raises(FileNotFoundError, match=r"is one above the one named: .*FreiHAND$"):
+    with pytest.raises(FileNotFoundError, match=r"lies above the one named: .*FreiHAND$"):
         FreiHAND(root / below)
 
 
 def test_a_folder_too_far_up_names_the_right_one(freihand_root):
     root = freihand_root()
-    with pytest.raises(FileNotFoundError, match=r"is one below the one named: .*FreiHAND$"):
+    with pytest.raises(FileNotFoundError, match=r"lies below the one named: .*FreiHAND$"):
         FreiHAND(root.parent)
 
 
@@ -193,6 +193,7 @@ def test_label_files_of_different_lengths_are_told_apart(freihand_root):
             r"entry 2: expected numbers of shape \(21, 3\)",
         ),
         (lambda e: [*e[:4], [*e[4][:20], [1, 2, float("nan")]]], r"entry 4: expected finite numbers"),
+        (lambda e: [*e[:4], [*e[4][:20], [1, 2, 1e400]]], r"entry 4: expected finite numbers"),
         (lambda e: {"xyz": e}, r"expected a list with one entry for each photograph"),
         (lambda e: [], r"expected a list with one entry for each photograph"),
     ],
@@ -205,7 +206,7 @@ def test_a_wrong_entry_is_named(freihand_root, change, message):
 
 
 @pytest.mark.parametrize(
-    "text", ["[1.2.3, 1, 1, 1, 1]", "[1, , 1, 1, 1]", "[1 2, 1, 1, 1, 1]", "[1, 1, 1, 1, -]"]
+    "text", ["[1.2.3, 1, 1, 1, 1]", "[1, , 1, 1, 1]", "[1 2, 1, 1, 1, 1]", "[1, 1, 1, 1, -]", "[1, 1, 1, 1"]
 )
 def test_what_is_no_number_is_no_valid_file(freihand_root, text):
     root = freihand_root(count=5)
