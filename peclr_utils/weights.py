@@ -15,7 +15,6 @@ only, so that `torch.load(weights_only=True)` reads them and nothing in a file c
 """
 
 import os
-import pickle
 import urllib.error
 from collections.abc import Mapping
 from pathlib import Path
@@ -109,7 +108,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{path}: there is no such checkpoint")
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
+    except Exception as error:  # a damaged file raises any of half a dozen kinds
         # torch's own advice to switch the protection off would be the wrong one.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
@@ -221,6 +220,15 @@ def _imagenet_state(arch: str) -> dict[str, Tensor]:
         ) from None
 
 
+def _difference(arch: str, state: Mapping[str, Tensor]) -> str:
+    """One key by which a state dict differs from an architecture, with both shapes."""
+    expected = build_encoder(arch).state_dict()
+    shapes = [{key: tuple(value.shape) for key, value in part.items()} for part in (expected, state)]
+    wanted, seen = ({key: shape for key, shape in part.items() if shape} for part in shapes)
+    key = next(key for key in {**wanted, **seen} if wanted.get(key) != seen.get(key))
+    return f"{key}: expected {wanted.get(key, 'no such key')}, found {seen.get(key, 'no such key')}"
+
+
 def load_encoder(path: str | Path, arch: str | None = None) -> nn.Module:
     """Load an encoder from this project's checkpoints or a torchvision state dict.
 
@@ -243,12 +251,9 @@ def load_encoder(path: str | Path, arch: str | None = None) -> nn.Module:
         state = _encoder_state(read_checkpoint(path), str(path))
     found = find_architecture(state, str(path))
     if arch is not None and found != arch:
-        blank = build_encoder(arch).state_dict()
-        key = next(key for key in blank if key not in state or state[key].shape != blank[key].shape)
-        seen = tuple(state[key].shape) if key in state else "no such key"
         raise ValueError(
-            f"{path}: expected a {arch}, found a {found}: {key} should have shape "
-            f"{tuple(blank[key].shape)}, found {seen}. Set arch={found!r} or name another checkpoint"
+            f"{path}: expected a {arch}, found a {found} ({_difference(arch, state)}). "
+            f"Set arch={found!r} or name another checkpoint"
         )
     encoder = build_encoder(found)
     load_strictly(encoder, state, str(path))

@@ -182,14 +182,14 @@ def take_step(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) ->
     optimiser.zero_grad(set_to_none=True)
 
 
-def check_finite(loss: Tensor | float, step: int, learning_rate: float, saved: str) -> float:
+def check_finite(loss: Tensor | float, step: int, learning_rate: float, saved: Path | None) -> float:
     """Read a loss, and stop the run if it is not a number.
 
     Args:
         loss: scalar.
         step: counted from 0.
         learning_rate: at this step.
-        saved: path of the checkpoint, "" without one.
+        saved: path of the checkpoint, or None.
 
     Returns:
         The loss.
@@ -200,7 +200,7 @@ def check_finite(loss: Tensor | float, step: int, learning_rate: float, saved: s
     value = float(loss)
     if math.isfinite(value):
         return value
-    kept = f"The last good checkpoint is {saved}. " if saved and Path(saved).is_file() else ""
+    kept = f"The last good checkpoint is {saved}. " if saved and saved.is_file() else ""
     raise NonFiniteLossError(
         f"the loss is {value} at step {step} (learning rate {learning_rate:.3g}). {kept}Try a learning rate "
         "three times lower, a longer warm-up, or precision='fp32'; and look for broken pictures or labels"

@@ -35,7 +35,7 @@ from peclr_utils.training.predict import predict_dataset
 from peclr_utils.training.resume import checkpoint_path, end_early, going_on, resume, save, start_folder
 from peclr_utils.training.runlog import RunLog
 from peclr_utils.training.sources import choose_labels, open_crops
-from peclr_utils.training.views import load
+from peclr_utils.training.views import background_pool, backgrounds_on, load
 from peclr_utils.weights import load_encoder
 
 
@@ -95,9 +95,10 @@ def finetune(
     if config.test_sources or test_dataset is not None:
         test_crops = open_crops(config, augmentation, config.test_sources, test_dataset)
     labelled = choose_labels(crops.identities, config.labels, config.seed)
+    backgrounds = background_pool(augmentation, crops, config.image_size, config.seed)
     batches = PoseBatches(
         crops, labelled, augmentation, config.batch_size, config.image_size, config.view_factor, config.seed,
-        machine.executor,
+        machine.executor, backgrounds,
     )  # fmt: skip
     network = machine.place(_make_network(config, batches))
     groups = _groups(network, config)
@@ -108,6 +109,7 @@ def finetune(
     _introduce(config, machine, crops.source, batches, first_step)
 
     forward = torch.compile(network) if config.compile else network
+    backgrounds = backgrounds_on(backgrounds, machine)
     stream = load(batches, range(first_step * config.accumulate, config.steps * config.accumulate), machine)
     log = RunLog(config, first_step, config.steps, config.batch_size * config.accumulate, "fine-tune")
     saved, reason, running = checkpoint_path(config.output), "", []
@@ -118,7 +120,7 @@ def finetune(
                 break
             rate = set_learning_rate(optimiser, step, config.steps, config.warmup_steps)
             for item in itertools.islice(stream, config.accumulate):
-                batch = labelled_on_device(item, machine, config.image_size)
+                batch = labelled_on_device(item, machine, config.image_size, backgrounds)
                 with machine.autocast():  # the network itself leaves it behind its linear layer
                     output = forward(batch.image, batch.K)
                 terms = network_loss(output, batch, config)

@@ -78,12 +78,10 @@ class LabelFractionsConfig(Settings):
     unlabelled: tuple[str, ...] = ("synthetic:6144?seed=1",)  # hands to pre-train on
     labelled: tuple[str, ...] = ("synthetic:512?seed=2",)  # hands to draw the labels from
     test: tuple[str, ...] = ("synthetic:1024?seed=3",)  # hands that every cell is evaluated on
-    pretrain: dict[str, Any] = field(
-        default_factory=dict
-    )  # fields of PretrainConfig that differ from its defaults
-    finetune: dict[str, Any] = field(
-        default_factory=dict
-    )  # fields of FinetuneConfig that differ from its defaults
+    # fields of PretrainConfig that differ from its defaults, for all methods alike
+    pretrain: dict[str, Any] = field(default_factory=dict)
+    # fields of FinetuneConfig that differ from its defaults, for all methods alike
+    finetune: dict[str, Any] = field(default_factory=dict)
     keep_networks: bool = False  # keep every fine-tuned network's checkpoint, some 45 MB each for a ResNet-18
 
     def validate(self) -> None:

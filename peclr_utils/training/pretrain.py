@@ -42,9 +42,6 @@ from peclr_utils.training.sources import open_crops
 from peclr_utils.training.views import background_pool, backgrounds_on, load
 from peclr_utils.weights import load_encoder
 
-BACKGROUND_POOL = 512
-"""Painted backgrounds that views draw from; they take a second or two to paint."""
-
 
 @dataclass(frozen=True)
 class PretrainResult:
@@ -115,9 +112,10 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
     augmentation = pair_augmentation(config)
     crops = open_crops(config, augmentation, config.sources, dataset)
     training, held_out = split_off(crops.identities, config.equivariance_pictures, config.seed)
+    backgrounds = background_pool(augmentation, crops, config.image_size, config.seed)
     batches = PairBatches(
         crops, training, augmentation, config.batch_size, config.image_size, config.view_factor, config.seed,
-        machine.executor, config.pair_identities, _backgrounds(config, crops), config.accumulate,
+        machine.executor, config.pair_identities, backgrounds, config.accumulate,
     )  # fmt: skip
     model = machine.place(_make_model(config))
     steps_per_epoch = batches.batches_per_epoch // config.accumulate
@@ -130,7 +128,7 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
     _introduce(config, machine, crops.source, len(training), steps_per_epoch, first_step)
 
     encode = torch.compile(model.encoder) if config.compile else model.encoder
-    backgrounds = backgrounds_on(batches, machine)
+    backgrounds = backgrounds_on(backgrounds, machine)
     curve = _make_curve(config, augmentation, crops, held_out, machine)
     stream = load(batches, range(first_step * config.accumulate, steps * config.accumulate), machine)
     log = RunLog(
@@ -193,17 +191,14 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
 def pair_augmentation(config: PretrainConfig) -> AugmentationConfig:
     """Ranges of the views' parameters: the preset, the run's rotation, and the run's own changes.
 
-    Both methods see the same views; what they undo tells them apart.
+    Both methods see the same views; what they undo tells them apart. Every view gets a new background where
+    that is possible: the edge of a picture, where it shows, would tell a pair as well as the background does.
     """
-    preset = AugmentationConfig.peclr(rotation=config.rotation_degrees)
     changes = {name: tuple(v) if isinstance(v, list) else v for name, v in config.augmentation.items()}
-    return AugmentationConfig.peclr(**{**vars(preset), **changes})
-
-
-def _backgrounds(config: PretrainConfig, crops: CropSet) -> np.ndarray | None:
-    if not config.exchange_background or not crops.has_mask.any():
-        return None
-    return background_pool(BACKGROUND_POOL, config.image_size, config.seed)
+    background = 1.0 if config.exchange_background else 0.0
+    return AugmentationConfig.peclr(
+        **{"rotation": config.rotation_degrees, "background": background, **changes}
+    )
 
 
 def _make_model(config: PretrainConfig) -> ContrastiveModel:

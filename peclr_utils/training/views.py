@@ -29,10 +29,14 @@ from peclr_utils.augmentation import (
     to_batch,
 )
 from peclr_utils.crops import CropSet
+from peclr_utils.hands.backgrounds import sample_background
 from peclr_utils.training.engine import Machine
 
 ORDER, VIEWS, BACKGROUNDS, HELD_OUT = 1, 2, 3, 4
 """Keep the streams of random numbers apart that are drawn from one seed."""
+
+BACKGROUND_COUNT = 512
+"""Painted backgrounds that views draw from: a second of painting, and 6 MB at 64 pixels."""
 
 
 class Views(NamedTuple):
@@ -168,26 +172,28 @@ def finish_views(
     return images.contiguous(memory_format=order)
 
 
-def background_pool(count: int, size: int, seed: int) -> np.ndarray:
-    """Paint backgrounds to exchange the pictures' own with.
+def background_pool(
+    augmentation: AugmentationConfig, crops: CropSet, image_size: int, seed: int
+) -> np.ndarray | None:
+    """Paint backgrounds to exchange the pictures' own with, if that is wanted and possible.
 
     Args:
-        count: M, how many.
-        size: side in pixels.
-        seed: of all of them.
+        augmentation: its `background` is the probability of an exchange.
+        crops: the pictures; without masks nothing can be exchanged.
+        image_size: side S in pixels.
+        seed: of all backgrounds.
 
     Returns:
-        (M, size, size, 3) uint8 RGB.
+        (M, S, S, 3) uint8 RGB, or None.
     """
-    from peclr_utils.hands.backgrounds import sample_background
-
-    rngs = (np.random.default_rng((seed, BACKGROUNDS, index)) for index in range(count))
-    return np.stack([sample_background(rng, (size, size)) for rng in rngs])
-
-
-def backgrounds_on(batches: Dataset, machine: Machine) -> Tensor | None:
-    """Bring the backgrounds of `PairBatches` or `PoseBatches` to the device, if it is the device that needs
-    them."""
-    if batches.backgrounds is None or machine.executor != "batch":
+    if augmentation.background == 0 or not crops.has_mask.any():
         return None
-    return torch.from_numpy(batches.backgrounds).to(machine.device)
+    rngs = (np.random.default_rng((seed, BACKGROUNDS, index)) for index in range(BACKGROUND_COUNT))
+    return np.stack([sample_background(rng, (image_size, image_size)) for rng in rngs])
+
+
+def backgrounds_on(backgrounds: np.ndarray | None, machine: Machine) -> Tensor | None:
+    """Bring backgrounds to the device, if it is the device that exchanges them."""
+    if backgrounds is None or machine.executor != "batch":
+        return None
+    return torch.from_numpy(backgrounds).to(machine.device)

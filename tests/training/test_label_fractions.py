@@ -1,0 +1,122 @@
+"""The label-fraction table: every cell once, resumed where it stopped, summarised by seeds."""
+
+import json
+
+import pytest
+
+from peclr_utils.training import (
+    LabelFractionsConfig,
+    label_fractions,
+    load_results,
+    run_label_fractions,
+    summarise,
+)
+from peclr_utils.training.label_fractions import METHODS, markdown
+
+SMALL = {"progress": False, "tensorboard": False, "batch_size": 8, "image_size": 32}
+
+
+def _config(output, **changes) -> LabelFractionsConfig:
+    start = LabelFractionsConfig(
+        output=str(output), cache=str(output.parent / "cache"), labels=(8, 16), seeds=(0,),
+        unlabelled=("synthetic:16?seed=1&size=96",), labelled=("synthetic:16?seed=2&size=96",),
+        test=("synthetic:8?seed=3&size=96",), pretrain={"epochs": 1, "warmup_epochs": 0.5, **SMALL},
+        finetune={"steps": 2, "warmup_steps": 1, "log_every": 1, **SMALL},
+    )  # fmt: skip
+    return start.replace(**changes)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    config = _config(tmp_path_factory.mktemp("table") / "run")
+    return config, run_label_fractions(config)
+
+
+def test_every_cell_is_filled_once(finished):
+    _, results = finished
+    found = [(cell["method"], cell["labels"], cell["seed"]) for cell in results["cells"]]
+    assert sorted(found) == sorted((method, labels, 0) for method in METHODS for labels in (8, 16))
+    assert {probe["method"] for probe in results["probes"]} == set(METHODS) - {"mean_pose"}
+
+
+def test_cells_hold_measures_and_the_training_loss(finished):
+    _, results = finished
+    for cell in results["cells"]:
+        assert cell["pa_epe_mm"] > 0 and cell["epe_2d"] > 0
+        assert (cell["training_loss"] is None) == (cell["method"] == "mean_pose")
+
+
+def test_the_file_holds_what_is_returned(finished):
+    config, results = finished
+    assert load_results(config.output) == json.loads(json.dumps(results))
+
+
+def test_a_finished_table_is_not_computed_again(finished, monkeypatch):
+    config, results = finished
+    monkeypatch.setattr(label_fractions, "pretrain", lambda *_: pytest.fail("pre-trained again"))
+    monkeypatch.setattr(label_fractions, "finetune", lambda *_: pytest.fail("fine-tuned again"))
+    assert run_label_fractions(config)["cells"] == results["cells"]
+
+
+def test_a_killed_table_goes_on_with_the_next_cell(tmp_path, monkeypatch):
+    config = _config(tmp_path / "run", methods=("mean_pose", "scratch"))
+    original, done = label_fractions.finetune, []
+
+    def killed_at_the_second(settings, *data):
+        if len(done) == 1:
+            raise KeyboardInterrupt
+        done.append(settings.labels)
+        return original(settings, *data)
+
+    monkeypatch.setattr(label_fractions, "finetune", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run_label_fractions(config)
+    assert len(load_results(config.output)["cells"]) == 3
+    monkeypatch.undo()
+    results = run_label_fractions(config)
+    assert len(results["cells"]) == 4 and done == [8]
+
+
+def test_a_folder_with_another_table_is_refused(finished):
+    config, _ = finished
+    with pytest.raises(ValueError, match=r"made with other settings \(test\)"):
+        run_label_fractions(config.replace(test=("synthetic:9?seed=3",)))
+
+
+def test_all_methods_fine_tune_alike():
+    config = LabelFractionsConfig.laptop()
+    settings = [config.finetune_config(1, method, 128) for method in METHODS]
+    common = [{**vars(one), "encoder": "", "output": ""} for one in settings]
+    assert all(one == common[0] for one in common)
+
+
+def test_methods_pre_train_alike_but_for_what_they_are():
+    config = LabelFractionsConfig.laptop()
+    peclr, simclr, plain = (config.pretrain_config(1, m) for m in ("peclr", "simclr", "simclr_no_rotation"))
+    assert simclr.replace(method="peclr", output=peclr.output) == peclr
+    assert plain.replace(rotation_degrees=simclr.rotation_degrees, output=simclr.output) == simclr
+    assert plain.rotation_degrees == 0
+
+
+def test_the_summary_gathers_seeds_in_a_fixed_order():
+    def cell(method, labels, seed, error):
+        measures = {"pa_epe_mm": error, "epe_2d": error / 4, "training_loss": 0.5}
+        return {"method": method, "labels": labels, "seed": seed, **measures}
+
+    cells = [cell("peclr", 128, 0, 10.0), cell("peclr", 128, 1, 12.0), cell("scratch", 128, 0, 20.0)]
+    rows = summarise({"cells": [*cells, cell("peclr", 32, 0, 30.0)]})
+    assert [(row["labels"], row["method"], row["seeds"]) for row in rows] == [
+        ("32", "PeCLR", 1),
+        ("128", "from scratch", 1),
+        ("128", "PeCLR", 2),
+    ]
+    assert rows[2]["PA-EPE (mm)"] == [10.0, 12.0]
+    assert "11.00 ± 1.41" in markdown({"cells": cells})
+
+
+def test_results_that_are_not_there_or_something_else_are_clear_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make table"):
+        load_results(tmp_path)
+    (tmp_path / "results.json").write_text('{"format": "other"}')
+    with pytest.raises(ValueError, match="expected a file of format"):
+        load_results(tmp_path)
