@@ -18,8 +18,10 @@ import numpy as np
 
 from peclr_utils.hands.mesh import HandMesh
 from peclr_utils.hands.renderer import Light, Texture
-from peclr_utils.hands.skin import skin_maps
+from peclr_utils.hands.skin import MAPS, skin_maps
 
+SLEEVED = 0.45  # share of the arms
+VARNISHED = 0.08  # share of the hands
 LIGHTNESS = (26.0, 78.0)
 # Lightness, a*, b* of measured skin from dark to very light; the hue turns yellow in the middle.
 _TONES = np.array(
@@ -50,6 +52,11 @@ def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
     return np.clip(cv2.cvtColor(flat, cv2.COLOR_LAB2RGB), 0, 1).reshape(np.shape(lab))
 
 
+def hsv_to_rgb(hue: float, saturation: float, value: float) -> np.ndarray:
+    """(3,) sRGB in 0..1, float32, from hue in degrees, saturation and value in 0..1."""
+    return cv2.cvtColor(np.array([[[hue, saturation, value]]], dtype=np.float32), cv2.COLOR_HSV2RGB)[0, 0]
+
+
 def typology_angle(lab: np.ndarray) -> np.ndarray:
     """Individual typology angle in degrees of (..., 3) L*a*b*."""
     return np.degrees(np.arctan2(lab[..., 0] - 50.0, lab[..., 2]))
@@ -74,35 +81,28 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
     """
     tone = sample_tone(rng)
     darkness = float(np.interp(tone[0], LIGHTNESS, (1.0, 0.0)))
-    skin = lab_to_rgb(tone)
-
-    def change(lightness: float, a: float, b: float) -> np.ndarray:
-        return lab_to_rgb(tone + (lightness, a, b)) - skin
-
-    # The palm has little melanin: the darker the back of the hand, the larger the difference.
-    palm = change(3 + 20 * darkness**1.3 * rng.uniform(0.6, 1.1), 4 - 3 * darkness, -2 + 2 * darkness)
-    red = change(-3 - 2 * darkness, rng.uniform(4, 11) * (1 - 0.6 * darkness), rng.uniform(-1, 2))
-    nail_paint = rng.random() < 0.08
-    if nail_paint:
-        nail = (
-            np.array(cv2.cvtColor(np.float32([[[rng.uniform(0, 360), 0.8, 0.7]]]), cv2.COLOR_HSV2RGB)[0, 0])
-            - skin
-        )
-    else:
-        nail = change(4 + 14 * darkness, 5 - 2 * darkness, -5)
-    crease = change(-rng.uniform(5, 12), 3 - 2 * darkness, 0)
-    mottled = change(rng.uniform(0.8, 2.2), -1.2, 0)
-    blotched = change(rng.uniform(-2, 2), rng.uniform(0.5, 2), 0)
-    tendon = change(rng.uniform(0.5, 4), 0, 0)
-    edge = change(-10, 3, 0)
-    palette = np.stack([np.ones(3), skin, palm, red, nail, edge, crease, mottled, blotched, tendon]).astype(
-        np.float32
-    )
+    # What each map changes in L*, a*, b*. The palm has little melanin: the darker the back, the larger.
+    changes = {
+        "skin": (0, 0, 0),
+        "palm": (3 + 20 * darkness**1.3 * rng.uniform(0.6, 1.1), 4 - 3 * darkness, -2 + 2 * darkness),
+        "red": (-3 - 2 * darkness, rng.uniform(4, 11) * (1 - 0.6 * darkness), rng.uniform(-1, 2)),
+        "nail": (4 + 14 * darkness, 5 - 2 * darkness, -5),
+        "nail edge": (-10, 3, 0),
+        "crease": (-rng.uniform(5, 12), 3 - 2 * darkness, 0),
+        "mottled": (rng.uniform(0.8, 2.2), -1.2, 0),
+        "blotched": (rng.uniform(-2, 2), rng.uniform(0.5, 2), 0),
+        "tendon": (rng.uniform(0.5, 4), 0, 0),
+    }
+    colours = dict(zip(changes, lab_to_rgb(tone + np.array(list(changes.values()))), strict=True))
+    if rng.random() < VARNISHED:
+        colours["nail"] = hsv_to_rgb(rng.uniform(0, 360), 0.8, 0.7)
+    skin = colours["skin"]
+    palette = {name: colour - skin for name, colour in colours.items()} | {"plain": np.ones(3), "skin": skin}
 
     sleeve = None
-    if rng.random() < 0.45:
-        hsv = np.float32([[[rng.uniform(0, 360), rng.beta(1.2, 2.5), rng.uniform(0.1, 0.95)]]])
-        sleeve = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0]
+    if rng.random() < SLEEVED:
+        sleeve = hsv_to_rgb(rng.uniform(0, 360), rng.beta(1.2, 2.5), rng.uniform(0.1, 0.95))
+    palette = np.stack([palette[name] for name in MAPS]).astype(np.float32)
     return Appearance(tone, palette, sleeve, float(rng.uniform(0.0, 0.12)))
 
 

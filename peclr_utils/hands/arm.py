@@ -30,7 +30,7 @@ _RINGS = np.array(
 _BEND_LENGTH = 0.04
 # The sleeve's distance from its cuff and its width relative to the arm; the first two make the cuff's edge.
 _CUFF = np.array(
-    [[0.0, 0.98], [0.0, 1.13], [0.004, 1.17], [0.03, 1.19], [0.08, 1.25], [0.16, 1.32], [0.30, 1.4]]
+    [[0.0, 0.98], [1e-6, 1.13], [0.004, 1.17], [0.03, 1.19], [0.08, 1.25], [0.16, 1.32], [0.30, 1.4]]
 )
 
 
@@ -103,6 +103,11 @@ def wrist_rim(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray]:
         at, k = following[at]
         rim.append(k)
     return body, edges[rim]
+
+
+def arm_direction(pose: ArmPose) -> np.ndarray:
+    """(3,) unit direction of the forearm away from the hand, about, in the hand's own frame."""
+    return _turn(np.radians([pose.flexion]), np.radians([pose.deviation]))[0] @ (0.0, 1.0, 0.0)
 
 
 def _turn(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:
@@ -200,13 +205,16 @@ def with_arm(
         The whole `Surface`; its first V vertices are the hand's.
     """
     faces, uv = _layout(mesh, sleeve is not None)
-    distance, width = _RINGS.T
+    distance = np.minimum(_RINGS[:, 0], pose.length)
+    width = np.interp(distance, *_RINGS.T)
     if sleeve is not None:
-        along = sleeve_start + _CUFF[:, 0]
-        distance = np.concatenate([distance, along])
-        width = np.concatenate([width, _CUFF[:, 1] * np.interp(along, *_RINGS.T)])
+        along = np.minimum(_CUFF[:, 0], max(pose.length - sleeve_start, 0.0))
+        width = np.concatenate(
+            [width, np.interp(along, *_CUFF.T) * np.interp(sleeve_start + along, *_RINGS.T)]
+        )
+        distance = np.concatenate([distance, sleeve_start + along])
     rim = vertices[wrist_rim(mesh)[1][:, 0]]
-    rings, outward = _tube(rim, np.minimum(distance, pose.length), width, pose)
+    rings, outward = _tube(rim, distance, width, pose)
     colours = np.ones((len(uv), 3))
     if sleeve is not None:
         colours[-2 * len(rim) * len(_CUFF) :] = sleeve

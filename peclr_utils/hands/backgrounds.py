@@ -126,5 +126,10 @@ def composite(foreground: np.ndarray, alpha: np.ndarray, background: np.ndarray)
             f"composite: expected one size, found foreground {foreground.shape}, alpha {alpha.shape}, "
             f"background {background.shape}"
         )
-    weight = alpha.astype(np.float32) * np.float32(1 / 255)
-    return cv2.blendLinear(foreground, background, weight, 1.0 - weight)
+    rows = np.flatnonzero(alpha.any(axis=1))
+    picture = background.copy()
+    if len(rows):
+        part = slice(rows[0], rows[-1] + 1)
+        weight = alpha[part].astype(np.float32) * np.float32(1 / 255)
+        picture[part] = cv2.blendLinear(foreground[part], background[part], weight, 1.0 - weight)
+    return picture

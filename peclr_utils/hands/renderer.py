@@ -18,7 +18,7 @@ def _vector(*values: float) -> np.ndarray:
     return np.array(values, dtype=np.float32)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Light:
     """One soft directional light over a sky-and-ground ambient. Colours are linear, 1 = a white surface is
     white.
@@ -44,7 +44,7 @@ class Light:
     shininess: float = 18.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RenderedHand:
     """What the renderer returns.
 
@@ -163,29 +163,31 @@ def render(
     if texture is not None:
         colours = colours * _texels(texture, values[9], values[10])
 
-    coverage = np.minimum(_per_pixel(samples.share, samples, size), 1.0)
-    solid = np.maximum(coverage, 1e-6)
-    depth = _per_pixel(samples.share * samples.depth, samples, size)
+    # Rounding may add up to a hair more than one.
+    coverage = np.minimum(samples.sum(np.ones_like(samples.share)), 1.0)
+    depth = samples.sum(samples.depth) / coverage
     # A radius of about one centimetre at the body's distance.
     radius = max(1, round(0.010 * K[0, 0] / max(float(vertices[:, 2].mean()), NEAR)))
-    shadow = _occlusion(depth, coverage, radius)
-    open_sky = 1.0 - 0.6 * shadow.ravel().take(samples.pixel)
+    shadow = _occlusion(samples.spread(depth * coverage), samples.spread(coverage), radius)
+    open_sky = 1.0 - 0.6 * shadow.take(samples.pixel).take(samples.slot)
 
     # Squares stand for the sRGB curve: cheap, and close enough for pictures that are jittered anyway.
     shaded = shade(values[:3], values[3:6], colours * colours, open_sky, light)
-    shaded = np.sqrt(np.clip(shaded, 0.0, 1.0)) * samples.share
-    image = np.stack([_per_pixel(channel, samples, size) / solid for channel in shaded], axis=-1)
+    shaded = np.sqrt(np.clip(shaded, 0.0, 1.0))
+    image = np.stack([samples.sum(channel) for channel in shaded], axis=-1) / coverage[:, None]
     return RenderedHand(
-        image=np.rint(image * 255.0).astype(np.uint8),
-        alpha=np.rint(coverage * 255.0).astype(np.uint8),
-        depth=depth / solid,
+        image=_paste(samples, np.rint(image * 255.0).clip(0, 255).astype(np.uint8), size),
+        alpha=_paste(samples, np.rint(coverage * 255.0).astype(np.uint8), size),
+        depth=_paste(samples, depth, size),
     )
 
 
-def _per_pixel(values: np.ndarray, samples: Samples, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) float32 sum of the samples' values in each pixel."""
-    total = np.bincount(samples.pixel, values, minlength=size[0] * size[1])
-    return total.astype(np.float32).reshape(size)
+def _paste(samples: Samples, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """(H, W, ...) a picture of the samples' (P, ...) values, 0 elsewhere."""
+    top, left, height, width = samples.box
+    picture = np.zeros((*size, *values.shape[1:]), dtype=values.dtype)
+    picture[top : top + height, left : left + width] = samples.spread(values)
+    return picture
 
 
 def _texels(texture: Texture, u: np.ndarray, v: np.ndarray) -> np.ndarray:

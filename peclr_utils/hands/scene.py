@@ -8,14 +8,14 @@ degrees, positive turns the picture counter-clockwise as seen on the screen. All
 the rest (background, light, sensor) from all three.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from peclr_utils.camera import project
 from peclr_utils.hands.appearance import Appearance, hand_texture, sample_appearance, sample_light
-from peclr_utils.hands.arm import ArmPose, Surface, with_arm
+from peclr_utils.hands.arm import ArmPose, Surface, arm_direction, with_arm
 from peclr_utils.hands.articulation import HandPose, local_rotations
 from peclr_utils.hands.backgrounds import composite, photo_background, sample_background
 from peclr_utils.hands.kinematics import forward_kinematics, pose_hand
@@ -25,9 +25,9 @@ from peclr_utils.hands.renderer import Light, render
 from peclr_utils.hands.sensor import Sensor, expose
 from peclr_utils.hands.shape import HandShape, sample_shape
 from peclr_utils.hands.view import ViewRange, place
-from peclr_utils.skeleton import REFERENCE_BONE
+from peclr_utils.skeleton import FINGERS, REFERENCE_BONE
 
-FILL = (0.40, 0.78)  # the longer side of the keypoints' box, as a share of the picture's side
+FILL = (0.36, 0.80)  # the longer side of the keypoints' box, as a share of the picture's side
 FOCAL = (1.6, 2.8)  # focal length as a share of the picture's side; FreiHAND's is about 480 / 224 = 2.1
 MARGIN = 0.04  # the keypoints' box is placed this share of the side away from the border
 
@@ -95,6 +95,17 @@ def _flip(handedness: str) -> np.ndarray:
     return np.array([-1.0 if handedness == "left" else 1.0, 1.0, 1.0])
 
 
+def _sample_arm(rng: np.random.Generator, rotation: np.ndarray, wrist_depth: float) -> ArmPose:
+    """Bend the wrist so that the arm keeps out of the camera's way, and end it before it gets near."""
+    bends = np.clip(rng.normal((0, 0), (22, 10), (6, 2)), (-50, -22), (50, 28))
+    poses = [ArmPose(float(flexion), float(deviation)) for flexion, deviation in bends]
+    depth = np.array([(rotation @ arm_direction(pose))[2] for pose in poses])
+    clear = np.flatnonzero(depth > -0.4)
+    chosen = int(clear[0]) if len(clear) else int(depth.argmax())
+    length = 0.32 if depth[chosen] > 0 else min(0.32, 0.3 * wrist_depth / -depth[chosen])
+    return replace(poses[chosen], length=float(length))
+
+
 def sample_scene(
     seed: int,
     identity: int,
@@ -130,15 +141,14 @@ def sample_scene(
     joints = forward_kinematics(load_hand_mesh(), local_rotations(pose), shape)
     keypoints = joints[KEYPOINT_JOINTS, :3, 3] @ (rotation * _flip(handedness)).T
     bone = float(np.linalg.norm(np.subtract(*keypoints[list(REFERENCE_BONE)])))
-    fill = rng.uniform(*FILL)
+    # A fist is smaller than an open hand, so it should look smaller too, though not by all the difference.
+    reach = np.linalg.norm(np.diff(keypoints[[0, *FINGERS["middle"]]], axis=0), axis=1).sum()
+    closed = np.sqrt(min(1.0, np.ptp(keypoints[:, :2], axis=0).max() / reach))
+    fill = max(FILL[0], closed * rng.uniform(*FILL))
     room = min(0.12, (1 - fill) / 2 - MARGIN)
     centre = (size - 1) / 2 + size * room * rng.uniform(-1, 1, 2)
     translation = place(keypoints, K.astype(np.float64), centre, fill * size, bone)
-    flexion, deviation = np.clip(rng.normal((0, 0), (22, 10)), (-50, -22), (50, 28))
-    # An arm that comes towards the camera ends before it gets there.
-    arm_depth = rotation[2, 1]
-    length = min(0.32, (translation[2] - 0.12) / max(-arm_depth, 1e-3) - 0.05)
-    arm = ArmPose(float(flexion), float(deviation), max(0.02, float(length)))
+    arm = _sample_arm(rng, rotation * _flip(handedness), translation[2])
 
     rng = _generator(seed, 1 + version, identity)
     light = sample_light(rng)

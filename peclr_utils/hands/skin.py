@@ -61,7 +61,9 @@ def _texels(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     facing = np.einsum("vc,vc->v", mesh.normals, backwards)
     values = np.concatenate([mesh.vertices, facing[:, None]], axis=1)
     values = np.einsum("kn,knc->nc", seen.weights, values[seen.corners])
-    return seen.pixel, values[:, :3], values[:, 3]
+    top, left, _, width = seen.box
+    line, column = np.divmod(seen.pixel[seen.slot], width)
+    return (line + top) * TEXTURE_SIZE + column + left, values[:, :3], values[:, 3]
 
 
 def _bleed(maps: np.ndarray, reach: int = 4) -> np.ndarray:
