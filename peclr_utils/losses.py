@@ -83,9 +83,9 @@ def pose_loss(
 ) -> dict[str, Tensor]:
     """L1 losses on the 2D keypoints, their relative depths and the refined root depth.
 
-    The authors do not publish their fine-tuning losses; these are ours. A crop of a rendered hand is about five
-    reference bones wide, so the default weights count errors in the image and in depth alike, in bone lengths;
-    the root's depth, which one picture tells poorly, counts a tenth.
+    The authors do not publish their fine-tuning losses; these are ours. A crop of a rendered hand is about
+    five reference bones wide, so the default weights count errors in the image and in depth alike, in bone
+    lengths; the root's depth, which one picture tells poorly, counts a tenth.
 
     Args:
         output: the network's prediction, see `PoseNetwork25D`.
