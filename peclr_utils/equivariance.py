@@ -122,3 +122,25 @@ def equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: T
         (B,) distances of unit vectors, 0 (perfectly equivariant) to 2; about 1.41 for unrelated ones.
     """
     return (normalize(reference) - undo_on_projection(moved, angle, shift)).norm(dim=1)
+
+
+def relative_equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
+    """Mean `equivariance_error`, as a fraction of the mean distance between different pictures.
+
+    An untrained network gives nearly the same projection for all pictures, so its plain error is small and
+    means nothing; here it is about 1.
+
+    Args:
+        reference: (B, D) projections of B > 1 different pictures as they are.
+        moved: (B, D) projections of the same pictures rotated by `angle`, then shifted by `shift`.
+        angle: (B,) degrees.
+        shift: (B, 2) fractions of the crop's side.
+
+    Returns:
+        Scalar: 0 for a perfectly equivariant network, about 1 for one that tells no two pictures apart.
+    """
+    undone = undo_on_projection(moved, angle, shift)
+    distances = torch.cdist(normalize(reference), undone, compute_mode="donot_use_mm_for_euclid_dist")
+    own = distances.diagonal()
+    others = (distances.sum() - own.sum()) / (distances.numel() - len(own))
+    return own.mean() / others.clamp_min(torch.finfo(others.dtype).tiny)

@@ -101,6 +101,18 @@ def test_the_error_is_zero_for_an_equivariant_projection_and_large_for_an_invari
     assert equivariance.equivariance_error(z, z, angle, shift).mean() > 0.5
 
 
+def test_the_relative_error_is_not_fooled_by_a_network_that_tells_no_two_pictures_apart():
+    z, (angle, shift) = projections(64), motion(64)
+    moved = equivariance.apply_to_projection(z, angle, shift)
+    relative = equivariance.relative_equivariance_error
+    assert relative(z, moved, angle, shift) < 1e-6
+    collapsed = projections(1).expand(64, -1) + 1e-3 * z
+    assert equivariance.equivariance_error(collapsed, collapsed, 0 * angle, 0 * shift).mean() < 1e-6
+    unrelated = projections(1).expand(64, -1) + 1e-3 * projections(64, seed=5)
+    assert equivariance.equivariance_error(collapsed, unrelated, 0 * angle, 0 * shift).mean() < 0.05
+    assert relative(collapsed, unrelated, 0 * angle, 0 * shift).item() == pytest.approx(1, abs=0.05)
+
+
 @pytest.mark.parametrize(
     ("dim", "angle", "shift"),
     [(127, (8,), (8, 2)), (128, (8, 1), (8, 2)), (128, (8,), (8,)), (128, (7,), (7, 2))],

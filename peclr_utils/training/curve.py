@@ -8,7 +8,7 @@ import torch
 
 from peclr_utils.augmentation import AugmentationConfig, sample_parameters
 from peclr_utils.crops import CropSet
-from peclr_utils.equivariance import equivariance_error
+from peclr_utils.equivariance import relative_equivariance_error
 from peclr_utils.models import ContrastiveModel
 from peclr_utils.training.engine import Machine
 from peclr_utils.training.views import HELD_OUT, finish_views, fit_margin, make_views, plain_views
@@ -72,8 +72,8 @@ class EquivarianceCurve:
 
     @torch.no_grad()
     def measure(self, model: ContrastiveModel) -> float:
-        """Mean `equivariance_error`: 0 for a perfectly equivariant network, about 1.41 for unrelated
-        projections.
+        """`relative_equivariance_error`: 0 for a perfectly equivariant network, about 1 for one that tells
+        no two pictures apart.
 
         Args:
             model: measured in evaluation mode, and left in the mode it was in.
@@ -89,4 +89,4 @@ class EquivarianceCurve:
             still, moved = model.projector(still.float()), model.projector(moved.float())
         finally:
             model.train(training)
-        return float(equivariance_error(still, moved, self._angle, self._shift).mean())
+        return float(relative_equivariance_error(still, moved, self._angle, self._shift))
