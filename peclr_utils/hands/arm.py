@@ -105,9 +105,9 @@ def wrist_rim(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray]:
     return body, edges[rim]
 
 
-def arm_direction(pose: ArmPose) -> np.ndarray:
-    """(3,) unit direction of the forearm away from the hand, about, in the hand's own frame."""
-    return _turn(np.radians([pose.flexion]), np.radians([pose.deviation]))[0] @ (0.0, 1.0, 0.0)
+def arm_directions(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """(N, 3) about where the forearm points from the hand, unit, in the hand's own frame, from degrees."""
+    return _turn(np.radians(flexion), np.radians(deviation)) @ (0.0, 1.0, 0.0)
 
 
 def _turn(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:

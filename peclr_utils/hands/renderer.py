@@ -202,7 +202,11 @@ def _texels(texture: Texture, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 def _interpolate(attributes: np.ndarray, samples: Samples) -> np.ndarray:
     """(C, N) values of (V, C) vertex attributes at the samples."""
     planar = np.ascontiguousarray(attributes.T)
-    total = planar.take(samples.corners[0], axis=1) * samples.weights[0]
+    # In place, because fresh memory costs more than the arithmetic.
+    total = planar.take(samples.corners[0], axis=1)
+    total *= samples.weights[0]
     for corner, weight in zip(samples.corners[1:], samples.weights[1:], strict=True):
-        total += planar.take(corner, axis=1) * weight
+        part = planar.take(corner, axis=1)
+        part *= weight
+        total += part
     return total

@@ -8,14 +8,14 @@ degrees, positive turns the picture counter-clockwise as seen on the screen. All
 the rest (background, light, sensor) from all three.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from peclr_utils.camera import project
 from peclr_utils.hands.appearance import Appearance, hand_texture, sample_appearance, sample_light
-from peclr_utils.hands.arm import ArmPose, Surface, arm_direction, with_arm
+from peclr_utils.hands.arm import ArmPose, Surface, arm_directions, with_arm
 from peclr_utils.hands.articulation import HandPose, local_rotations
 from peclr_utils.hands.backgrounds import composite, photo_background, sample_background
 from peclr_utils.hands.kinematics import forward_kinematics, pose_hand
@@ -98,12 +98,12 @@ def _flip(handedness: str) -> np.ndarray:
 def _sample_arm(rng: np.random.Generator, rotation: np.ndarray, wrist_depth: float) -> ArmPose:
     """Bend the wrist so that the arm keeps out of the camera's way, and end it before it gets near."""
     bends = np.clip(rng.normal((0, 0), (22, 10), (6, 2)), (-50, -22), (50, 28))
-    poses = [ArmPose(float(flexion), float(deviation)) for flexion, deviation in bends]
-    depth = np.array([(rotation @ arm_direction(pose))[2] for pose in poses])
+    depth = arm_directions(*bends.T) @ rotation[2]
     clear = np.flatnonzero(depth > -0.4)
     chosen = int(clear[0]) if len(clear) else int(depth.argmax())
     length = 0.32 if depth[chosen] > 0 else min(0.32, 0.3 * wrist_depth / -depth[chosen])
-    return replace(poses[chosen], length=float(length))
+    flexion, deviation = bends[chosen].tolist()
+    return ArmPose(flexion, deviation, float(length))
 
 
 def sample_scene(

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from peclr_utils.camera import project
-
 ROOT_DEPTH_BONES = (4.5, 48.0)  # inside the 4 to 50 that the 2.5D representation allows
 
 
@@ -76,11 +74,14 @@ def place(keypoints: np.ndarray, K: np.ndarray, centre: np.ndarray, extent: floa
     """
     low, high = bone * ROOT_DEPTH_BONES[0], bone * ROOT_DEPTH_BONES[1]
     low = max(low, 0.12 - keypoints[:, 2].min())
+    focal, middle = K[[0, 1], [0, 1]], K[:2, 2]
     span = np.ptp(keypoints[:, :2], axis=0).max()
     translation = np.array([0.0, 0.0, np.clip(K[0, 0] * span / extent, low, high)])
-    for _ in range(6):
-        uv = project(keypoints + translation, K)
-        box = uv.min(axis=0), uv.max(axis=0)
-        translation[2] = np.clip(translation[2] * (box[1] - box[0]).max() / extent, low, high)
-        translation[:2] += (centre - (box[0] + box[1]) / 2) / K[[0, 1], [0, 1]] * translation[2]
+    for _ in range(5):
+        shifted = keypoints + translation
+        uv = shifted[:, :2] / shifted[:, 2:] * focal + middle
+        low_uv, high_uv = uv.min(axis=0), uv.max(axis=0)
+        depth = translation[2] * (high_uv - low_uv).max() / extent
+        translation[2] = min(max(depth, low), high)
+        translation[:2] += (centre - (low_uv + high_uv) / 2) / focal * translation[2]
     return translation
