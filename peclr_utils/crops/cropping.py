@@ -14,13 +14,16 @@ from peclr_utils.camera import transform_intrinsics, transform_points
 from peclr_utils.crops.warping import warp
 from peclr_utils.datasets.sample import HandSample
 
+WHOLE_PICTURE = 1.2
+"""The factor that shows a picture without points as it is; training's views have it by default."""
+
 
 def crop_box(sample: HandSample, factor: float = 1.0) -> tuple[np.ndarray, float]:
     """Find the square around a hand: mean keypoint, and twice the largest distance from it.
 
     The keypoints count if they are known, otherwise the outline (points that are not finite are left out). A
-    sample
-    with neither gives its whole picture, whatever the factor: a square on the longer side.
+    sample with neither is taken to show one hand that fills it: with the factor `WHOLE_PICTURE` the box is
+    the square on the picture's longer side.
 
     Args:
         sample: any sample.
@@ -38,7 +41,7 @@ def crop_box(sample: HandSample, factor: float = 1.0) -> tuple[np.ndarray, float
     points = sample.keypoints_2d if sample.keypoints_2d is not None else sample.outline
     height, width = sample.image.shape[:2]
     if points is None:
-        return np.array([(width - 1) / 2, (height - 1) / 2]), float(max(height, width))
+        return np.array([(width - 1) / 2, (height - 1) / 2]), max(height, width) * factor / WHOLE_PICTURE
     points = np.asarray(points, dtype=np.float64)
     points = points[np.isfinite(points).all(axis=1)]
     if not len(points):
@@ -79,8 +82,7 @@ def crop(sample: HandSample, size: int, factor: float = 1.3) -> HandSample:
     """Cut the square around a hand out of its picture, by one antialiased warp.
 
     The box may reach beyond the picture: it is black there, and the mask 0, and the crop is never squeezed.
-        The 3D
-    keypoints stay as they are, for K' = A K projects them into the crop.
+    The 3D keypoints stay as they are, for K' = A K projects them into the crop.
 
     Args:
         sample: any sample.

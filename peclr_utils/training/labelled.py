@@ -128,8 +128,7 @@ class PoseBatches(Dataset):
 
         Returns:
             mean, spread: (21, 3) pixels of the view and bone lengths. The spread is one number for u and v
-                together, and
-            one for the depth: what differs between keypoints is for the network to learn.
+                together, and one for the depth: what differs between keypoints is for the network to learn.
         """
         batches = range(-(-MEASURED_VIEWS // self.batch_size))
         labels = [self.labels(*self.plan(number)) for number in batches]

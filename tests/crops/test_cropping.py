@@ -43,8 +43,9 @@ def test_box_is_the_mean_keypoint_and_twice_the_largest_distance():
 
 def test_box_of_an_outline_and_of_a_whole_picture():
     plain = make_sample(labelled=False)
-    centre, side = crop_box(plain, 1.3)
-    assert centre == pytest.approx([79.5, 59.5]) and side == 160
+    centre, side = crop_box(plain, 1.2)
+    assert centre == pytest.approx([79.5, 59.5]) and side == pytest.approx(160)
+    assert crop_box(plain, 2.4)[1] == pytest.approx(320), "training cuts wide, and its views zoom back in"
     outlined = replace(plain, outline=np.array([[10, 10], [30, 10], [np.nan, 0]], np.float32))
     centre, side = crop_box(outlined, 1.0)
     assert centre == pytest.approx([20, 10]) and side == pytest.approx(20)
