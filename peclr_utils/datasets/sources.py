@@ -22,7 +22,10 @@ from peclr_utils.hands.scene import ViewRange
 
 
 def _view(text: str) -> ViewRange:
-    return ViewRange.anywhere() if text == "anywhere" else ViewRange(max_angle_degrees=float(text))
+    if text == "anywhere":
+        return ViewRange.anywhere()
+    angle, comma, roll = text.partition(",")
+    return ViewRange(float(angle), float(roll)) if comma else ViewRange(float(angle))
 
 
 def _versions(text: str) -> int | tuple[int, ...]:
@@ -71,9 +74,9 @@ KINDS: dict[str, _Kind] = {
 def open_source(source: str | Sequence[str]) -> HandDataset:
     """Open a data set by its name, or several as an `EvenMixture`.
 
-    `view` is the largest angle between the line of sight and the normal of palm or back in degrees, or
-    "anywhere"; `versions` of FreiHAND is a count or a list such as 1,2,3; the other options are arguments of
-    the class.
+    `view` is the largest angle between the line of sight and the normal of palm or back in degrees, with the
+    largest roll after a comma if it is limited, as in view=40,45; or "anywhere". `versions` of FreiHAND is a
+    count or a list such as 1,2,3. The other options are arguments of the class.
 
     Args:
         source: a name such as "synthetic:4096?seed=1", or a list of names.

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 
 from peclr_utils.augmentation import AugmentationConfig, ViewParameters, sample_parameters
 from peclr_utils.crops import CropSet
+from peclr_utils.datasets.mixture import even_indices
 from peclr_utils.training.engine import Machine
 from peclr_utils.training.views import ORDER, VIEWS, finish_views, fit_margin, make_views
 
@@ -44,8 +45,9 @@ class PairBatch(NamedTuple):
 class PairBatches(Dataset):
     """Batches of pairs of views, by number.
 
-    An epoch shows every picture once as first view; the last few that do not fill a batch are left to the
-    next epoch's order. The second view comes from another picture of the same identity where there is one.
+    An epoch has as many pairs as there are pictures, less what does not fill a batch. Each source gives
+    equally many of them, however large it is; with one source every picture is a first view once. The second
+    view comes from another picture of the same identity where there is one.
 
     Args:
         crops: the pictures.
@@ -103,7 +105,8 @@ class PairBatches(Dataset):
         """
         epoch, position = divmod(number, self.batches_per_epoch)
         if epoch != self._epoch:
-            order = np.random.default_rng((self.seed, ORDER, epoch)).permutation(len(self.indices))
+            rng = np.random.default_rng((self.seed, ORDER, epoch))
+            order = even_indices(self.crops.source_index[self.indices], rng, len(self.indices))
             self._epoch, self._order = epoch, order
         first = self._order[position * self.batch_size : (position + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, VIEWS, epoch, position))

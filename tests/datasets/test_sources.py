@@ -12,6 +12,8 @@ def test_rendered_hands_by_name():
     assert (dataset.seed, dataset.versions, dataset.size, dataset.left_fraction) == (3, 2, 48, 0.5)
     assert dataset.view == ViewRange(max_angle_degrees=25)
     assert open_source("synthetic:6?view=anywhere").view == ViewRange.anywhere()
+    limited = ViewRange(max_angle_degrees=40, roll_degrees=45)
+    assert open_source("synthetic:6?view=40,45").view == limited
     assert open_source("synthetic:6").seed == SyntheticHands(6).seed
 
 

@@ -1,11 +1,15 @@
 """Batches of pairs: who is paired, what is done to the views, and that (seed, number) alone decides it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from peclr_utils.augmentation import AugmentationConfig
 from peclr_utils.crops import build_crops
+from peclr_utils.crops.cropping import WHOLE_PICTURE
+from peclr_utils.datasets import EvenMixture
 from peclr_utils.equivariance import apply_to_projection
 from peclr_utils.losses import nt_xent
 from peclr_utils.training.batches import PairBatches, pairs_on_device
@@ -51,6 +55,34 @@ def test_a_picture_without_a_sibling_is_paired_with_itself(dot_hands, tmp_path):
     alone = build_crops(dot_hands(6), tmp_path / "alone", 64, 2.4, progress=False)
     first, second, _ = _batches(alone).plan(0)
     assert (first == second).all()
+
+
+class Listed(list):
+    """A list of samples as a data set."""
+
+    source = "small"
+
+    @property
+    def identities(self) -> np.ndarray:
+        return np.array([sample.identity for sample in self])
+
+
+def test_a_small_source_gives_as_many_pairs_as_a_large_one(dot_hands, tmp_path):
+    small = dot_hands(6)
+    hands = [replace(small[index], source="small") for index in range(6)]
+    mixture = EvenMixture([dot_hands(30), Listed(hands)])
+    crops = build_crops(mixture, tmp_path / "mixed", 64, 2.4, progress=False)
+    batches = _batches(crops, batch_size=6)
+    drawn = np.concatenate([batches.plan(number)[0] for number in range(batches.batches_per_epoch)])
+    assert np.bincount(crops.source_index[drawn]).tolist() == [18, 18]
+
+
+def test_one_source_shows_every_picture_once_an_epoch(crops):
+    batches = _batches(crops)
+    for epoch in range(2):
+        numbers = range(epoch * batches.batches_per_epoch, (epoch + 1) * batches.batches_per_epoch)
+        drawn = np.concatenate([batches.plan(number)[0] for number in numbers])
+        assert sorted(drawn) == list(range(len(crops)))
 
 
 def test_pairing_can_be_switched_off(crops):
@@ -147,17 +179,15 @@ class OneDot:
 
 @pytest.mark.parametrize("which", [0, 1])
 def test_the_returned_parameters_are_the_ones_applied(dot_hands, tmp_path, which):
-    from dataclasses import replace
-
     sample = dot_hands(1)[0]
     y, x = np.mgrid[:96, :96]
     dot = 255 * np.exp(-((x - 60.0) ** 2 + (y - 53.0) ** 2) / (2 * 3.0**2))
     image = np.repeat(dot[..., None], 3, axis=2).round().astype(np.uint8)
-    # No keypoints: the crop is the whole picture.
+    # No keypoints: with this factor crop and view are the whole picture.
     sample = replace(sample, image=image, keypoints_2d=None, mask=None)
-    crops = build_crops(OneDot(sample), tmp_path / "dot", 96, 1.0, progress=False)
+    crops = build_crops(OneDot(sample), tmp_path / "dot", 96, WHOLE_PICTURE, progress=False)
     augmentation = AugmentationConfig.none(rotation=180.0, shift=0.15)
-    batches = PairBatches(crops, np.arange(4), augmentation, 4, 64, 1.0, seed=0)
+    batches = PairBatches(crops, np.arange(4), augmentation, 4, 64, WHOLE_PICTURE, seed=0)
     item = batches[0]
     batch = pairs_on_device(item, _machine(), 64)
     angle, shift = (batch.angle1, batch.shift1) if which == 0 else (batch.angle2, batch.shift2)
