@@ -116,7 +116,7 @@ class FinetuneConfig(RunSettings):
     warmup_steps: int = 50  # steps of linear rise to the peak; then a cosine falls to zero
     weight_decay: float = 1e-4  # not on biases and norms
     optimiser: str = "adamw"  # "adam" (decay added to the gradient) or "adamw" (decoupled)
-    weight_2d: float = 5.0  # weight of the 2D error as a fraction of the side: a crop is some 8 bones wide
+    weight_2d: float = 5.0  # weight of the 2D error as a fraction of the side: a crop is some 5 bones wide
     weight_relative_depth: float = 1.0  # weight of the relative depth's error in bone lengths
     # weight of the root depth's error in bone lengths, which one picture tells poorly
     weight_root_depth: float = 0.1
