@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+
+from peclr_utils.course.labelled_hands import held_out_crops, labelled_crops, labelled_source, one_of_each
+from peclr_utils.datasets import FreiHAND, SyntheticHands, export_freihand, open_source
+from peclr_utils.training import FinetuneConfig
+
+
+@pytest.fixture
+def config(tmp_path):
+    return FinetuneConfig(
+        sources=("synthetic:24?seed=2&size=96",), image_size=32, cache=str(tmp_path / "cache"), progress=False
+    )
+
+
+@pytest.fixture(scope="module")
+def freihand(tmp_path_factory):
+    """FreiHAND's layout with ten photographs and labelled evaluation pictures."""
+    root = tmp_path_factory.mktemp("hands of") / "frei hand"
+    export_freihand(SyntheticHands(10, seed=5, size=64), root)
+    return root
+
+
+def test_without_freihand_the_hands_are_rendered_and_no_part_shares_one_with_another():
+    names = [labelled_source(["folder:/p"], part, 600) for part in ("training", "validation", "test")]
+    assert all(name.startswith("synthetic:600?seed=") for name in names)
+    assert len(set(names)) == 3
+
+
+def test_few_labels_are_drawn_from_as_many_hands_as_more_labels():
+    assert labelled_source([], "training", 64) == labelled_source([], "training", 256)
+    assert labelled_source([], "validation", 64) != labelled_source([], "validation", 512)
+
+
+def test_freihand_is_taken_in_its_own_parts_whatever_else_is_named(freihand):
+    data = ["folder:/p", f"freihand:{freihand}?versions=1&split=training"]
+    train = labelled_source(data, "training", 4)
+    validation = labelled_source(data, "validation", 4)
+    assert train == f"freihand:{freihand}?split=train&versions=1"
+    assert not set(open_source(train).identities) & set(open_source(validation).identities)
+
+
+def test_the_test_is_freihands_evaluation_set_once_its_labels_are_there(freihand, tmp_path):
+    data = [f"freihand:{freihand}?versions=1"]
+    assert "split=val" in labelled_source(data, "test", 4)
+    (tmp_path / "evaluation_xyz.json").write_text("[]")
+    assert labelled_source([f"freihand:{tmp_path}?versions=2"], "test", 4) == (
+        f"freihand:{tmp_path}?split=evaluation"
+    )
+
+
+def test_an_unknown_part_is_an_error():
+    with pytest.raises(ValueError, match="part.*'tset'"):
+        labelled_source([], "tset", 4)
+
+
+def test_fewer_labels_lie_within_more(config):
+    few, many = (labelled_crops(config.replace(labels=count)) for count in (4, 12))
+    assert len(few) == 4
+    assert len(many) == 12
+    assert set(few.identities) < set(many.identities)
+
+
+def test_another_seed_labels_other_hands(config):
+    one, other = (labelled_crops(config.replace(labels=4, seed=seed)) for seed in (0, 1))
+    assert set(one.identities) != set(other.identities)
+
+
+def test_held_out_hands_are_as_many_as_asked_for_or_as_there_are(config, freihand):
+    assert len(held_out_crops(config, [], "test", 5)) == 5
+    found = len(FreiHAND(freihand, "val"))
+    assert len(held_out_crops(config, [f"freihand:{freihand}"], "validation", 1000)) == found
+
+
+def test_one_of_each_takes_every_hand_once_and_not_always_the_first_version():
+    identities = np.tile(np.arange(50), 4)
+    positions = one_of_each(identities, 1000)
+    assert sorted(identities[positions]) == list(range(50))
+    assert len({int(position) // 50 for position in positions}) > 1
+    assert np.array_equal(positions, one_of_each(identities, 1000))
+    assert len(set(identities[one_of_each(identities, 7)])) == 7
