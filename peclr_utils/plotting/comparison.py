@@ -1,0 +1,144 @@
+"""The same hands in rows to compare: one row a method, a view, or a step.
+
+Chapters 04 and 05 compare predictions with it.
+
+**Convention.** Pictures as in `peclr_utils.plotting.sheets`; keypoints are pixels of the picture they are
+drawn on, or metres in the camera's frame.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from peclr_utils.plotting.sheets import Images
+from peclr_utils.plotting.skeletons import check_keypoints, draw_skeleton
+from peclr_utils.plotting.style import BONE_COLOURS, SMALL, TEXT, WIDTH, as_images, new_figure
+from peclr_utils.skeleton import BONES
+
+_TRUE_COLOUR = "#999999"
+_CM = 100.0
+
+
+def plot_hands_in_rows(
+    images: Images | Mapping[str, Images],
+    rows: Mapping[str, np.ndarray | torch.Tensor],
+    *,
+    true: np.ndarray | torch.Tensor | None = None,
+    captions: Mapping[str, Sequence[str]] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Show N pictures again and again, each row with other keypoints.
+
+    Args:
+        images: N pictures for all rows, or by row.
+        rows: by row: (N, 21, 2) pixels.
+        true: (N, 21, 2) pixels to draw in white below each row's, or None.
+        captions: by row: N texts below its pictures; rows without are left out.
+        title: of the figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if there are no rows, or the numbers of pictures and keypoints differ.
+    """
+    if not rows:
+        raise ValueError("plot_hands_in_rows: there are no rows")
+    pictures = {name: as_images(images[name] if isinstance(images, Mapping) else images) for name in rows}
+    count = len(next(iter(pictures.values())))
+    for name, keypoints in rows.items():
+        if not count == len(pictures[name]) == len(keypoints):
+            raise ValueError(
+                f"row {name!r}: expected {count} pictures and keypoints, found {len(pictures[name])} and "
+                f"{len(keypoints)}"
+            )
+    captions = captions or {}
+    side = min(WIDTH / count, 1.9)
+    height = sum(side + (0.24 if name in captions else 0.04) for name in rows) + (0.3 if title else 0.0)
+    figure = new_figure(side * count + 0.35, height)
+    axes = figure.subplots(len(rows), count, squeeze=False)
+    for row, (name, keypoints) in zip(axes, rows.items(), strict=True):
+        row[0].set_ylabel(name, fontsize=SMALL)
+        for k, ax in enumerate(row):
+            _show(ax, pictures[name][k])
+            if true is not None:
+                draw_skeleton(ax, true[k], "true", linewidth=1.8)
+            draw_skeleton(ax, keypoints[k], linewidth=1.5, outline=False)
+            if name in captions:
+                ax.set_xlabel(captions[name][k], fontsize=SMALL - 1, labelpad=2)
+    if title:
+        figure.suptitle(title, fontsize=TEXT, x=0.01, ha="left")
+    return figure
+
+
+def plot_side_views(
+    rows: Mapping[str, Sequence[np.ndarray]],
+    true: np.ndarray | torch.Tensor,
+    *,
+    captions: Mapping[str, Sequence[str]] | None = None,
+    heads: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draw hands beside the true one as seen from its right: the camera is at the left, depth runs across.
+
+    Args:
+        rows: by row: N hands, each (21, 3) metres.
+        true: (21, 3) metres, drawn in grey below each.
+        captions: by row: N texts below its hands.
+        heads: N texts above the columns, or None.
+        title: of the figure.
+
+    Returns:
+        The figure; all its axes have one scale.
+
+    Raises:
+        ValueError: if there are no rows, or they differ in length.
+    """
+    counts = {len(hands) for hands in rows.values()}
+    if len(counts) != 1:
+        raise ValueError(f"plot_side_views: expected rows of one length, found {sorted(counts)}")
+    count = counts.pop()
+    truth = check_keypoints(true, 3)
+    hands = {name: [check_keypoints(hand, 3) for hand in row] for name, row in rows.items()}
+    everything = _from_side(np.concatenate([truth, *(hand for row in hands.values() for hand in row)]))
+    low, high = everything.min(0) - 1, everything.max(0) + 1
+    shape = (high - low)[1] / (high - low)[0]
+    height = len(rows) * (WIDTH / count * shape + 0.45) + 0.3
+    figure = new_figure(WIDTH, height + (0.3 if title else 0.0))
+    axes = figure.subplots(len(rows), count, squeeze=False)
+    for row, (name, drawn) in zip(axes, hands.items(), strict=True):
+        row[0].set_ylabel(f"{name}\ny, down (cm)", fontsize=SMALL)
+        for k, ax in enumerate(row):
+            ax.add_collection(_bones(truth, _TRUE_COLOUR, 3.5))
+            ax.add_collection(_bones(drawn[k], BONE_COLOURS, 1.8))
+            ax.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
+            ax.tick_params(labelsize=SMALL - 1, labelleft=k == 0)
+            ax.spines[["top", "right"]].set_visible(False)
+            caption = captions[name][k] if captions and name in captions else ""
+            ax.set_xlabel(f"z, away (cm)\n{caption}", fontsize=SMALL - 1)
+    for ax, head in zip(axes[0], heads or (), strict=False):
+        ax.set_title(head, fontsize=SMALL + 1)
+    if title:
+        figure.suptitle(title, fontsize=TEXT, x=0.01, ha="left")
+    return figure
+
+
+def _show(ax: Axes, image: np.ndarray) -> None:
+    height, width = image.shape[:2]
+    ax.imshow(image, interpolation="nearest" if max(height, width) < 100 else "antialiased")
+    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
+def _from_side(points: np.ndarray) -> np.ndarray:
+    return points[..., [2, 1]] * _CM
+
+
+def _bones(points: np.ndarray, colours: str | Sequence[str], width: float) -> LineCollection:
+    flat = _from_side(points)
+    lines = [flat[list(bone)] for bone in BONES]
+    return LineCollection(lines, colors=colours, linewidths=width, capstyle="round")

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+
+from peclr_utils.plotting.comparison import plot_hands_in_rows, plot_side_views
+
+TITLES = ["a", "b", "c"]
+
+
+@pytest.fixture
+def pictures(rng):
+    return rng.integers(0, 255, size=(3, 32, 32, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def keypoints(rng):
+    return rng.uniform(0, 31, size=(3, 21, 2))
+
+
+@pytest.fixture
+def hand(rng):
+    return rng.normal(0, 0.05, size=(21, 3)) + [0, 0, 0.5]
+
+
+def test_every_row_shows_every_picture_with_its_own_limits(pictures, keypoints):
+    figure = plot_hands_in_rows(pictures, {"one": keypoints, "two": keypoints + 100})
+    assert len(figure.axes) == 6
+    for ax in figure.axes:
+        assert ax.get_xlim() == (-0.5, 31.5)
+        assert ax.get_ylim() == (31.5, -0.5)
+
+
+def test_rows_have_their_names_and_captions(pictures, keypoints):
+    figure = plot_hands_in_rows(pictures, {"one": keypoints, "two": keypoints}, captions={"two": TITLES})
+    assert [figure.axes[k].get_ylabel() for k in (0, 3)] == ["one", "two"]
+    assert [ax.get_xlabel() for ax in figure.axes[3:]] == TITLES
+
+
+def test_rows_may_have_pictures_of_their_own(pictures, keypoints):
+    figure = plot_hands_in_rows(
+        {"one": pictures, "two": 255 - pictures}, {"one": keypoints, "two": keypoints}
+    )
+    first, second = (figure.axes[k].images[0].get_array() for k in (0, 3))
+    np.testing.assert_array_equal(first, 255 - second)
+
+
+def test_the_truth_lies_below_the_prediction(pictures, keypoints):
+    ax = plot_hands_in_rows(pictures, {"one": keypoints}, true=keypoints).axes[0]
+    layers = [c.get_zorder() for c in ax.collections if isinstance(c, LineCollection)]
+    assert len(layers) == 2
+    assert layers[0] < layers[1]
+
+
+def test_no_rows_or_too_few_keypoints_are_an_error(pictures, keypoints):
+    with pytest.raises(ValueError, match="no rows"):
+        plot_hands_in_rows(pictures, {})
+    with pytest.raises(ValueError, match="'one'.*found 3 and 2"):
+        plot_hands_in_rows(pictures, {"one": keypoints[:2]})
+
+
+def test_the_side_view_shows_depth_across_and_y_down_in_centimetres(hand):
+    figure = plot_side_views({"one": [hand]}, hand)
+    bones = figure.axes[0].collections[1].get_segments()
+    np.testing.assert_allclose(bones[0], 100 * hand[[0, 1]][:, [2, 1]])
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom > top
+
+
+def test_all_side_views_have_one_scale_and_hold_every_hand(hand):
+    far = hand + [0, 0, 0.2]
+    figure = plot_side_views({"one": [hand, far], "two": [far, hand]}, hand, heads=["near", "far"])
+    limits = {(ax.get_xlim(), ax.get_ylim()) for ax in figure.axes}
+    assert len(limits) == 1
+    (low, high), _ = limits.pop()
+    assert low < 100 * hand[:, 2].min()
+    assert high > 100 * far[:, 2].max()
+
+
+def test_rows_of_different_lengths_are_an_error(hand):
+    with pytest.raises(ValueError, match=r"found \[1, 2\]"):
+        plot_side_views({"one": [hand], "two": [hand, hand]}, hand)
