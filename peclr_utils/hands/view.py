@@ -22,8 +22,8 @@ class ViewRange:
     Attributes:
         max_angle_degrees: largest angle between the camera's axis and the normal of the palm or of the back
             of the hand; directions are uniform over that cap of the sphere. 90 is any direction.
-        roll_degrees: the hand is turned in the picture by a uniform angle between -roll and roll, from fingers
-            up; 180 is any. A laptop's hour of training is enough for 45.
+        roll_degrees: the hand is turned in the picture by a uniform angle between -roll and roll, starting
+            with the fingers up; 180 is any.
         back_fraction: share of the hands seen from the back.
     """
 
