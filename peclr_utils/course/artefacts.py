@@ -36,8 +36,8 @@ from .folders import short_path
 from .labelled_hands import labelled_crops, labelled_source
 from .runner import find_repository
 
-SMALL_HANDS, SMALL_EPOCHS = 256, 1
-SMALL_LABELS, SMALL_STEPS = 64, 20
+SMALL_HANDS, SMALL_EPOCHS = 192, 1
+SMALL_LABELS, SMALL_STEPS = 64, 12
 MEASURES = ("pa_epe_mm", "epe_mm", "root_relative_epe_mm", "auc", "pa_auc", "epe_2d")
 
 Config = TypeVar("Config", bound=RunSettings)
