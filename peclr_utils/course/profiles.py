@@ -35,8 +35,9 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
         "04_finetuning": {
             "arch": "resnet18",
             "image_size": 64,
+            "methods": ["scratch", "simclr", "peclr"],
             "label_counts": [64],
-            "steps": 20,
+            "steps": 12,
             "batch_size": 32,
             "validation_images": 128,
             "seed": 0,
@@ -58,8 +59,9 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
         "04_finetuning": {
             "arch": "resnet18",
             "image_size": 64,
-            "label_counts": [128],
-            "steps": 480,
+            "methods": ["scratch", "simclr", "peclr"],
+            "label_counts": [64],
+            "steps": 300,
             "batch_size": 32,
             "validation_images": 512,
             "seed": 0,
@@ -81,6 +83,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
         "04_finetuning": {
             "arch": "resnet50",
             "image_size": 128,
+            "methods": ["scratch", "simclr_no_rotation", "simclr", "peclr"],
             "label_counts": [2965, 29652],
             "steps": 40000,
             "batch_size": 128,
