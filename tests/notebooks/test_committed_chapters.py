@@ -1,0 +1,115 @@
+"""What every committed chapter must be, read without running it."""
+
+import json
+import re
+
+import nbformat
+import pytest
+
+from peclr_utils.course.execution import parameter_names
+from peclr_utils.course.exercises import chapter_exercises
+from peclr_utils.course.profiles import CHAPTERS, PROFILES
+
+LONGEST_CELL = 12
+LARGEST_NOTEBOOK = 1_500_000
+ABSOLUTE_PATH = re.compile(r"(?:^|[\s'\"(=:])((?:/(?:home|root|tmp|Users|mnt|opt|var)/|[A-Z]:\\\\?)\S*)")
+
+
+@pytest.fixture(params=CHAPTERS)
+def chapter(request):
+    return request.param
+
+
+@pytest.fixture
+def path(repository, chapter):
+    return repository / "notebooks" / f"{chapter}.ipynb"
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.fixture
+def code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def headings(notebook):
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [line.lstrip("# ").strip() for line in text.splitlines() if line.startswith("#")]
+
+
+def texts(notebook):
+    """Everything a notebook holds but its pictures."""
+    for cell in notebook.cells:
+        yield cell.source
+        for output in cell.get("outputs", []):
+            yield output.get("text", "")
+            yield from (str(v) for kind, v in output.get("data", {}).items() if not kind.startswith("image/"))
+    yield json.dumps(notebook.metadata)
+
+
+def test_it_is_a_valid_notebook_for_the_python3_kernel(notebook):
+    nbformat.validate(notebook)
+    assert notebook.metadata.kernelspec.name == "python3"
+    assert notebook.metadata.language_info.name == "python"
+
+
+def test_its_parameters_cell_has_the_run_folder_and_all_that_the_profiles_set(path, chapter):
+    names = parameter_names(path)
+    assert "run_dir" in names
+    for profile in PROFILES:
+        assert set(PROFILES[profile][chapter]) <= names, profile
+
+
+def test_it_was_run_from_top_to_bottom_in_a_fresh_kernel(code):
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+
+
+def test_it_shows_no_error_and_no_warning(notebook):
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            assert output.output_type != "error", cell.source
+            assert "Warning:" not in output.get("text", ""), output.text
+
+
+def test_it_shows_pictures(notebook):
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert any(kind.startswith("image/") for output in outputs for kind in output.get("data", {}))
+
+
+def test_its_cells_are_short(code):
+    lengths = {cell.source.splitlines()[0]: len(cell.source.strip().splitlines()) for cell in code}
+    assert {first: length for first, length in lengths.items() if length > LONGEST_CELL} == {}
+
+
+def test_it_names_no_absolute_path(notebook, repository):
+    assert [text for text in texts(notebook) if f"{repository}/" in text] == []
+    assert [found for text in texts(notebook) for found in ABSOLUTE_PATH.findall(text)] == []
+
+
+def test_it_is_small_and_keeps_no_widget_state(notebook, path):
+    assert path.stat().st_size < LARGEST_NOTEBOOK
+    assert "widgets" not in notebook.metadata
+
+
+def test_it_begins_with_goals_and_ends_with_summary_exercises_and_references(notebook):
+    found = headings(notebook)
+    order = [next(i for i, h in enumerate(found) if h.lower().endswith(part)) for part in
+             ("goals", "summary", "exercises", "references")]  # fmt: skip
+    assert order == sorted(order)
+
+
+def test_it_asks_each_of_its_exercises_and_leaves_the_answer_to_the_reader(code, chapter):
+    asked = [name for cell in code for name in re.findall(r"\bcheck\(\s*[\"']([\d.]+)", cell.source)]
+    known = [exercise.name for exercise in chapter_exercises(int(chapter[:2]))]
+    assert len(known) >= 3
+    assert asked == known
+    shown = "".join(o.get("text", "") for cell in code for o in cell.outputs)
+    assert shown.count("not answered yet") == len(asked)
+
+
+def test_exercises_are_numbered_from_one(chapter):
+    names = [exercise.name for exercise in chapter_exercises(int(chapter[:2]))]
+    assert names == [f"{chapter[:2]}.{k}" for k in range(1, len(names) + 1)]
