@@ -27,7 +27,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
         "03_contrastive_pretraining": {
             "arch": "resnet18",
             "image_size": 64,
-            "unlabelled_images": 256,
+            "unlabelled_images": 192,
             "methods": ["simclr", "peclr"],
             "epochs": 2,
             "batch_size": 64,
