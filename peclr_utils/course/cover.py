@@ -21,7 +21,7 @@ from peclr_utils.plotting import show_samples
 COLUMNS = 8
 SIZE = 160
 SEED = 11
-SHOWN = 5
+SHOWN = 3
 
 
 def draw_cover() -> Figure:
