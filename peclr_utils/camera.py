@@ -120,7 +120,7 @@ def bone_length(points: Array, bone: tuple[int, int] = REFERENCE_BONE) -> Array:
 
 
 def to_25d(points: Array, K: Array, bone: tuple[int, int] = REFERENCE_BONE) -> Array:
-    """Reduce 3D keypoints to 2.5D: pixels, and depth relative to the wrist (Iqbal et al., eq. 2-3).
+    """Reduce 3D keypoints to 2.5D: pixels, and depth relative to the wrist (Iqbal et al. 2018).
 
     Args:
         points: (..., 21, 3) metres, camera frame.
@@ -173,9 +173,9 @@ def root_depth(points_25d: Array, K: Array, bone: tuple[int, int] = REFERENCE_BO
     """Depth of the wrist from 2.5D keypoints, in bone lengths (Iqbal et al., eq. 7, positive root).
 
     The positive root is the true one where 2 a Z + b > 0 at the true depth Z. That fails for bones seen
-    almost end-on (about 0.25 % of random orientations), whose two ends nearly share a ray: there the two
-    roots trade places, and the formula is of no use. Coefficient a and the discriminant are kept above 1e-8,
-    so that noisy 2.5D keypoints still give a finite depth.
+    almost end-on (a few in a thousand random orientations, more the nearer the hand), whose two ends nearly
+    share a ray: there the two roots trade places, and the formula is of no use. Coefficient a and the
+    discriminant are kept above 1e-8, so that noisy 2.5D keypoints still give a finite depth.
 
     Args:
         points_25d: (..., 21, 3) pixels and relative depth in bone lengths.

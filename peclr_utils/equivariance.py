@@ -65,7 +65,7 @@ def translate_points(points: Tensor, shift: Tensor) -> Tensor:
 
 
 def undo_on_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
-    """Undo a view's rotation and shift on its projection (Spurr et al. 2021, section 3.3).
+    """Undo a view's rotation and shift on its projection (Spurr et al. 2021).
 
     L2-normalise; translate by minus the shift times the points' extent; rotate by minus the angle about the
     points' centroid; L2-normalise. If the network is equivariant, all views of one picture then agree.

@@ -14,7 +14,7 @@ LOWEST = -1e30
 
 
 def nt_xent(z1: Tensor, z2: Tensor, temperature: float = 0.5, identity: Tensor | None = None) -> Tensor:
-    """Normalised temperature-scaled cross entropy (Chen et al. 2020, eq. 1; Spurr et al. 2021, eq. 1).
+    """Normalised temperature-scaled cross entropy (Chen et al. 2020, eq. 1; Spurr et al. 2021).
 
     With the 2N normalised rows z of both views, s_ij = z_i . z_j / temperature, P(i) the positives of row i
     and N(i) its negatives::
