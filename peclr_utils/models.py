@@ -128,9 +128,8 @@ class PoseNetwork25D(nn.Module):
     """ResNet to 21 x (u, v, relative depth), lifted to 3D with a refined root depth (Spurr et al. 2021).
 
     The linear layer's 64 outputs (the last unused, kept for the published weights) are `scale * fc + offset`.
-    Published
-    weights have scale 1 and offset 0: they predict pixels. Training sets them to the spread and mean of
-    the training labels (`start_at`), so that all outputs of the linear layer are of order one.
+    Published weights have scale 1 and offset 0: they predict pixels. Training sets them to the spread and
+    mean of the training labels (`start_at`), so that all outputs of the linear layer are of order one.
 
     Args:
         arch: one of `FEATURES`.

@@ -52,8 +52,9 @@ def save_checkpoint(
     training: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a checkpoint so that the file is always whole: into a temporary file first, which then takes
-    its place.
+    """Write a checkpoint so that the file is always whole.
+
+    It goes into a temporary file first, which then takes its place.
 
     Args:
         path: the file; its folder is made when missing.
@@ -158,10 +159,10 @@ def find_architecture(state: Mapping[str, Any], path: str = "state dict") -> str
 
 
 def load_strictly(module: nn.Module, state: Mapping[str, Tensor], path: str) -> None:
-    """Fill a module from a state dict whose keys and shapes must fit; checks everything before it copies
-    anything.
+    """Fill a module from a state dict whose keys and shapes must fit.
 
-    Only `num_batches_tracked` may be missing: older files lack it, and nothing here uses it.
+    Everything is checked before anything is copied. Only `num_batches_tracked` may be missing: older files
+    lack it, and nothing here uses it.
 
     Args:
         module: what to fill.

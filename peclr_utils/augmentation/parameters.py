@@ -209,10 +209,9 @@ def transform_keypoints(
     """Move keypoints as the views move their crops.
 
     For a labelled crop: keypoints_2d move by A = affine(...), and K' = A K (`camera.transform_intrinsics`).
-    The 3D
-    keypoints stay as they are: a turned picture is not a turned camera, but A K projects the same points of
-    the same camera frame exactly where A puts their pixels. K' then has entries below the diagonal, which
-    everything here allows.
+    The 3D keypoints stay as they are: a turned picture is not a turned camera, but A K projects the same
+    points of the same camera frame exactly where A puts their pixels. K' then has entries below the diagonal,
+    which everything here allows.
 
     Args:
         params: B views.

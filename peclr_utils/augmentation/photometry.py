@@ -36,8 +36,7 @@ def colour_matrix(
     """Compose a view's colour changes into one affine map of RGB.
 
     Saturation, hue and grey keep luma and leave grey pixels alone, so the offset comes from contrast only.
-    Clipping in
-    between is left out: colours are clipped once, at the end.
+    Clipping in between is left out: colours are clipped once, at the end.
 
     Args:
         brightness: (B,) gain of all channels, 1 for none.

@@ -1,5 +1,4 @@
-"""FreiHAND (Zimmermann et al., ICCV 2019, arXiv 1909.04349) as it is unpacked, and anything exported in its
-layout.
+"""FreiHAND (Zimmermann et al., ICCV 2019, arXiv 1909.04349), and anything exported in its layout.
 
 Chapter 01 shows it beside the other data sets. Layout, with N photographs:
 

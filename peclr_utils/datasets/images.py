@@ -29,8 +29,9 @@ def read_image(path: Path | str) -> np.ndarray:
 
 
 def read_mask(path: Path | str) -> np.ndarray:
-    """Read a mask as it is stored; one kept as JPEG has grey values around its edge, so threshold it where
-    you need to.
+    """Read a mask as it is stored.
+
+    One kept as JPEG has grey values around its edge: threshold it where you need to.
 
     Args:
         path: the file.

@@ -1,5 +1,4 @@
-"""YouTube3DHands (Kulon et al., CVPR 2020, arXiv 2004.01946): hands in videos, with the vertices of a mesh
-fitted to them.
+"""YouTube3DHands (Kulon et al., CVPR 2020, arXiv 2004.01946): hands in videos, with fitted meshes.
 
 Chapter 01 shows it beside the other data sets. Layout:
 

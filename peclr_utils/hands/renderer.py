@@ -3,7 +3,7 @@
 Chapter 01 shows what it draws. Normals, colours and texture coordinates are interpolated perspective-
 correctly, and the light is evaluated for each pixel, so a mesh of two thousand triangles looks smooth.
 
-**Convention**: see `rasteriser`; pixel centres lie at integers, and triangles seen from behind are not drawn.
+**Convention.** See `rasteriser`; pixel centres lie at integers, and triangles seen from behind are not drawn.
 """
 
 from dataclasses import dataclass, field
@@ -20,8 +20,9 @@ def _vector(*values: float) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """One soft directional light over a sky-and-ground ambient. Colours are linear, 1 = a white surface is
-    white.
+    """One soft directional light over a sky-and-ground ambient.
+
+    Colours are linear; 1 makes a white surface white.
 
     Args:
         direction: (3,) from the surface towards the light, camera frame. The default comes from above the

@@ -172,8 +172,7 @@ def plot_label_fractions(
     reference: Mapping[str, float] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw error against the number of labels: mean and standard deviation over seeds, and every seed as a
-    dot.
+    """Draw error against the number of labels: mean and deviation over seeds, and each seed as a dot.
 
     Args:
         results: by method, by number of labels: one error a seed.

@@ -72,8 +72,9 @@ class EquivarianceCurve:
 
     @torch.no_grad()
     def measure(self, model: ContrastiveModel) -> float:
-        """`relative_equivariance_error`: 0 for a perfectly equivariant network, about 1 for one that tells
-        no two pictures apart.
+        """Measure `relative_equivariance_error`.
+
+        It is 0 for a perfectly equivariant network, about 1 for one that tells no two pictures apart.
 
         Args:
             model: measured in evaluation mode, and left in the mode it was in.

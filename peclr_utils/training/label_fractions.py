@@ -12,11 +12,10 @@ a run that was killed goes on where it stopped, inside a pre-training too.
     format   "peclr_utils label fractions 1"
     config   the settings
     cells    one per finished cell: method, labels, seed, pa_epe_mm, epe_mm, root_relative_epe_mm, auc,
-    pa_auc, epe_2d (pixels of
-             the view), training_loss (mean over the last tenth of the log; null for the mean pose), seconds
+             pa_auc, epe_2d (pixels of the view), training_loss (mean over the last tenth of the log; null
+             for the mean pose), seconds
     probes   one per encoder: method, seed, and the same measures of a ridge regression on its frozen
-    features, from the
-             largest number of labels
+             features, from the largest number of labels
 """
 
 import json
@@ -112,8 +111,10 @@ class LabelFractionsConfig(Settings):
 
     @classmethod
     def laptop(cls, **changes: Any) -> Self:
-        """Hours on two cores; the table in the README. Hands are seen within 40 degrees of palm or back, and
-        turned in the picture by up to 45 degrees."""
+        """Hours on two cores; the table in the README.
+
+        Hands are seen within 40 degrees of palm or back, and turned in the picture by up to 45 degrees.
+        """
         start = cls(
             labels=(64, 256),
             unlabelled=("synthetic:6144?seed=1&view=40,45",),

@@ -40,8 +40,7 @@ BACKGROUND_COUNT = 512
 
 
 class Views(NamedTuple):
-    """Views on their way to the device: finished uint8 pictures, or crops with the parameters to warp them
-    by.
+    """Views on their way to the device: finished pictures, or crops with the parameters to warp them by.
 
     Attributes:
         images: (B, S, S, 3) uint8, views or (larger) crops.
