@@ -1,6 +1,6 @@
 """Where a chapter leaves what it makes, from whatever folder it is run.
 
-Every chapter calls `run_folder` on its parameter `run_dir`.
+Every chapter that keeps or reads something calls `run_folder` on its parameter `run_dir`.
 """
 
 from pathlib import Path

@@ -4,7 +4,7 @@
     python -m peclr_utils.datasets.check youtube data/raw/youtube_3d_hands
     python -m peclr_utils.datasets.check folder my_pictures --boxes boxes.csv
 
-The exit code is 0 if nothing is wrong, otherwise 1. Chapter 01 checks the sample this way.
+The exit code is 0 if nothing is wrong, otherwise 1. data/README.md says when to use it.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """FreiHAND's label files: `{training,evaluation}_{K,xyz,scale}.json`, parsed once into a compact file.
 
-Chapter 01 opens them by hand.
+Chapter 01 writes such files and opens them again.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Several data sets as one, drawn from evenly.
 
-PeCLR pre-trains on FreiHAND and YouTube3DHands together (section 4.1 of the paper). Chapter 03 mixes sources.
+PeCLR pre-trains on FreiHAND and YouTube3DHands together. Chapter 01 draws from several sources evenly.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,7 @@ from peclr_utils.datasets.sample import HandDataset, HandSample
 
 
 class EvenMixture:
-    """Data sets one after another, with identities made unique, and an order of drawing that is fair to the
-    small.
+    """Data sets one after another, their identities made unique, and an order of drawing fair to the small.
 
     Args:
         datasets: the sources; at least one, none of them empty.

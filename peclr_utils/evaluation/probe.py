@@ -1,6 +1,6 @@
 """What frozen features already know: a ridge regression on them, and the mean pose as the bar to clear.
 
-Chapter 03 reads pre-training by it; chapter 05 compares encoders with it.
+Chapter 03 reads pre-training by it; the label-fraction table has it for every encoder.
 
 Nothing is trained: the solution is closed form, takes seconds, and says how much of the pose a linear map
 can read off.

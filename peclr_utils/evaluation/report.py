@@ -1,6 +1,6 @@
 """Result tables in Markdown or plain text, with mean and spread over seeds.
 
-Chapters 04 and 05 and the README print their tables with it.
+Chapters 03 to 05 and the README print their tables with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -83,8 +83,7 @@ def format_table(
 def result_table(
     results: Mapping[str, Evaluation | Sequence[Evaluation]], style: str = "markdown", name: str = "method"
 ) -> str:
-    """Tabulate evaluations, one row a method; several evaluations of one method (seeds) give mean ±
-    deviation.
+    """Tabulate evaluations, one row a method; several of one method (seeds) give mean ± deviation.
 
     Args:
         results: by method.

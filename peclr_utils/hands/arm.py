@@ -3,7 +3,7 @@
 Chapter 01 shows hands with it. A hand that ends in a flat cut looks wrong, and tells a network where the
 wrist is. So the rim of the cut is continued as a tube that bends at the wrist and widens towards the elbow.
 
-**Convention**: the hand's own frame of `mesh`. Flexion tilts the hand towards its palm, deviation towards
+**Convention.** The hand's own frame of `mesh`. Flexion tilts the hand towards its palm, deviation towards
 its thumb; seen from the hand, it is the arm that turns the other way.
 """
 

@@ -1,9 +1,9 @@
 """The kinds of procedural background: noise, wood, fabric, tiles, blurred lamps, rooms, clutter, leaves.
 
-Chapter 01 shows a sheet of them. All are made to be cheap: waves are looked up by phase in a table of 256,
+Chapter 01 shows some of them. All are made to be cheap: waves are looked up by phase in a table of 256,
 noise is built from coarse to fine and enlarged once, and colour comes last.
 
-**Convention**: a painter takes a generator and (height, width) and returns (H, W, 3) uint8 RGB.
+**Convention.** A painter takes a generator and (height, width) and returns (H, W, 3) uint8 RGB.
 """
 
 from collections.abc import Callable

@@ -1,9 +1,9 @@
 """Backgrounds to put a rendered hand in front of: procedural pictures, or crops of a folder of photographs.
 
-Chapter 01 shows a sheet of them. They need not fool anybody: they must vary in colour, scale, sharpness and
+Chapter 01 shows a row of them. They need not fool anybody: they must vary in colour, scale, sharpness and
 layout, so that nothing but the hand is common to two pictures of one pose.
 
-**Convention**: RGB uint8; ``size`` is (height, width).
+**Convention.** RGB uint8; `size` is (height, width).
 """
 
 import functools

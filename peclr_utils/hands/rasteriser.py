@@ -4,7 +4,7 @@ Chapter 01 shows what it draws. There is no graphics library underneath: every t
 samples by its edge equations, all rows of all triangles at once, and a depth buffer keeps the nearest
 sample.
 
-**Convention**: camera frame with x right, y down, z forward, metres. Pixel centres lie at integers. A
+**Convention.** Camera frame with x right, y down, z forward, metres. Pixel centres lie at integers. A
 picture is drawn `supersample` times larger and averaged; sample j of pixel x lies at x + (j + 0.5) /
 supersample - 0.5, so picture, mask and projected keypoints agree without a half-pixel shift. Triangles are
 wound so that (b - a) x (c - a) points out of the body; those that turn away from the camera are never

@@ -2,7 +2,7 @@
 
 Chapter 01 builds one by hand and then shows sheets of them.
 
-**Convention**: camera frame with x right, y down, z forward, metres; pixel centres at integers; angles in
+**Convention.** Camera frame with x right, y down, z forward, metres; pixel centres at integers; angles in
 degrees, positive turns the picture counter-clockwise as seen on the screen. All randomness comes from
 (seed, identity, version): what belongs to the hand (pose, shape, skin, view, camera) from (seed, identity),
 the rest (background, light, sensor) from all three.

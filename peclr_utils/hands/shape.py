@@ -1,6 +1,6 @@
 """What differs between two people's hands: overall size, the bones' lengths, and how stout the flesh is.
 
-Chapter 01 shows a child's and an adult's hand in the same pose.
+Chapter 01 shows several people's hands in the same pose.
 
 A shape changes the skeleton and the skin together. Every bone's flesh is scaled along the bone by the bone's
 own factor and across it by the girth; the skinning weights blend neighbouring bones, so the skin stays

@@ -3,7 +3,7 @@
 Chapter 01 shows them. They are drawn from the mesh itself, once per process: where the joints are says
 where knuckles, nails and creases go.
 
-**Convention**: texture coordinates (u, v) in 0..1, u right and v down in the texture; texel centres at
+**Convention.** Texture coordinates (u, v) in 0..1, u right and v down in the texture; texel centres at
 half-integers.
 """
 

@@ -2,7 +2,7 @@
 
 Chapter 01 shows the range of views.
 
-**Convention**: camera frame with x right, y down, z forward, metres; angles in degrees, positive turns the
+**Convention.** Camera frame with x right, y down, z forward, metres; angles in degrees, positive turns the
 picture counter-clockwise as seen on the screen. The hand's own frame is `mesh`'s: palm to the camera,
 fingers up.
 """

@@ -1,7 +1,7 @@
 """Figures full of photographs, small enough to keep in a notebook.
 
-Chapters 01 and 02 show their sheets of pictures with it. PNG spends about 1.5 bytes on a pixel of a
-photograph, JPEG a quarter of a byte; for lines and text PNG stays the better one.
+Every chapter shows its sheets of pictures with it. PNG spends about 1.5 bytes on a pixel of a photograph,
+JPEG a quarter of a byte; for lines and text PNG stays the better one.
 """
 
 from dataclasses import dataclass, field

@@ -1,6 +1,6 @@
 """A projection drawn as what it is read as: points in the plane.
 
-Chapter 02 moves a toy projection with it; chapter 03 shows learnt ones.
+Chapter 02 moves a toy projection with it.
 
 **Convention.** A projection (D,) is D/2 points, consecutive pairs (x, y), y down as in the picture.
 """

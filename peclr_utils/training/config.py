@@ -1,6 +1,6 @@
 """Settings of pre-training and fine-tuning, as values.
 
-Chapters 03 and 04 start from `PretrainConfig.laptop()` and `FinetuneConfig.laptop()`.
+Chapters 03 and 04 make theirs from their parameters; the command lines start from `laptop()`.
 
 Every field is a plain literal with a comment: its unit, its range, and why. 0 or "" stands for "none" or
 "choose for me". A configuration is saved as JSON beside what it made, and `load` reads it back.

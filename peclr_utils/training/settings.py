@@ -1,6 +1,6 @@
 """What all configurations share: checks, JSON, and the settings of the machine and the run.
 
-Chapter 03 saves a configuration and reads it back.
+Chapters 03 and 04 recognise an earlier run by the settings saved beside it.
 """
 
 import dataclasses
