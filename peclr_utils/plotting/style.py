@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
+from peclr_utils.augmentation.batch import IMAGENET_MEAN, IMAGENET_STD
 from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS, NUM_KEYPOINTS
 
 WIDTH = 9.5
@@ -35,8 +36,6 @@ KEYPOINT_COLOURS: tuple[str, ...] = tuple(
 
 BONE_COLOURS: tuple[str, ...] = tuple(KEYPOINT_COLOURS[child] for _, child in BONES)
 """The colour of each bone: its finger's."""
-
-IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
 class NotebookFigure(Figure):
