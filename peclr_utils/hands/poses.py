@@ -1,6 +1,6 @@
 """Random hand poses that a hand can make.
 
-Chapter 01 shows a sheet of them.
+Chapter 01 shows a row of them.
 
 A pose is a gesture with some looseness, or something between two gestures, or fingers bent freely. Fingers do
 not bend alone: tendons and muscles are shared, so a finger takes its neighbours along (Häger-Ross & Schieber
@@ -10,29 +10,9 @@ last eased open.
 
 import numpy as np
 
-from peclr_utils.hands.articulation import (
-    ANGLE_NAMES,
-    JOINT_LIMITS,
-    HandPose,
-    constrain,
-    local_rotations,
-    rest_pose,
-)
+from peclr_utils.hands.articulation import ANGLE_NAMES, JOINT_LIMITS, HandPose, constrain
 from peclr_utils.hands.collision import penetration
-from peclr_utils.hands.gestures import GESTURES, gesture
-
-__all__ = [
-    "ANGLE_NAMES",
-    "GESTURES",
-    "JOINT_LIMITS",
-    "HandPose",
-    "constrain",
-    "gesture",
-    "local_rotations",
-    "penetration",
-    "rest_pose",
-    "sample_pose",
-]
+from peclr_utils.hands.gestures import GESTURES
 
 # Overlap that soft fingertips give way to, in metres.
 SOFTNESS = 0.0005
