@@ -57,7 +57,7 @@ PRETRAINED: dict[str, dict[str, Any]] = {
 METHODS = ("mean_pose", "scratch", *PRETRAINED)
 
 LABELLED_VIEWS: dict[str, Any] = {
-    "rotation": 45.0, "scale": (0.8, 1.25), "shift": 0.1, "brightness": 0.3, "contrast": 0.3,
+    "rotation": 45.0, "scale": [0.8, 1.25], "shift": 0.1, "brightness": 0.3, "contrast": 0.3,
     "saturation": 0.4, "hue": 12.0, "gain": 0.1, "grey": 0.1, "background": 1.0,
 }  # fmt: skip
 """How labelled views differ from the mild ones that fine-tuning has by default: as strong as in pre-training.
