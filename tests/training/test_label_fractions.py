@@ -11,6 +11,7 @@ from peclr_utils.training import (
     run_label_fractions,
     summarise,
 )
+from peclr_utils.training.config import FinetuneConfig
 from peclr_utils.training.label_fractions import METHODS, markdown
 
 SMALL = {"progress": False, "tensorboard": False, "batch_size": 8, "image_size": 32}
@@ -83,11 +84,14 @@ def test_a_folder_with_another_table_is_refused(finished):
         run_label_fractions(config.replace(test=("synthetic:9?seed=3",)))
 
 
-def test_all_methods_fine_tune_alike():
+def test_all_methods_fine_tune_alike_but_for_the_rate_of_a_pretrained_encoder():
     config = LabelFractionsConfig.laptop()
     settings = [config.finetune_config(1, method, 128) for method in METHODS]
-    common = [{**vars(one), "encoder": "", "output": ""} for one in settings]
+    common = [{**vars(one), "encoder": "", "output": "", "encoder_learning_rate": 0.0} for one in settings]
     assert all(one == common[0] for one in common)
+    rates = {method: one.encoder_learning_rate for method, one in zip(METHODS, settings, strict=True)}
+    assert {rates["peclr"], rates["simclr"], rates["simclr_no_rotation"]} == {2e-4}
+    assert rates["scratch"] == FinetuneConfig().encoder_learning_rate
 
 
 def test_methods_pre_train_alike_but_for_what_they_are():
