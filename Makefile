@@ -18,7 +18,7 @@ COURSE_ARGS = --profile "$(PROFILE)" $(if $(DATA),--data "$(DATA)") $(if $(OUTPU
 .PHONY: help course test lab lint format bench table notebooks clean
 
 help:
-	@echo "make course   run the five chapters; about a quarter of an hour (PROFILE=laptop)"
+	@echo "make course   run the five chapters (PROFILE=laptop); README.md says how long it takes"
 	@echo "              PROFILE=smoke            three minutes, to see that everything works"
 	@echo "              PROFILE=paper DATA=DIR   real photographs and a GPU"
 	@echo "              OUTPUT=runs/NAME         where the executed chapters go"

@@ -24,10 +24,11 @@ from peclr_utils.evaluation import Evaluation, mean_pose
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.training.engine import choose_machine
 from peclr_utils.training.finetune import finetune
-from peclr_utils.training.label_fractions import FORMAT, NAMES, PRETRAINED, RESULTS, load_results
+from peclr_utils.training.label_fractions import PRETRAINED
 from peclr_utils.training.labelled import plain_labels
 from peclr_utils.training.predict import Predictions, predict_dataset
 from peclr_utils.training.pretrain import pretrain
+from peclr_utils.training.results import FORMAT, NAMES, RESULTS, load_results
 from peclr_utils.training.resume import CHECKPOINT, CONFIG, FREE_TO_CHANGE
 from peclr_utils.training.settings import RunSettings
 from peclr_utils.weights import load_pose_network

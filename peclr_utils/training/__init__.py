@@ -8,15 +8,10 @@ import warnings
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.training.engine import NonFiniteLossError
 from peclr_utils.training.finetune import FinetuneResult, finetune
-from peclr_utils.training.label_fractions import (
-    LabelFractionsConfig,
-    load_results,
-    markdown,
-    run_label_fractions,
-    summarise,
-)
+from peclr_utils.training.label_fractions import LabelFractionsConfig, run_label_fractions
 from peclr_utils.training.predict import Predictions, extract_features, predict_dataset
 from peclr_utils.training.pretrain import PretrainResult, pretrain
+from peclr_utils.training.results import load_results, markdown, summarise
 from peclr_utils.training.runlog import read_log
 from peclr_utils.training.sources import open_crops
 

@@ -5,21 +5,11 @@ table`) makes it.
 
 For every seed, each method pre-trains once; then for every number of labels each method fine-tunes with
 equally many steps and is evaluated on one common test set. Every finished cell is written at once, so that
-a run that was killed goes on where it stopped, inside a pre-training too.
-
-`results.json` in the output folder::
-
-    format   "peclr_utils label fractions 1"
-    config   the settings
-    cells    one per finished cell: method, labels, seed, pa_epe_mm, epe_mm, root_relative_epe_mm, auc,
-             pa_auc, epe_2d (pixels of the view), training_loss (mean over the last tenth of the log; null
-             for the mean pose), seconds
-    probes   one per encoder: method, seed, and the same measures of a ridge regression on its frozen
-             features, from the largest number of labels
+a run that was killed goes on where it stopped, inside a pre-training too. `training.results` says what is
+written.
 """
 
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -30,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 
 from peclr_utils.crops import CropSet
-from peclr_utils.evaluation import Evaluation, evaluate_keypoints, format_table, mean_pose, ridge_probe
+from peclr_utils.evaluation import Evaluation, evaluate_keypoints, mean_pose, ridge_probe
 from peclr_utils.models import build_encoder
 from peclr_utils.skeleton import ROOT
 from peclr_utils.training.command_line import run_command_line
@@ -40,12 +30,10 @@ from peclr_utils.training.finetune import finetune, weak_augmentation
 from peclr_utils.training.labelled import plain_labels
 from peclr_utils.training.predict import extract_features
 from peclr_utils.training.pretrain import pretrain
+from peclr_utils.training.results import FORMAT, NAMES, RESULTS, load_results, markdown, write_results
 from peclr_utils.training.settings import Settings
 from peclr_utils.training.sources import choose_labels, open_crops
 from peclr_utils.weights import load_encoder
-
-FORMAT = "peclr_utils label fractions 1"
-RESULTS = "results.json"
 
 PRETRAINED: dict[str, dict[str, Any]] = {
     "simclr_no_rotation": {"method": "simclr", "rotation_degrees": 0.0},
@@ -54,7 +42,7 @@ PRETRAINED: dict[str, dict[str, Any]] = {
 }
 """Methods that pre-train, and how each differs from the common settings."""
 
-METHODS = ("mean_pose", "scratch", *PRETRAINED)
+METHODS = tuple(NAMES)
 
 LABELLED_VIEWS: dict[str, Any] = {
     "rotation": 45.0, "scale": [0.8, 1.25], "shift": 0.1, "brightness": 0.3, "contrast": 0.3,
@@ -62,14 +50,6 @@ LABELLED_VIEWS: dict[str, Any] = {
 }  # fmt: skip
 """How labelled views differ from the mild ones that fine-tuning has by default: as strong as in pre-training.
 With 64 labels both PeCLR and training from scratch did better with them."""
-
-NAMES = {
-    "mean_pose": "mean pose of the labels",
-    "scratch": "from scratch",
-    "simclr_no_rotation": "SimCLR, no rotation",
-    "simclr": "SimCLR, rotation as invariance",
-    "peclr": "PeCLR",
-}
 
 
 @dataclass(frozen=True)
@@ -185,70 +165,13 @@ def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
                 results["probes"].append(
                     {"method": method, "seed": seed, **_probe(config, seed, method, crops, test)}
                 )
-                _write(config, results)
+                write_results(config.output, results)
             for labels in config.labels:
                 if (method, labels, seed) not in done:
                     cell = _cell(config, seed, method, labels, crops, test)
                     results["cells"].append({"method": method, "labels": labels, "seed": seed, **cell})
-                    _write(config, results)
+                    write_results(config.output, results)
     return results
-
-
-def load_results(path: str | Path) -> dict[str, Any]:
-    """Read a table's results.
-
-    Args:
-        path: the file, or the folder that holds `results.json`.
-
-    Returns:
-        Its content, see the module.
-
-    Raises:
-        FileNotFoundError: if there is none.
-        ValueError: if it is something else.
-    """
-    file = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: there are no results; `make table` makes them")
-    try:
-        results = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{file}: expected JSON, {error}") from None
-    if not isinstance(results, dict) or results.get("format") != FORMAT:
-        raise ValueError(f"{file}: expected a file of format {FORMAT!r}")
-    return results
-
-
-def summarise(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Gather the seeds of each method and number of labels.
-
-    Args:
-        results: from `run_label_fractions` or `load_results`.
-
-    Returns:
-        Rows for `evaluation.format_table`, which shows each list as mean and spread (standard deviation
-        over seeds).
-    """
-    groups: dict[tuple[int, str], list[dict]] = {}
-    for cell in results["cells"]:
-        groups.setdefault((cell["labels"], cell["method"]), []).append(cell)
-    order = sorted(groups, key=lambda group: (group[0], METHODS.index(group[1])))
-    columns = {"PA-EPE (mm)": "pa_epe_mm", "2D EPE (px)": "epe_2d", "training loss": "training_loss"}
-    rows = []
-    for labels, method in order:
-        cells = groups[labels, method]
-        row: dict[str, Any] = {"labels": str(labels), "method": NAMES[method], "seeds": len(cells)}
-        for heading, measure in columns.items():
-            values = [cell[measure] for cell in cells]
-            row[heading] = None if None in values else values
-        rows.append(row)
-    return rows
-
-
-def markdown(results: Mapping[str, Any]) -> str:
-    """The table in Markdown."""
-    rows = summarise(results)
-    return format_table(rows, "markdown", {"training loss": 3}) if rows else "no cell is finished"
 
 
 def _start(config: LabelFractionsConfig) -> dict[str, Any]:
@@ -265,14 +188,6 @@ def _start(config: LabelFractionsConfig) -> dict[str, Any]:
             f"{path}: made with other settings ({', '.join(changed)}); choose another output folder"
         )
     return {**results, "config": mine}
-
-
-def _write(config: LabelFractionsConfig, results: Mapping[str, Any]) -> None:
-    path = Path(config.output, RESULTS)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{RESULTS}.tmp")
-    temporary.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(temporary, path)
 
 
 def _cell(
