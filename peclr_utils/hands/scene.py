@@ -27,9 +27,9 @@ from peclr_utils.hands.shape import HandShape, sample_shape
 from peclr_utils.hands.view import ViewRange, place
 from peclr_utils.skeleton import FINGERS, REFERENCE_BONE
 
-FILL = (0.36, 0.80)  # the longer side of the keypoints' box, as a share of the picture's side
+FILL = (0.34, 0.60)  # the longer side of the keypoints' box, as a share of the picture's side
+CROP = 1.6  # a crop's side over that of the keypoints' box, about: crops shall not look beyond the picture
 FOCAL = (1.6, 2.8)  # focal length as a share of the picture's side; FreiHAND's is about 480 / 224 = 2.1
-MARGIN = 0.04  # the keypoints' box is placed this share of the side away from the border
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +145,7 @@ def sample_scene(
     reach = np.linalg.norm(np.diff(keypoints[[0, *FINGERS["middle"]]], axis=0), axis=1).sum()
     closed = np.sqrt(min(1.0, np.ptp(keypoints[:, :2], axis=0).max() / reach))
     fill = max(FILL[0], closed * rng.uniform(*FILL))
-    room = min(0.12, (1 - fill) / 2 - MARGIN)
+    room = np.clip((1 - CROP * fill) / 2, 0.0, 0.12)
     centre = (size - 1) / 2 + size * room * rng.uniform(-1, 1, 2)
     translation = place(keypoints, K.astype(np.float64), centre, fill * size, bone)
     arm = _sample_arm(rng, rotation * _flip(handedness), translation[2])

@@ -28,7 +28,7 @@ class ViewRange:
     """
 
     max_angle_degrees: float = 40.0
-    roll_degrees: float = 45.0
+    roll_degrees: float = 30.0
     back_fraction: float = 0.5
 
     def __post_init__(self) -> None:
