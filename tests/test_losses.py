@@ -86,6 +86,34 @@ def test_gradient_agrees_with_finite_differences():
     assert torch.autograd.gradcheck(lambda a, b: nt_xent(a, b, 0.3, identity), (z1, z2))
 
 
+@given(st.integers(1, 12), st.integers(1, 30), st.sampled_from([0.02, 0.2, 1.0]), st.integers(1, 6))
+@settings(max_examples=60, deadline=None)
+def test_blocks_change_neither_value_nor_gradient(count, block, temperature, people):
+    identity = torch.from_numpy(np.random.default_rng(count).integers(0, people, count))
+    for who in (None, identity):
+        found = []
+        for size in (0, block):
+            z1, z2 = (z.requires_grad_() for z in views(count, seed=block))
+            loss = nt_xent(z1, z2, temperature, who, block=size)
+            found.append((loss, *torch.autograd.grad(3 * loss, (z1, z2))))
+        torch.testing.assert_close(found[1], found[0], rtol=1e-10, atol=1e-10)
+
+
+def test_blocks_agree_with_the_whole_in_single_precision():
+    z1, z2 = (z.float().requires_grad_() for z in views(300, 64))
+    whole, blocks = (nt_xent(z1, z2, 0.2, block=size) for size in (0, 128))
+    assert blocks.item() == pytest.approx(whole.item(), rel=1e-6)
+    for one, other in zip(*(torch.autograd.grad(loss, (z1, z2)) for loss in (whole, blocks)), strict=True):
+        assert (one - other).norm() < 1e-6 * one.norm()
+
+
+def test_gradient_in_blocks_agrees_with_finite_differences():
+    z1, z2 = views(4, 6)
+    identity = torch.tensor([0, 0, 1, 2])
+    z1.requires_grad_(), z2.requires_grad_()
+    assert torch.autograd.gradcheck(lambda a, b: nt_xent(a, b, 0.3, identity, block=3), (z1, z2))
+
+
 def test_small_temperatures_and_half_precision_stay_finite():
     z1, z2 = (z.to(torch.bfloat16).requires_grad_() for z in views(16))
     loss = nt_xent(z1, z2, 1e-3)
@@ -101,6 +129,7 @@ def test_small_temperatures_and_half_precision_stay_finite():
         (torch.randn(3, 4), torch.randn(3, 4), 0.0),
         (torch.randn(3, 4), torch.randn(3, 4), -1.0),
         (torch.randn(3, 4), torch.randn(3, 4), 0.5, torch.zeros(6)),
+        (torch.randn(3, 4), torch.randn(3, 4), 0.5, None, -1),
     ],
 )
 def test_bad_arguments_are_refused(arguments):
