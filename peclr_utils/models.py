@@ -18,7 +18,7 @@ REFERENCE_BONES = {"freihand": skeleton.REFERENCE_BONE, "ait_palm": (3, 8)}
 """Middle MCP to middle PIP in each order. In "ait_palm" the wrist's entry holds the palm's centre."""
 
 DEFAULT_K = ((388.9018310596544, 0.0, 112.0), (0.0, 388.71231836584275, 112.0), (0.0, 0.0, 1.0))
-"""The authors' intrinsics for a 224 x 224 crop of unknown camera."""
+"""The authors' intrinsics for a 224 x 224 picture of unknown camera."""
 
 ROOT_DEPTH_RANGE = (4.0, 50.0)
 """Bone lengths, from Spurr et al. 2020 (arXiv 2003.09282)."""
@@ -171,15 +171,26 @@ class PoseNetwork25D(nn.Module):
 
         Args:
             images: (B, 3, H, W) float, ImageNet-normalised RGB crops.
-            K: (B, 3, 3) or (3, 3) intrinsics of the crops in pixels; None takes the authors' default for 224
-                x 224.
+            K: (B, 3, 3) or (3, 3) intrinsics of the crops in pixels. None takes `DEFAULT_K` whatever the
+                crops' size, as the authors' network does, although it is meant for 224 x 224 only: for
+                another size, or a crop of a larger picture, give K (`peclr_utils.inference` always does).
 
         Returns:
-            `PoseOutput`, float32.
+            `PoseOutput`, float32 (float64 if the network is), also under autocast.
+
+        Raises:
+            ValueError: if K has another shape.
         """
+        if K is not None and K.shape not in {(3, 3), (1, 3, 3), (len(images), 3, 3)}:
+            raise ValueError(
+                f"K: expected shape (3, 3) or ({len(images)}, 3, 3) for {len(images)} images, "
+                f"found {tuple(K.shape)}"
+            )
         out = self.backbone(images)
         with torch.autocast(images.device.type, enabled=False):
-            return self._lift(out.float() * self.scale + self.offset, self.default_K if K is None else K)
+            # Half precision has three digits: too few for pixels, and for the difference of two rays.
+            out = out.to(torch.promote_types(out.dtype, torch.float32)) * self.scale + self.offset
+            return self._lift(out, (self.default_K if K is None else K).to(out))
 
     def _lift(self, out: Tensor, K: Tensor) -> PoseOutput:
         uvz = out[:, :-1].reshape(-1, skeleton.NUM_KEYPOINTS, 3)

@@ -87,3 +87,29 @@ def reorder(points: Points, source: str, target: str) -> Points:
         raise ValueError(f"keypoints: expected shape (..., {NUM_KEYPOINTS}, C), found {tuple(points.shape)}")
     position = {freihand: k for k, freihand in enumerate(FREIHAND_INDEX[source])}
     return points[..., [position[freihand] for freihand in FREIHAND_INDEX[target]], :]
+
+
+def freihand_from_ait_palm(points: Points) -> Points:
+    """Bring 3D keypoints from the published weights' order into FreiHAND's, and the palm to the wrist.
+
+    That order is "ait" with the centre of the palm in the wrist's place, half way between wrist and middle
+    MCP: so wrist = 2 palm - middle MCP. That holds in space only. In a picture perspective moves the middle
+    of a line: project the 3D wrist instead.
+
+    Args:
+        points: array or tensor (..., 21, 3), palm first.
+
+    Returns:
+        (..., 21, 3) in FreiHAND's order; a copy.
+
+    Raises:
+        ValueError: if they are not 21 points in 3D.
+    """
+    if tuple(points.shape[-2:]) != (NUM_KEYPOINTS, 3):
+        raise ValueError(
+            f"freihand_from_ait_palm: expected 3D points (..., {NUM_KEYPOINTS}, 3), found "
+            f"{tuple(points.shape)}; the wrist follows from the palm in 3D only"
+        )
+    moved = reorder(points, "ait", "freihand")
+    moved[..., ROOT, :] = 2 * points[..., 0, :] - points[..., 3, :]
+    return moved

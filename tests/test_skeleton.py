@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 
 from peclr_utils import skeleton
 
@@ -59,3 +60,27 @@ def test_wrong_order_or_count_is_named():
         skeleton.reorder(np.zeros((21, 3)), "freehand", "ait")
     with pytest.raises(ValueError, match=r"\(20, 3\)"):
         skeleton.reorder(np.zeros((20, 3)), "freihand", "ait")
+
+
+def test_the_published_order_becomes_freihands_with_a_wrist():
+    # The authors' order by name, written out: palm, then MCPs thumb to little, PIPs, DIPs, tips.
+    to_freihand = [0, 1, 5, 9, 13, 17, 2, 6, 10, 14, 18, 3, 7, 11, 15, 19, 4, 8, 12, 16, 20]
+    points = np.random.default_rng(0).normal(size=(5, 21, 3))
+    before = points.copy()
+    for library in (np.asarray, torch.as_tensor):
+        moved = np.asarray(skeleton.freihand_from_ait_palm(library(points)))
+        np.testing.assert_allclose(moved[:, 0], 2 * points[:, 0] - points[:, 3])
+        for position, freihand in list(enumerate(to_freihand))[1:]:
+            np.testing.assert_array_equal(moved[:, freihand], points[:, position])
+    np.testing.assert_array_equal(points, before)
+
+
+def test_the_palm_lies_half_way_between_the_new_wrist_and_the_middle_mcp():
+    points = np.random.default_rng(1).normal(size=(21, 3))
+    moved = skeleton.freihand_from_ait_palm(points)
+    np.testing.assert_allclose((moved[0] + moved[9]) / 2, points[0])
+
+
+def test_the_wrist_follows_from_the_palm_in_3d_only():
+    with pytest.raises(ValueError, match=r"3D.*\(21, 2\)"):
+        skeleton.freihand_from_ait_palm(np.zeros((21, 2)))
