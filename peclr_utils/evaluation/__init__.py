@@ -16,25 +16,44 @@ from peclr_utils.evaluation.metrics import (
     root_relative_epe,
 )
 from peclr_utils.evaluation.probe import RidgeProbe, fit_ridge, mean_pose, ridge_probe
+from peclr_utils.evaluation.published import (
+    EVALUATION_HANDS,
+    PUBLISHED,
+    ZERO_PREDICTOR,
+    Published,
+    evaluate_zeros,
+    published_table,
+)
 from peclr_utils.evaluation.report import format_table, mean_and_spread, result_table
+from peclr_utils.evaluation.submission import load_submission, load_truth, read_submission, write_submission
 
 __all__ = [
+    "EVALUATION_HANDS",
+    "PUBLISHED",
+    "ZERO_PREDICTOR",
     "Evaluation",
+    "Published",
     "RidgeProbe",
     "align_root",
     "auc",
     "epe",
     "epe_2d",
     "evaluate_keypoints",
+    "evaluate_zeros",
     "fit_ridge",
     "format_table",
     "joint_errors",
+    "load_submission",
+    "load_truth",
     "mean_and_spread",
     "mean_pose",
     "pa_epe",
     "pck",
     "procrustes_align",
+    "published_table",
+    "read_submission",
     "result_table",
     "ridge_probe",
     "root_relative_epe",
+    "write_submission",
 ]

@@ -2,6 +2,10 @@
 
 Chapter 05 derives the alignment from the singular values and shows what mirroring changes.
 
+The steps and their order are those of FreiHAND's evaluator: centre, divide by the norm, turn, scale by the
+sum of the singular values, then by the true norm, then move. So both agree to the last digits, also where a
+hand has no extent: the 1e-8 keeps the division defined, and is larger than all rounding.
+
 **Convention.** Any length unit, any frame; the result lies in the frame and unit of the truth.
 """
 
@@ -23,11 +27,12 @@ def procrustes_align(pred: ArrayLike, gt: ArrayLike, proper_rotation: bool = Fal
     `proper_rotation` it may not: where det(U Vᵀ) = -1, the direction of the smallest singular value is turned
     round (Umeyama 1991).
 
-    A hand without extent (all keypoints in one place) becomes 21 copies of the true hand's mean.
+    A hand without extent (all keypoints in one place) becomes 21 copies of the true hand's mean. A flat hand
+    fits equally well mirrored or not, and its distances are the same either way.
 
     Args:
         pred: (..., J, 3), any length unit.
-        gt: (..., J, 3), any length unit.
+        gt: (..., J, 3), any length unit in which 1e-8 is nothing; metres, as in FreiHAND.
         proper_rotation: only rotations, no mirroring.
 
     Returns:
@@ -47,8 +52,8 @@ def procrustes_align(pred: ArrayLike, gt: ArrayLike, proper_rotation: bool = Fal
         signs[..., -1] = np.sign(np.linalg.det(u) * np.linalg.det(vt))
         u, singular = u * signs[..., None, :], singular * signs
     rotation = u @ vt
-    scale = singular.sum(-1)[..., None, None] * true_norm
-    return predicted_shape @ rotation.swapaxes(-1, -2) * scale + centre
+    scale = singular.sum(-1)[..., None, None]
+    return predicted_shape @ rotation.swapaxes(-1, -2) * scale * true_norm + centre
 
 
 def align_root(pred: ArrayLike, gt: ArrayLike, root: int = ROOT) -> np.ndarray:

@@ -10,6 +10,16 @@ from peclr_utils.skeleton import ROOT
 
 ArrayLike = np.ndarray | torch.Tensor
 
+TYPICAL_HAND = 0.2
+"""Metres from the wrist to the farthest keypoint, roughly."""
+
+UNITS = (
+    (1 / 0.03, "bone lengths", "times the bone's length in metres"),
+    (100.0, "centimetres", "/ 100"),
+    (1000.0, "millimetres", "/ 1000"),
+)
+"""What is passed by mistake for metres: how many times too large, its name, and the remedy."""
+
 LARGEST_HAND = 1.0
 """Metres from the wrist beyond which the typical true hand can't be in metres."""
 
@@ -88,19 +98,39 @@ def check_metres(predicted: np.ndarray, true: np.ndarray) -> None:
         ValueError: if the typical true hand reaches over 1 m, or the typical predicted one over 20 times as
             far as the true one.
     """
+    check_hand_size(true, "gt")
     true_size, predicted_size = _typical_size(true), _typical_size(predicted)
-    hint = "pass metres (millimetres / 1000, or bone lengths times the bone's length in metres)"
-    if true_size > LARGEST_HAND:
-        raise ValueError(
-            f"gt doesn't look like metres: the typical hand reaches {true_size:.3g} from the wrist, "
-            f"expected about 0.2; {hint}"
-        )
     if true_size > 0 and predicted_size > LARGEST_BLOW_UP * true_size:
         raise ValueError(
             f"pred doesn't look like metres: the typical hand reaches {predicted_size:.3g} from the wrist, "
-            f"the true one {true_size:.3g}; {hint}, "
+            f"the true one {true_size:.3g}; {_unit_hint(predicted_size / true_size)}, "
             "or check_units=False if the predictor really is that far off"
         )
+
+
+def check_hand_size(hands: np.ndarray, name: str) -> None:
+    """Refuse hands that are too large for metres, whatever they are compared with.
+
+    Args:
+        hands: (N, 21, 3).
+        name: what the message calls them.
+
+    Raises:
+        ValueError: if the typical hand reaches over 1 m.
+    """
+    size = _typical_size(hands)
+    if size > LARGEST_HAND:
+        raise ValueError(
+            f"{name} doesn't look like metres: the typical hand reaches {size:.3g} from the wrist, "
+            f"expected about {TYPICAL_HAND}; {_unit_hint(size / TYPICAL_HAND)}"
+        )
+
+
+def _unit_hint(times_too_large: float) -> str:
+    ratio, unit, remedy = min(UNITS, key=lambda unit: abs(np.log(times_too_large / unit[0])))
+    if not 1 / 3 < times_too_large / ratio < 3:
+        return "pass metres (millimetres / 1000, or bone lengths times the bone's length in metres)"
+    return f"these may be {unit}: pass metres ({unit} {remedy})"
 
 
 def _typical_size(hands: np.ndarray) -> float:

@@ -35,12 +35,12 @@ def slow_alignment(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
 
 
 def slow_measures(pred: np.ndarray, gt: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Mean error, AUC and PCK curve, keypoint by keypoint and threshold by threshold."""
+    """Mean error, AUC and PCK curve, keypoint by keypoint."""
     thresholds = np.linspace(0.0, 0.05, 100)
     means, areas, curves = [], [], []
     for k in range(21):
         errors = np.array([np.sqrt(np.sum((p[k] - g[k]) ** 2)) for p, g in zip(pred, gt, strict=True)])
-        curve = np.array([np.mean((errors <= t).astype(float)) for t in thresholds])
+        curve = (errors[:, None] <= thresholds).astype(float).mean(0)
         means.append(errors.mean())
         curves.append(curve)
         areas.append(np.trapezoid(curve, thresholds) / np.trapezoid(np.ones(100), thresholds))
@@ -104,6 +104,48 @@ def test_equals_the_official_protocol(name):
     ):
         for a, b in zip(expected, values, strict=True):
             np.testing.assert_allclose(b, a, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_distance_equals_the_official_one_to_a_nanometre(name):
+    pred, gt = case(name)
+    aligned = np.stack([slow_alignment(p, g) for p, g in zip(pred, gt, strict=True)])
+    found = evaluation.joint_errors(evaluation.procrustes_align(pred, gt), gt)
+    np.testing.assert_allclose(found, np.linalg.norm(aligned - gt, axis=-1), rtol=0, atol=1e-9)
+
+
+def squashed(rng: np.random.Generator, axes: tuple[float, ...]) -> np.ndarray:
+    """Hands made thin, flat, a line or a point, each along directions of its own."""
+    turns = np.linalg.qr(rng.normal(size=(5, 3, 3)))[0]
+    return rng.normal(size=(5, 21, 3)) * 0.05 * np.array(axes) @ turns + rng.normal(size=(5, 1, 3))
+
+
+THICKNESS = st.tuples(*[st.sampled_from([0.0, 1e-12, 1e-7, 1e-3, 1.0, 3.0])] * 3)
+
+
+@given(seed=st.integers(0, 2**32 - 1), pred_axes=THICKNESS, gt_axes=THICKNESS, related=st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_equals_the_official_protocol_for_hands_of_any_thickness(seed, pred_axes, gt_axes, related):
+    rng = np.random.default_rng(seed)
+    gt = squashed(rng, gt_axes)
+    pred = gt * np.array(pred_axes) if related else squashed(rng, pred_axes)
+    found = evaluate_keypoints(pred, gt, check_units=False)
+    aligned = np.stack([slow_alignment(p, g) for p, g in zip(pred, gt, strict=True)])
+    mean, area, curve = slow_measures(pred, gt)
+    pa_mean, pa_area, pa_curve = slow_measures(aligned, gt)
+    np.testing.assert_allclose([found.epe_mm, found.pa_epe_mm], [mean * 1000, pa_mean * 1000], atol=1e-6)
+    np.testing.assert_allclose([found.auc, found.pa_auc], [area, pa_area], atol=1e-6)
+    np.testing.assert_allclose([found.pck, found.pa_pck], [curve, pa_curve], atol=1e-6)
+
+
+@given(
+    step=st.integers(0, 99), sides=st.sampled_from([(3, 4, 0, 5), (0, 1, 0, 1), (2, 3, 6, 7), (1, 4, 8, 9)])
+)
+@settings(max_examples=60, deadline=None)
+def test_an_error_that_equals_a_threshold_falls_on_the_official_side(step, sides):
+    gt = np.zeros((1, 21, 3))
+    pred = gt + np.array(sides[:3]) * (np.linspace(0.0, 0.05, 100)[step] / sides[3])
+    np.testing.assert_array_equal(evaluate_keypoints(pred, gt).pck, slow_measures(pred, gt)[2])
 
 
 @pytest.mark.parametrize("name", ["noisy", "mirrored", "identical", "zero prediction"])
@@ -274,10 +316,12 @@ GT = random_hands(8, seed=13)
         (GT[..., :2], GT[..., :2], r"found \(8, 21, 2\)"),
         (GT[:7], GT, r"same shape, found \(7, 21, 3\) and \(8, 21, 3\)"),
         (GT[:0], GT[:0], "at least one hand"),
-        (GT * 1000, GT * 1000, "gt doesn't look like metres"),
+        (GT * 1000, GT * 1000, r"gt doesn't look like metres.*may be millimetres.*\(millimetres / 1000\)"),
         (GT, GT * 1000, "gt doesn't look like metres"),
-        (GT * 1000, GT, "pred doesn't look like metres"),
-        (GT / 0.03, GT, "pred doesn't look like metres"),
+        (GT * 1000, GT, "pred doesn't look like metres.*may be millimetres"),
+        (GT * 100, GT, "pred doesn't look like metres.*may be centimetres"),
+        (GT / 0.03, GT, "pred doesn't look like metres.*may be bone lengths"),
+        (GT * 1e6, GT, r"pred doesn't look like metres.*pass metres \(millimetres / 1000, or bone"),
     ],
 )
 def test_bad_hands_are_refused_with_the_reason(pred, gt, words):

@@ -1,0 +1,130 @@
+"""Published results on FreiHAND's evaluation set, to print beside one's own.
+
+Chapter 05 prints them next to what it measures.
+
+The networks' numbers are those that the authors' page (github.com/dahiyaaneesh/peclr) gives for the
+fine-tuned weights offered there; the zero predictor's those of FreiHAND's page
+(github.com/lmb-freiburg/freihand) for the second release, FreiHAND_pub_v2. Before that release the page gave
+4.87 cm aligned. All are in centimetres, over 3,960 hands, with mirroring allowed in the alignment.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from peclr_utils.evaluation.checks import ArrayLike
+from peclr_utils.evaluation.metrics import Evaluation, evaluate_keypoints
+from peclr_utils.evaluation.report import Value, format_table
+
+_MM_PER_CM = 10.0
+_ROUNDED = 1e-9
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published result, as printed: centimetres with two decimals, areas with three.
+
+    Attributes:
+        name: what a table calls it.
+        epe_cm: mean distance, unaligned.
+        pa_epe_cm: mean distance, aligned.
+        auc: area under the PCK curve from 0 to 5 cm, unaligned; None where it isn't published.
+        pa_auc: likewise, aligned.
+    """
+
+    name: str
+    epe_cm: float
+    pa_epe_cm: float
+    auc: float | None = None
+    pa_auc: float | None = None
+
+    def agrees(self, found: Evaluation) -> bool:
+        """Whether an evaluation rounds to every number published."""
+        pairs = (
+            (self.epe_cm, found.epe_mm / _MM_PER_CM, 0.005),
+            (self.pa_epe_cm, found.pa_epe_mm / _MM_PER_CM, 0.005),
+            (self.auc, found.auc, 0.0005),
+            (self.pa_auc, found.pa_auc, 0.0005),
+        )
+        return all(
+            published is None or abs(published - ours) <= half_a_digit + _ROUNDED
+            for published, ours, half_a_digit in pairs
+        )
+
+
+PUBLISHED: dict[str, Published] = {
+    "rn50": Published("PeCLR ResNet-50", epe_cm=4.71, pa_epe_cm=0.71, auc=0.357, pa_auc=0.860),
+    "rn152": Published("PeCLR ResNet-152", epe_cm=4.56, pa_epe_cm=0.66, auc=0.360, pa_auc=0.868),
+}
+"""The authors' fine-tuned networks."""
+
+ZERO_PREDICTOR = Published("all zeros", epe_cm=70.79, pa_epe_cm=4.73)
+"""What predicting (0, 0, 0) for every keypoint scores: a check of labels and protocol without any network."""
+
+EVALUATION_HANDS = 3960
+"""Hands in FreiHAND's evaluation set, over which everything published is."""
+
+
+def evaluate_zeros(gt: ArrayLike) -> Evaluation:
+    """Score the zero predictor; on FreiHAND's evaluation set, `ZERO_PREDICTOR.agrees` with the result.
+
+    Args:
+        gt: (N, 21, 3) metres.
+
+    Returns:
+        The measures: unaligned, the keypoints' mean distance from the camera; aligned, from the middle of
+        their own hand.
+    """
+    return evaluate_keypoints(np.zeros(np.shape(gt)), gt)
+
+
+def published_table(
+    results: Mapping[str, Evaluation | Sequence[Evaluation]] | None = None, style: str = "markdown"
+) -> str:
+    """Tabulate published numbers and one's own in centimetres, as the official evaluator prints them.
+
+    Args:
+        results: by name. One named as a key of `PUBLISHED` ("rn50", "rn152") stands below the published
+            row of that network, "zeros" below the zero predictor's, which is shown only then; others follow.
+            Several evaluations of one name (seeds) give mean ± deviation.
+        style: "markdown" or "plain".
+
+    Returns:
+        The table, without a line break at the end.
+    """
+    ours = dict(results or {})
+    known = PUBLISHED | ({"zeros": ZERO_PREDICTOR} if "zeros" in ours else {})
+    rows: list[dict[str, Value]] = []
+    for key, published in known.items():
+        numbers = (published.epe_cm, published.auc, published.pa_epe_cm, published.pa_auc)
+        rows.append(_row(published.name, "published", *numbers))
+        if key in ours:
+            rows.append(_our_row(published.name, ours.pop(key)))
+    rows += [_our_row(name, result) for name, result in ours.items()]
+    return format_table(rows, style, {"AUC": 3, "aligned AUC": 3})
+
+
+def _our_row(name: str, result: Evaluation | Sequence[Evaluation]) -> dict[str, Value]:
+    runs = [result] if isinstance(result, Evaluation) else list(result)
+    if any(run.proper_rotation for run in runs):
+        name += ", no mirroring"
+    return _row(
+        name,
+        "measured here",
+        [run.epe_mm / _MM_PER_CM for run in runs],
+        [run.auc for run in runs],
+        [run.pa_epe_mm / _MM_PER_CM for run in runs],
+        [run.pa_auc for run in runs],
+    )
+
+
+def _row(name: str, whence: str, epe: Value, auc: Value, pa_epe: Value, pa_auc: Value) -> dict[str, Value]:
+    return {
+        "prediction": name,
+        "numbers": whence,
+        "EPE (cm)": epe,
+        "AUC": auc,
+        "aligned EPE (cm)": pa_epe,
+        "aligned AUC": pa_auc,
+    }
