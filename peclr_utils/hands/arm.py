@@ -28,6 +28,9 @@ _RINGS = np.array(
     ]
 )
 _BEND_LENGTH = 0.04
+# The wrist's bend in small steps: their ends, and how much of it is done in the middle of each.
+_STEPS = np.concatenate([np.linspace(0, _BEND_LENGTH, 9), [1.0]])
+_STEPS_BENT = np.clip((_STEPS[1:] + _STEPS[:-1]) / (2 * _BEND_LENGTH), 0, 1)
 # The sleeve's distance from its cuff and its width relative to the arm; the first two make the cuff's edge.
 _CUFF = np.array(
     [[0.0, 0.98], [1e-6, 1.13], [0.004, 1.17], [0.03, 1.19], [0.08, 1.25], [0.16, 1.32], [0.30, 1.4]]
@@ -129,17 +132,19 @@ def _tube(rim: np.ndarray, distance: np.ndarray, width: np.ndarray, pose: ArmPos
     axis /= np.linalg.norm(axis)
     along = offsets @ axis
     flat = offsets - along[:, None] * axis
-    tangent = np.roll(flat, -1, axis=0) - np.roll(flat, 1, axis=0)
+    round_about = flat[np.arange(-1, len(flat) + 1) % len(flat)]
+    tangent = round_about[2:] - round_about[:-2]
     outward = tangent[:, [1, 2, 0]] * axis[[2, 0, 1]] - tangent[:, [2, 0, 1]] * axis[[1, 2, 0]]
     outward *= np.sign((outward * flat).sum()) / np.linalg.norm(outward, axis=1, keepdims=True)
 
     # The arm's direction turns within a few centimetres of the rim; its path is the sum of its steps.
     turned = np.radians([pose.flexion, pose.deviation])[:, None]
-    fine = np.concatenate([np.linspace(0, _BEND_LENGTH, 9), [1.0]])
-    heading = _turn(*(turned * np.clip((fine[1:] + fine[:-1]) / (2 * _BEND_LENGTH), 0, 1))) @ axis
-    path = np.concatenate([np.zeros((1, 3)), np.cumsum(heading * np.diff(fine)[:, None], axis=0)])
-    path = np.stack([np.interp(distance, fine, path[:, k]) for k in range(3)], axis=-1)
-    turns = _turn(*(turned * np.clip(distance / _BEND_LENGTH, 0, 1))).transpose(0, 2, 1)
+    bent = np.concatenate([_STEPS_BENT, np.clip(distance / _BEND_LENGTH, 0, 1)])
+    heading, turns = np.split(_turn(*(turned * bent)), [len(_STEPS_BENT)])
+    path = np.zeros((len(_STEPS), 3))
+    np.cumsum((heading @ axis) * np.diff(_STEPS)[:, None], axis=0, out=path[1:])
+    path = np.stack([np.interp(distance, _STEPS, path[:, k]) for k in range(3)], axis=-1)
+    turns = turns.transpose(0, 2, 1)
 
     slant = np.clip(1 - distance / 0.05, 0, 1)[:, None, None] * along[:, None] * axis
     rings = (width[:, None, None] * flat + slant) @ turns + centre + path[:, None]

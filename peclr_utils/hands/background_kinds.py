@@ -64,9 +64,14 @@ def _plane(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray,
     x = np.linspace(-0.5, 0.5, size[1], dtype=np.float32)
     y = np.linspace(-0.5, 0.5, size[0], dtype=np.float32)[:, None]
     angle, tilt_x, tilt_y = rng.uniform(0, 2 * np.pi), rng.uniform(-0.6, 0.6), rng.uniform(-0.6, 0.6)
-    depth = 1 / (1 + (tilt_x * x + tilt_y * y))
+    depth = tilt_x * x + tilt_y * y
+    depth += 1
+    np.divide(1, depth, out=depth)
     cosine, sine = float(np.cos(angle)), float(np.sin(angle))
-    return (cosine * x + sine * y) * depth, (cosine * y - sine * x) * depth
+    u, v = cosine * x + sine * y, cosine * y - sine * x
+    u *= depth
+    v *= depth
+    return u, v
 
 
 def _gradient(rng, size):

@@ -11,9 +11,9 @@ wound so that (b - a) x (c - a) points out of the body; those that turn away fro
 drawn.
 """
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 
 NEAR = 0.02  # metres: triangles with a corner nearer than this to the camera plane are dropped
@@ -47,11 +47,11 @@ class Samples:
         return np.bincount(self.slot, values * self.share, minlength=len(self.pixel)).astype(np.float32)
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """(height, width, ...) the box, with (P, ...) values at the covered pixels and 0 elsewhere."""
+        """(height, width) the box, with (P,) values at the covered pixels and 0 elsewhere."""
         _, _, height, width = self.box
-        picture = np.zeros((height * width, *values.shape[1:]), dtype=values.dtype)
+        picture = np.zeros(height * width, dtype=values.dtype)
         picture[self.pixel] = values
-        return picture.reshape(height, width, *values.shape[1:])
+        return picture.reshape(height, width)
 
 
 def rasterise(
@@ -74,92 +74,88 @@ def rasterise(
     if (vertices[:, 2] <= NEAR).any():
         faces = faces[(vertices[:, 2] > NEAR)[faces].all(axis=1)]
     inverse_depth = 1.0 / np.maximum(vertices[:, 2], NEAR)
-    shift = (supersample - 1) / 2
-    x = (K[0, 0] * vertices[:, 0] + K[0, 1] * vertices[:, 1]) * inverse_depth + K[0, 2]
-    y = K[1, 1] * vertices[:, 1] * inverse_depth + K[1, 2]
-    corners = np.ascontiguousarray(faces.T)
-    x, y = (x * supersample + shift).take(corners), (y * supersample + shift).take(corners)
-
-    # Edge function i is the weight of corner i times the area; all three are positive inside a
-    # front-facing triangle.
-    a = y[[2, 0, 1]] - y[[1, 2, 0]]
-    b = x[[1, 2, 0]] - x[[2, 0, 1]]
-    c = y[[1, 2, 0]] * x[[2, 0, 1]] - x[[1, 2, 0]] * y[[2, 0, 1]]
-    area = c.sum(axis=0)
-    facing = np.flatnonzero(area > 1e-9)
-    corners, x, y, a, b, c = (v.take(facing, axis=1) for v in (corners, x, y, a, b, c))
-    share = inverse_depth.take(corners) / area.take(facing)
-
-    face, row_y, start, count = _rows(x, y, (size[0] * supersample, size[1] * supersample))
+    triangles = _front_facing(vertices, inverse_depth, faces, K, supersample)
+    face, row_y, start, count = _rows(
+        triangles.x, triangles.y, (size[0] * supersample, size[1] * supersample)
+    )
     if len(face) == 0:
         none, empty = np.zeros(0, dtype=np.int64), np.zeros((3, 0), dtype=np.float32)
         return Samples((0, 0, 1, 1), none, none, empty[0], empty.astype(np.int64), empty, empty[0])
     top, left = int(row_y.min()) // supersample, int(start.min()) // supersample
     height = int(row_y.max()) // supersample + 1 - top
     width = int((start + count).max() - 1) // supersample + 1 - left
-    row_y, start = row_y - top * supersample, start - left * supersample
-    x, y = x - left * supersample, y - top * supersample
-    c = c + a * (left * supersample) + b * (top * supersample)
 
-    # Weights divided by depth are linear on the screen, and they add up to 1/z: larger is nearer.
-    slope_x, slope_y, level = ((v * share).sum(axis=0) for v in (a, b, c))
-    slope = slope_x.take(face)
-    before = np.cumsum(count) - count
-    level = slope * (start - before) + slope_y.take(face) * row_y + level.take(face)
-    position = np.arange(int(count.sum()))
-    index = np.repeat(row_y * (width * supersample) + start - before, count) + position
-    near = (np.repeat(slope, count) * position + np.repeat(level, count)).astype(np.float32)
-    nearest = np.zeros((height * supersample, width * supersample), dtype=np.float32)
-    np.maximum.at(nearest.ravel(), index, near)
-    seen = np.flatnonzero(nearest.take(index) == near)
-    seen_face = np.full(nearest.size, -1)
-    seen_face[index.take(seen)] = np.repeat(face, count).take(seen)
-
-    pixel, slot, column, line, whole = _choose(nearest, supersample)
-    middle = np.where(whole, supersample // 2, 0)
-    face = seen_face.take((line + middle) * (width * supersample) + column + middle)
-    found = np.flatnonzero(face >= 0)
-    face, slot, column, line, whole = (v.take(found) for v in (face, slot, column, line, whole))
-
-    # Relative to the first corner the numbers are small, so single precision is enough.
-    to_centre = shift * whole
-    dx = (column + to_centre - x[0].take(face)).astype(np.float32)
-    dy = (line + to_centre - y[0].take(face)).astype(np.float32)
-    right, down = ((v * share).astype(np.float32).take(face, axis=1) for v in (a, b))
-    weights = right * dx + down * dy
-    corners = corners.take(face, axis=1)
-    weights[0] += inverse_depth.astype(np.float32).take(corners[0])
-    depth = 1.0 / weights.sum(axis=0)
-    share = np.where(whole, np.float32(1.0), np.float32(1.0 / supersample**2))
-    return Samples((top, left, height, width), pixel, slot, share, corners, weights * depth, depth)
+    triangles = triangles.seen_from(left * supersample, top * supersample)
+    rows = face, row_y - top * supersample, start - left * supersample, count
+    nearest, row = _nearest(triangles, rows, (height * supersample, width * supersample))
+    pixel, slot, index, column, line, whole = _choose(nearest, supersample)
+    face = face.take(row.take(index))
+    corners, weights, depth = triangles.weights(face, column, line, inverse_depth)
+    share = np.full(len(slot), 1.0 / supersample**2, dtype=np.float32)
+    share[:whole] = 1.0
+    return Samples((top, left, height, width), pixel, slot, share, corners, weights, depth)
 
 
-def _choose(nearest: np.ndarray, supersample: int) -> tuple[np.ndarray, ...]:
-    """Which samples to shade, from the inverse depths of all.
+@dataclass(frozen=True, eq=False)
+class _Triangles:
+    """Triangles on the grid of samples.
 
-    Returns:
-        pixel: (P,) flat indices of the covered pixels.
-        slot: (M,) which of them each candidate belongs to.
-        column, line: (M,) the candidate's place in the sample grid; its pixel's first sample if `whole`.
-        whole: (M,) whether one sample stands for the whole pixel, as one continuous surface covers it.
+    Attributes:
+        corners: (3, F) vertex indices.
+        x, y: (3, F) the corners' places, in samples.
+        a, b, c: (3, F) edge functions a x + b y + c. The i-th is the weight of corner i times twice the
+            area; all three are positive inside a triangle that faces the camera.
+        share: (3, F) what turns them into the corners' weights divided by their depths. These are linear on
+            the screen, and they add up to 1/z.
     """
-    block = np.ones((supersample, supersample), dtype=np.uint8)
-    low = cv2.erode(nearest, block, anchor=(0, 0))[::supersample, ::supersample].ravel()
-    high = cv2.dilate(nearest, block, anchor=(0, 0))[::supersample, ::supersample].ravel()
-    pixel = np.flatnonzero(high > 0)
-    low, high = low.take(pixel), high.take(pixel)
-    plain = (low > 0) & (high - low < CONTINUOUS * high)
-    width = nearest.shape[1] // supersample
-    line, column = np.divmod(pixel, width)
-    line, column = line * supersample, column * supersample
-    inner, edge = np.flatnonzero(plain), np.flatnonzero(~plain)
-    offset_y, offset_x = np.divmod(np.arange(supersample**2), supersample)
-    edge_line = (line.take(edge)[:, None] + offset_y).ravel()
-    edge_column = (column.take(edge)[:, None] + offset_x).ravel()
-    slot = np.concatenate([inner, np.repeat(edge, supersample**2)])
-    column = np.concatenate([column.take(inner), edge_column])
-    line = np.concatenate([line.take(inner), edge_line])
-    return pixel, slot, column, line, np.arange(len(slot)) < len(inner)
+
+    corners: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    a: np.ndarray
+    b: np.ndarray
+    c: np.ndarray
+    share: np.ndarray
+
+    def seen_from(self, left: int, top: int) -> "_Triangles":
+        """The same triangles with the sample (left, top) as the origin."""
+        c = self.c + self.a * left + self.b * top
+        return replace(self, x=self.x - left, y=self.y - top, c=c)
+
+    def weights(
+        self, face: np.ndarray, x: np.ndarray, y: np.ndarray, inverse_depth: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(3, N) corners, (3, N) perspective-correct weights and (N,) depth at (N,) places in triangles."""
+        corners = self.corners.take(face, axis=1)
+        # Relative to the first corner the numbers are small, so single precision is enough.
+        dx = (x - self.x[0].take(face)).astype(np.float32)
+        dy = (y - self.y[0].take(face)).astype(np.float32)
+        weights, down = ((v * self.share).astype(np.float32).take(face, axis=1) for v in (self.a, self.b))
+        weights *= dx
+        down *= dy
+        weights += down
+        weights[0] += inverse_depth.astype(np.float32).take(corners[0])
+        depth = 1.0 / weights.sum(axis=0)
+        weights *= depth
+        return corners, weights, depth
+
+
+def _front_facing(
+    vertices: np.ndarray, inverse_depth: np.ndarray, faces: np.ndarray, K: np.ndarray, supersample: int
+) -> _Triangles:
+    """Project (V, 3) vertices, and keep the triangles whose front is seen."""
+    shift = (supersample - 1) / 2
+    x = (K[0, 0] * vertices[:, 0] + K[0, 1] * vertices[:, 1]) * inverse_depth + K[0, 2]
+    y = K[1, 1] * vertices[:, 1] * inverse_depth + K[1, 2]
+    corners = faces.T.astype(np.intp)
+    x, y = (x * supersample + shift).take(corners), (y * supersample + shift).take(corners)
+    c = y[[1, 2, 0]] * x[[2, 0, 1]] - x[[1, 2, 0]] * y[[2, 0, 1]]
+    area = c.sum(axis=0)
+    facing = np.flatnonzero(area > 1e-9)
+    corners, x, y, c = (v.take(facing, axis=1) for v in (corners, x, y, c))
+    a = y[[2, 0, 1]] - y[[1, 2, 0]]
+    b = x[[1, 2, 0]] - x[[2, 0, 1]]
+    return _Triangles(corners, x, y, a, b, c, inverse_depth.take(corners) / area.take(facing))
 
 
 def _rows(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
@@ -170,8 +166,7 @@ def _rows(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarr
     between them.
     """
     height, width = size
-    order = np.argsort(y, axis=0)
-    x, y = np.take_along_axis(x, order, axis=0), np.take_along_axis(y, order, axis=0)
+    x, y = _downwards(x, y)
     first, middle, last = np.clip(np.ceil(y), 0, height).astype(np.int64)
     rise = y[[1, 2, 2]] - y[[0, 1, 0]]
     # Upper short, lower short and long edge; one without rise has no rows.
@@ -179,7 +174,7 @@ def _rows(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarr
     start = x[[0, 1, 0]] - slope * y[[0, 1, 0]]
     rows = last - first
     face = np.repeat(np.arange(len(rows)), rows)
-    row_y = np.arange(len(face)) + np.repeat(first - np.cumsum(rows) + rows, rows)
+    row_y = np.arange(len(face)) + (first - np.cumsum(rows) + rows).take(face)
     short = face + len(rows) * (row_y >= middle.take(face))
     a = slope.ravel().take(short) * row_y + start.ravel().take(short)
     b = slope[2].take(face) * row_y + start[2].take(face)
@@ -187,3 +182,95 @@ def _rows(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarr
     count = np.ceil(np.clip(np.maximum(a, b), 0, width)).astype(np.int64) - left
     kept = np.flatnonzero(count)
     return face.take(kept), row_y.take(kept), left.take(kept), count.take(kept)
+
+
+def _downwards(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort each triangle's corners, (3, F) x and y, by y."""
+    x, y = list(x), list(y)
+    for i, j in ((0, 1), (1, 2), (0, 1)):
+        swap = y[i] > y[j]
+        x[i], x[j] = np.where(swap, x[j], x[i]), np.where(swap, x[i], x[j])
+        y[i], y[j] = np.minimum(y[i], y[j]), np.maximum(y[i], y[j])
+    return np.stack(x), np.stack(y)
+
+
+def _nearest(
+    triangles: _Triangles, rows: tuple[np.ndarray, ...], size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The depth buffer.
+
+    Args:
+        triangles: what to draw.
+        rows: of samples, as `_rows` gives them.
+        size: (H, W) of the grid of samples.
+
+    Returns:
+        (H, W) float32 largest inverse depth at each sample, 0 where there is nothing; and (H * W,) the row
+        that it belongs to.
+    """
+    face, y, start, count = rows
+    slope_x, slope_y, level = (
+        (v * triangles.share).sum(axis=0) for v in (triangles.a, triangles.b, triangles.c)
+    )
+    slope = slope_x.take(face)
+    before = np.cumsum(count) - count
+    level = slope * (start - before) + slope_y.take(face) * y + level.take(face)
+    row = np.repeat(np.arange(len(face)), count)
+    position = np.arange(len(row))
+    index = (y * size[1] + start - before).take(row)
+    index += position
+    # In place, because fresh memory costs more than the arithmetic.
+    near = slope.take(row)
+    near *= position
+    near += level.take(row)
+    # The bits of positive numbers are in the numbers' own order. With the row in the lower half, the largest
+    # number is the nearest sample and tells where it comes from.
+    packed = near.astype(np.float32).view(np.int32).astype(np.int64)
+    packed <<= 32
+    packed |= row
+    largest = np.zeros(size[0] * size[1], dtype=np.int64)
+    np.maximum.at(largest, index, packed)
+    nearest = (largest >> 32).astype(np.int32).view(np.float32)
+    return nearest.reshape(size), largest.astype(np.int32)
+
+
+def _choose(nearest: np.ndarray, supersample: int) -> tuple[np.ndarray, ...]:
+    """Which samples to shade, from the inverse depths of all.
+
+    Returns:
+        pixel: (P,) flat indices of the covered pixels.
+        slot: (N,) which of them each sample belongs to.
+        index: (N,) the sample's flat index, or that of one near its pixel's centre if it stands for all.
+        column, line: (N,) float64 the sample's place on the grid.
+        whole: how many samples, the first ones, each stand for a pixel that one continuous surface covers.
+    """
+    step, width = supersample, nearest.shape[1]
+    low, high = (_over_pixels(extreme, nearest, step) for extreme in (np.minimum, np.maximum))
+    pixel = np.flatnonzero(high > 0)
+    low, high = low.take(pixel), high.take(pixel)
+    plain = (low > 0) & (high - low < CONTINUOUS * high)
+    inner, edge = np.flatnonzero(plain), np.flatnonzero(~plain)
+    line, column = np.divmod(pixel, width // step)
+    line, column = line * step, column * step
+
+    middle, to_centre = step // 2, (step - 1) / 2
+    inner_line, inner_column = line.take(inner), column.take(inner)
+    offset_y, offset_x = np.divmod(np.arange(step**2), step)
+    edge_line = (line.take(edge)[:, None] + offset_y).ravel()
+    edge_column = (column.take(edge)[:, None] + offset_x).ravel()
+    edge_index = edge_line * width + edge_column
+    covered = np.flatnonzero(nearest.take(edge_index) > 0)
+    return (
+        pixel,
+        np.concatenate([inner, edge.take(covered // step**2)]),
+        np.concatenate([(inner_line + middle) * width + inner_column + middle, edge_index.take(covered)]),
+        np.concatenate([inner_column + to_centre, edge_column.take(covered)]),
+        np.concatenate([inner_line + to_centre, edge_line.take(covered)]),
+        len(inner),
+    )
+
+
+def _over_pixels(extreme: np.ufunc, samples: np.ndarray, step: int) -> np.ndarray:
+    """(H * W,) the least or largest of each pixel's samples, from the grid of all."""
+    rows = functools.reduce(extreme, [samples[k::step] for k in range(step)])
+    return functools.reduce(extreme, [rows[:, k::step] for k in range(step)]).ravel()

@@ -120,8 +120,9 @@ def shade(
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length one, float32, along the last axis."""
-    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float32)
+    """(3, ...) vectors of length one, float32."""
+    x, y, z = np.square(vectors)
+    return (vectors / np.sqrt(x + y + z)).astype(np.float32)
 
 
 def render(
@@ -157,9 +158,9 @@ def render(
     K = np.asarray(K, dtype=np.float64)
     samples = rasterise(vertices, faces, K, size, supersample)
     # The direction to the camera hardly changes within a triangle: halve the angle at the corners.
-    halfway = _unit(_unit(light.direction) - _unit(vertices))
-    attributes = [normals, halfway, vertex_colours] + ([uv] if texture is not None else [])
-    values = _interpolate(np.concatenate(attributes, axis=1, dtype=np.float32), samples)
+    halfway = _unit(_unit(light.direction)[:, None] - _unit(np.ascontiguousarray(vertices.T)))
+    attributes = [normals.T, halfway, vertex_colours.T] + ([uv.T] if texture is not None else [])
+    values = _interpolate(np.concatenate(attributes, dtype=np.float32), samples)
     colours = values[6:9]
     if texture is not None:
         colours = colours * _texels(texture, values[9], values[10])
@@ -175,18 +176,19 @@ def render(
     # Squares stand for the sRGB curve: cheap, and close enough for pictures that are jittered anyway.
     shaded = shade(values[:3], values[3:6], colours * colours, open_sky, light)
     shaded = np.sqrt(np.clip(shaded, 0.0, 1.0))
-    image = np.stack([samples.sum(channel) for channel in shaded], axis=-1) / coverage[:, None]
+    image = np.stack([samples.sum(channel) for channel in shaded]) / coverage
+    image = np.rint(image * 255.0).clip(0, 255).astype(np.uint8)
     return RenderedHand(
-        image=_paste(samples, np.rint(image * 255.0).clip(0, 255).astype(np.uint8), size),
+        image=cv2.merge([_paste(samples, channel, size) for channel in image]),
         alpha=_paste(samples, np.rint(coverage * 255.0).astype(np.uint8), size),
         depth=_paste(samples, depth, size),
     )
 
 
 def _paste(samples: Samples, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W, ...) a picture of the samples' (P, ...) values, 0 elsewhere."""
+    """(H, W) picture of the samples' (P,) values, 0 elsewhere."""
     top, left, height, width = samples.box
-    picture = np.zeros((*size, *values.shape[1:]), dtype=values.dtype)
+    picture = np.zeros(size, dtype=values.dtype)
     picture[top : top + height, left : left + width] = samples.spread(values)
     return picture
 
@@ -196,18 +198,17 @@ def _texels(texture: Texture, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     height, width, channels = texture.maps.shape
     column = np.clip(u * width, 0, width - 1).astype(np.intp)
     line = np.clip(v * height, 0, height - 1).astype(np.intp)
-    texels = texture.maps.reshape(-1, channels).take(line * width + column, axis=0)
-    return np.clip(texels @ texture.palette, 0.0, 1.0).T
+    colours = texture.maps.reshape(-1, channels).take(line * width + column, axis=0) @ texture.palette
+    return np.clip(colours, 0.0, 1.0, out=colours).T
 
 
 def _interpolate(attributes: np.ndarray, samples: Samples) -> np.ndarray:
-    """(C, N) values of (V, C) vertex attributes at the samples."""
-    planar = np.ascontiguousarray(attributes.T)
-    # In place, because fresh memory costs more than the arithmetic.
-    total = planar.take(samples.corners[0], axis=1)
-    total *= samples.weights[0]
-    for corner, weight in zip(samples.corners[1:], samples.weights[1:], strict=True):
-        part = planar.take(corner, axis=1)
+    """(C, N) values of (C, V) vertex attributes at the samples."""
+    total = None
+    for corner, weight in zip(samples.corners, samples.weights, strict=True):
+        # All indices are in range, and this is numpy's fastest mode; in place, because fresh memory costs
+        # more than the arithmetic.
+        part = attributes.take(corner, axis=1, mode="wrap")
         part *= weight
-        total += part
+        total = part if total is None else np.add(total, part, out=total)
     return total
