@@ -10,7 +10,8 @@ from peclr_utils.course.execution import parameter_names
 from peclr_utils.course.exercises import chapter_exercises
 from peclr_utils.course.profiles import CHAPTERS, PROFILES
 
-LONGEST_CELL = 12
+LONGEST_CELL = 10
+LONGEST_LINE = 110
 LARGEST_NOTEBOOK = 1_500_000
 ABSOLUTE_PATH = re.compile(r"(?:^|[\s'\"(=:])((?:/(?:home|root|tmp|Users|mnt|opt|var)/|[A-Z]:\\\\?)\S*)")
 
@@ -80,8 +81,16 @@ def test_it_shows_pictures(notebook):
 
 
 def test_its_cells_are_short(code):
-    lengths = {cell.source.splitlines()[0]: len(cell.source.strip().splitlines()) for cell in code}
+    others = [cell.source.strip() for cell in code if "parameters" not in cell.metadata.get("tags", [])]
+    lengths = {source.splitlines()[0]: len(source.splitlines()) for source in others}
     assert {first: length for first, length in lengths.items() if length > LONGEST_CELL} == {}
+
+
+def test_the_lines_of_its_text_are_short(notebook):
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    # A row of a table can't be broken.
+    lines = [line for line in text.splitlines() if not line.startswith("|")]
+    assert [line for line in lines if len(line) > LONGEST_LINE] == []
 
 
 def test_it_names_no_absolute_path(notebook, repository):
@@ -110,6 +119,16 @@ def test_it_asks_each_of_its_exercises_and_leaves_the_answer_to_the_reader(code,
     assert shown.count("not answered yet") == len(asked)
 
 
+def test_each_exercise_has_its_heading_and_its_placeholder(notebook, chapter):
+    cells = notebook.cells
+    answers = [k for k, cell in enumerate(cells) if cell.cell_type == "code" and "\ncheck(" in cell.source]
+    titles = [f"Exercise {one.name}: {one.title}" for one in chapter_exercises(int(chapter[:2]))]
+    for k, title in zip(answers, titles, strict=True):
+        assert f"### {title}\n" in cells[k - 1].source
+        assert re.search(r"^(    |answer = )\.\.\.$", cells[k].source, re.MULTILINE), cells[k].source
+
+
 def test_exercises_are_numbered_from_one(chapter):
-    names = [exercise.name for exercise in chapter_exercises(int(chapter[:2]))]
-    assert names == [f"{chapter[:2]}.{k}" for k in range(1, len(names) + 1)]
+    number = int(chapter[:2])
+    names = [exercise.name for exercise in chapter_exercises(number)]
+    assert names == [f"{number}.{k}" for k in range(1, len(names) + 1)]

@@ -1,4 +1,4 @@
-"""Self-checking exercises: `check("02.1", my_function)`.
+"""Self-checking exercises: `check("2.1", my_function)`.
 
 Every chapter ends with some. A right answer is praised in one line, a wrong one raises `ExerciseError`
 with a hint, and no answer at all is only noted, so that a chapter runs from top to bottom untouched.

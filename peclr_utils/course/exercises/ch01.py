@@ -21,7 +21,7 @@ def _random_points(rng: np.random.Generator) -> np.ndarray:
     return rng.uniform(-0.1, 0.1, size=(21, 3)) + [0.02, -0.03, rng.uniform(0.4, 0.9)]
 
 
-@exercise("01.1", "Project points")
+@exercise("1.1", "Project points")
 def project_points(answer: Any, rng: np.random.Generator) -> None:
     """`answer(points (N, 3), K (3, 3))` gives pixels (N, 2)."""
     for _ in range(5):
@@ -44,7 +44,7 @@ def _divide(rays: np.ndarray) -> np.ndarray:
     return rays[:, :2] / rays[:, 2:]
 
 
-@exercise("01.2", "From 3D to 2.5D")
+@exercise("1.2", "From 3D to 2.5D")
 def to_25d(answer: Any, rng: np.random.Generator) -> None:
     """`answer(points (21, 3), K (3, 3))` gives (21, 3): u, v in pixels, depth from the wrist in bones."""
     for _ in range(5):
@@ -72,7 +72,7 @@ def to_25d(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("01.3", "Bone lengths")
+@exercise("1.3", "Bone lengths")
 def bone_lengths(answer: Any, rng: np.random.Generator) -> None:
     """`answer(points (21, 3))` gives the lengths of the 20 `BONES` (20,), in metres."""
     for _ in range(5):
@@ -95,7 +95,7 @@ def bone_lengths(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("01.4", "Reorder keypoints")
+@exercise("1.4", "Reorder keypoints")
 def reorder_keypoints(answer: Any, rng: np.random.Generator) -> None:
     """`answer`: 21 indices such that `mano[answer]` is in FreiHAND's order when `mano` is in MANO's."""
     in_freihand = np.array(FREIHAND_INDEX["mano"])

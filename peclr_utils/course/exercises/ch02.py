@@ -23,7 +23,7 @@ def _move(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return points @ matrix[:2, :2].T + matrix[:2, 2]
 
 
-@exercise("02.1", "Rotate about a centre")
+@exercise("2.1", "Rotate about a centre")
 def rotation_about_centre(answer: Any, rng: np.random.Generator) -> None:
     """`answer(centre (2,), angle)`: 3x3 source-to-output, degrees, counter-clockwise as seen on screen."""
     for _ in range(5):
@@ -44,7 +44,7 @@ def rotation_about_centre(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("02.2", "Undo a rotation")
+@exercise("2.2", "Undo a rotation")
 def undo_rotation(answer: Any, rng: np.random.Generator) -> None:
     """`answer(points (N, 2), angle)`: the points before they were turned by angle about their centroid."""
     for _ in range(5):
@@ -67,7 +67,7 @@ def undo_rotation(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("02.3", "The camera of a warped picture")
+@exercise("2.3", "The camera of a warped picture")
 def warp_camera(answer: Any, rng: np.random.Generator) -> None:
     """`answer(A (3, 3), K (3, 3))`: the intrinsics of the picture that the affine A makes."""
     for _ in range(5):
@@ -86,7 +86,7 @@ def warp_camera(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("02.4", "The shift as a fraction")
+@exercise("2.4", "The shift as a fraction")
 def shift_fraction(answer: Any, rng: np.random.Generator) -> None:
     """`answer(shift (2,), side, size)`: the content's motion as a fraction of the crop's side.
 

@@ -29,7 +29,7 @@ def _softmax_loss(similarity: Tensor, blocked: Tensor) -> Tensor:
     return rows.logsumexp(dim=1) - similarity[torch.arange(2 * count), positive]
 
 
-@exercise("03.1", "NT-Xent")
+@exercise("3.1", "NT-Xent")
 def loss_by_hand(answer: Any, rng: np.random.Generator) -> None:
     """`answer(z1 (N, D), z2 (N, D), temperature)` gives the loss, one number."""
     for count, temperature in ((2, 0.5), (5, 0.2), (8, 1.5)):
@@ -77,7 +77,7 @@ def _across_views(similarity: Tensor, count: int) -> Tensor:
     return _softmax_loss(similarity, same_view).mean()
 
 
-@exercise("03.2", "The loss when nothing is learnt")
+@exercise("3.2", "The loss when nothing is learnt")
 def collapsed_loss(answer: Any, rng: np.random.Generator) -> None:
     """`answer(N)` gives NT-Xent of N pairs whose 2N projections are all the same."""
     for count in (2, 7, 64, 128):
@@ -98,7 +98,7 @@ def collapsed_loss(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("03.3", "Who is a positive?")
+@exercise("3.3", "Who is a positive?")
 def positive_mask(answer: Any, rng: np.random.Generator) -> None:
     """`answer(identity (N,))` gives a (2N, 2N) boolean mask: row i's positives, both views stacked."""
     for count in (3, 6, 9):
@@ -127,7 +127,7 @@ def positive_mask(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("03.4", "How many negatives?")
+@exercise("3.4", "How many negatives?")
 def count_negatives(answer: Any, rng: np.random.Generator) -> None:
     """`answer(batch_size, accumulate)`: negatives of one row, by batch size and accumulated batches."""
     for batch_size, accumulate in ((128, 16), (64, 2), (2048, 1), (16, 8)):
@@ -147,7 +147,7 @@ def count_negatives(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("03.5", "Undo before you compare")
+@exercise("3.5", "Undo before you compare")
 def undo_then_compare(answer: Any, rng: np.random.Generator) -> None:
     """`answer(z1, z2, motion1, motion2, temperature)` gives PeCLR's loss.
 

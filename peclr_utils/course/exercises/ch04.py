@@ -24,7 +24,7 @@ def _random_hand(rng: np.random.Generator) -> np.ndarray:
     return points
 
 
-@exercise("04.1", "Depth of the root")
+@exercise("4.1", "Depth of the root")
 def depth_of_the_root(answer: Any, rng: np.random.Generator) -> None:
     """`answer(ray_m (3,), ray_n (3,), z_m, z_n)`: the root's depth in bone lengths, the positive root."""
     m, n = REFERENCE_BONE
@@ -56,7 +56,7 @@ def _root(a: float, b: float, c: float) -> float:
     return (-b + np.sqrt(max(b * b - 4 * a * c, 0.0))) / (2 * a)
 
 
-@exercise("04.2", "From 2.5D to metres")
+@exercise("4.2", "From 2.5D to metres")
 def lift_to_metres(answer: Any, rng: np.random.Generator) -> None:
     """`answer(uv (21, 2), depth (21,), root_depth, K, bone_length)`: keypoints (21, 3) in metres.
 
@@ -86,7 +86,7 @@ def lift_to_metres(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("04.3", "The loss in the image")
+@exercise("4.3", "The loss in the image")
 def loss_in_the_image(answer: Any, rng: np.random.Generator) -> None:
     """`answer(predicted (B, 21, 2), true (B, 21, 2), image_size)`: the mean L1 error, as a fraction."""
     for size in (64, 224):
@@ -116,7 +116,7 @@ def loss_in_the_image(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("04.4", "When the positive root is the wrong one")
+@exercise("4.4", "When the positive root is the wrong one")
 def wrong_root(answer: Any, rng: np.random.Generator) -> None:
     """`answer(a, b, depth)`: True where `depth` solves the quadratic but isn't its positive root.
 
@@ -139,7 +139,7 @@ def wrong_root(answer: Any, rng: np.random.Generator) -> None:
     )
 
 
-@exercise("04.5", "Equal steps")
+@exercise("4.5", "Equal steps")
 def equal_steps(answer: Any, rng: np.random.Generator) -> None:
     """`answer(steps, batch_size, labels)`: how often a fine-tuning shows each labelled picture."""
     for labels in (64, 128, 512):

@@ -24,7 +24,7 @@ def _random_hands(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.
     return noisy @ _random_rotation(rng).T + [0.05, 0.02, -0.1], true
 
 
-@exercise("05.1", "Align")
+@exercise("5.1", "Align")
 def align(answer: Any, rng: np.random.Generator) -> None:
     """`answer(pred (21, 3), gt (21, 3))`: the prediction, moved, turned and scaled onto the truth."""
     for mirrored in (False, False, True):
@@ -56,7 +56,7 @@ def align(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("05.2", "PCK")
+@exercise("5.2", "PCK")
 def share_of_correct_keypoints(answer: Any, rng: np.random.Generator) -> None:
     """`answer(pred (N, 21, 3), gt (N, 21, 3), threshold)` in metres: the share within it, 0 to 1."""
     for threshold in (0.01, 0.02):
@@ -82,7 +82,7 @@ def share_of_correct_keypoints(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("05.3", "The area from 20 to 50 mm")
+@exercise("5.3", "The area from 20 to 50 mm")
 def area_from_20_to_50_mm(answer: Any, rng: np.random.Generator) -> None:
     """`answer(share (T,), thresholds (T,))`: the area under PCK from 0.02 to 0.05 m, 1 for a perfect one."""
     thresholds = np.linspace(0, 0.05, 101)
@@ -106,7 +106,7 @@ def area_from_20_to_50_mm(answer: Any, rng: np.random.Generator) -> None:
         )
 
 
-@exercise("05.4", "Another root")
+@exercise("5.4", "Another root")
 def another_root(answer: Any, rng: np.random.Generator) -> None:
     """`answer(pred (N, 21, 3), gt (N, 21, 3))` in metres: mean error in mm, middle MCP on middle MCP."""
     for _ in range(3):

@@ -2,12 +2,12 @@
 
 A chapter's exercises sit in a module of their own, `ch01.py` to `ch05.py`:
 
-    @exercise("01.3", "Bone lengths")
+    @exercise("1.3", "Bone lengths")
     def bone_lengths(answer, rng):
         points = rng.normal(size=(21, 3))
         expect_close(answer(points), truth(points), "Which points does a bone join?")
 
-and the notebook calls `check("01.3", my_function)`.
+and the notebook calls `check("1.3", my_function)`.
 """
 
 import importlib
@@ -31,7 +31,7 @@ class _NotAnsweredError(Exception):
 
 @dataclass(frozen=True)
 class Exercise:
-    """One exercise: its name (`"01.3"`), its title, and the function that checks an answer."""
+    """One exercise: its name (`"1.3"`), its title, and the function that checks an answer."""
 
     name: str
     title: str
@@ -48,11 +48,10 @@ def exercise(name: str, title: str) -> Callable[[Check], Check]:
     (by `expect_close` or `expect`) if the answer is wrong.
 
     Raises:
-        ValueError: The name is not of the form `"01.3"`, or another exercise has it.
+        ValueError: The name is not of the form `"1.3"`, or another exercise has it.
     """
-    chapter, _, number = name.partition(".")
-    if not (len(chapter) == 2 and chapter.isdigit() and number.isdigit()):
-        raise ValueError(f"exercise name {name!r}: expected chapter and number, as in '01.3'.")
+    if name != ".".join(map(str, _chapter_and_number(name))):
+        raise ValueError(f"exercise name {name!r}: expected no leading zeros, as in '1.3'.")
 
     def register(run: Check) -> Check:
         known = _REGISTRY.get(name)
@@ -80,15 +79,15 @@ def chapter_exercises(chapter: int) -> list[Exercise]:
         if error.name != module:
             raise
         raise ValueError(f"Chapter {chapter} has no exercises.") from None
-    own = [known for name, known in _REGISTRY.items() if int(name[:2]) == chapter]
-    return sorted(own, key=lambda known: int(known.name[3:]))
+    own = [known for name, known in _REGISTRY.items() if _chapter_and_number(name)[0] == chapter]
+    return sorted(own, key=lambda known: _chapter_and_number(known.name))
 
 
 def check(name: str, answer: Any) -> None:
     """Check a reader's answer to one exercise, and say so in one line.
 
     Args:
-        name: The exercise, for example `"02.1"`.
+        name: The exercise, for example `"2.1"`.
         answer: The reader's function or value. None or `...`, or a function whose body still is `...`,
             is not an answer yet: that is said, and nothing fails.
 
@@ -101,7 +100,7 @@ def check(name: str, answer: Any) -> None:
     try:
         if answer is None or answer is Ellipsis:
             raise _NotAnsweredError
-        found.run(_guard(answer, label), np.random.default_rng(zlib.crc32(name.encode())))
+        found.run(_guard(answer, label), np.random.default_rng(zlib.crc32(found.name.encode())))
     except _NotAnsweredError:
         print(f"{label}: not answered yet.")
         return
@@ -112,14 +111,19 @@ def check(name: str, answer: Any) -> None:
 
 
 def _find(name: str) -> Exercise:
+    chapter, number = _chapter_and_number(name)
+    known = chapter_exercises(chapter)
+    for found in known:
+        if found.name == f"{chapter}.{number}":
+            return found
+    raise ValueError(f"There is no exercise {name!r}; chapter {chapter} has {[e.name for e in known]}.")
+
+
+def _chapter_and_number(name: str) -> tuple[int, int]:
     chapter, _, number = str(name).partition(".")
     if not (chapter.isdigit() and number.isdigit()):
-        raise ValueError(f"exercise name {name!r}: expected chapter and number, as in '01.3'.")
-    known = chapter_exercises(int(chapter))
-    for found in known:
-        if found.name == name:
-            return found
-    raise ValueError(f"There is no exercise {name!r}; chapter {int(chapter)} has {[e.name for e in known]}.")
+        raise ValueError(f"exercise name {name!r}: expected chapter and number, as in '1.3'.")
+    return int(chapter), int(number)
 
 
 def _guard(answer: Any, label: str) -> Any:

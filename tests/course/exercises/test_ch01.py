@@ -23,14 +23,14 @@ def to_25d(points, K, *, sign=1, root=0, length=bone):
 
 
 RIGHT = {
-    "01.1": project,
-    "01.2": to_25d,
-    "01.3": lambda points: np.linalg.norm(points[CHILD] - points[PARENT], axis=1),
-    "01.4": [FREIHAND_INDEX["mano"].index(k) for k in range(21)],
+    "1.1": project,
+    "1.2": to_25d,
+    "1.3": lambda points: np.linalg.norm(points[CHILD] - points[PARENT], axis=1),
+    "1.4": [FREIHAND_INDEX["mano"].index(k) for k in range(21)],
 }
 
 WRONG = {
-    "01.1": {
+    "1.1": {
         "swapped axes": lambda points, K: project(points, K)[:, ::-1],
         "no division": lambda points, K: (points @ K.T)[:, :2],
         "K from the wrong side": lambda points, K: project(points, K.T),
@@ -38,20 +38,20 @@ WRONG = {
         "infinite": lambda points, K: project(points, K) * np.inf,
         "one point only": lambda points, K: project(points, K)[0],
     },
-    "01.2": {
+    "1.2": {
         "wrong sign": lambda points, K: to_25d(points, K, sign=-1),
         "in metres": lambda points, K: to_25d(points, K, length=lambda points: 1),
         "in millimetres": lambda points, K: to_25d(points, K, length=lambda points: 1e-3),
         "another root": lambda points, K: to_25d(points, K, root=9),
         "another bone": lambda points, K: to_25d(points, K, length=lambda p: np.linalg.norm(p[9] - p[0])),
     },
-    "01.3": {
+    "1.3": {
         "squared": lambda points: ((points[CHILD] - points[PARENT]) ** 2).sum(1),
         "flat": lambda points: np.linalg.norm((points[CHILD] - points[PARENT])[:, :2], axis=1),
         "neighbours": lambda points: np.linalg.norm(np.diff(points, axis=0), axis=1),
         "to the wrist": lambda points: np.linalg.norm(points[1:] - points[0], axis=1),
     },
-    "01.4": {
+    "1.4": {
         "the inverse": list(FREIHAND_INDEX["mano"]),
         "nothing moved": list(range(21)),
         "one twice": [0, *range(20)],
@@ -79,4 +79,4 @@ def test_an_answer_written_with_torch_in_single_precision_passes():
         rays = points @ K.T
         return rays[:, :2] / rays[:, 2:]
 
-    check("01.1", with_torch)
+    check("1.1", with_torch)

@@ -23,14 +23,14 @@ def undo(points, angle, centre=None):
 
 
 RIGHT = {
-    "02.1": about,
-    "02.2": undo,
-    "02.3": lambda A, K: A @ K,
-    "02.4": lambda shift, side, size: shift / side,
+    "2.1": about,
+    "2.2": undo,
+    "2.3": lambda A, K: A @ K,
+    "2.4": lambda shift, side, size: shift / side,
 }
 
 WRONG = {
-    "02.1": {
+    "2.1": {
         "wrong sense": lambda centre, angle: about(centre, -angle),
         "about the corner": lambda centre, angle: turn(angle),
         "swapped centre": lambda centre, angle: about(centre[::-1], angle),
@@ -38,19 +38,19 @@ WRONG = {
         "the centre moved the wrong way first": lambda centre, angle: about(-centre, angle),
         "2x3": lambda centre, angle: about(centre, angle)[:2],
     },
-    "02.2": {
+    "2.2": {
         "further": lambda points, angle: undo(points, -angle),
         "about the origin": lambda points, angle: undo(points, angle, np.zeros(2)),
         "left at the origin": lambda points, angle: undo(points, angle) - points.mean(0),
         "nothing done": lambda points, angle: points,
         "swapped axes": lambda points, angle: undo(points, angle)[:, ::-1],
     },
-    "02.3": {
+    "2.3": {
         "wrong order": lambda A, K: K @ A,
         "inverse": lambda A, K: np.linalg.inv(A) @ K,
         "nothing done": lambda A, K: K,
     },
-    "02.4": {
+    "2.4": {
         "the size after": lambda shift, side, size: shift / size,
         "pixels": lambda shift, side, size: shift * size / side,
         "wrong sign": lambda shift, side, size: -shift / side,

@@ -48,15 +48,15 @@ def undone(z1, z2, motion1, motion2, temperature):
 
 
 RIGHT = {
-    "03.1": loss,
-    "03.2": lambda count: math.log(2 * count - 1),
-    "03.3": mask,
-    "03.4": lambda batch_size, accumulate: 2 * (batch_size - 1),
-    "03.5": undone,
+    "3.1": loss,
+    "3.2": lambda count: math.log(2 * count - 1),
+    "3.3": mask,
+    "3.4": lambda batch_size, accumulate: 2 * (batch_size - 1),
+    "3.5": undone,
 }
 
 WRONG = {
-    "03.1": {
+    "3.1": {
         "with the diagonal": lambda *z: loss(*z, diagonal=None),
         "the diagonal at zero": lambda *z: loss(*z, diagonal=0.0),
         "no positive in the denominator": without_the_positive_below,
@@ -70,7 +70,7 @@ WRONG = {
         "infinite": lambda *z: loss(*z) * math.inf,
         "one loss a row": lambda *z: loss(*z, reduction="none"),
     },
-    "03.2": {
+    "3.2": {
         "itself too": lambda count: math.log(2 * count),
         "negatives only": lambda count: math.log(2 * count - 2),
         "pairs": math.log,
@@ -79,7 +79,7 @@ WRONG = {
         "base two": lambda count: math.log2(2 * count - 1),
         "zero": lambda count: 0,
     },
-    "03.3": {
+    "3.3": {
         "itself too": lambda identity: mask(identity) | eye(identity),
         "negatives": lambda identity: ~(mask(identity) | eye(identity)),
         "the own pair only": lambda identity: np.roll(eye(identity), len(identity), axis=1),
@@ -88,14 +88,14 @@ WRONG = {
         "numbers": lambda identity: mask(identity).astype(float),
         "nobody": lambda identity: np.zeros_like(mask(identity)),
     },
-    "03.4": {
+    "3.4": {
         "the gathered batch": lambda batch_size, accumulate: 2 * batch_size * accumulate - 2,
         "the positive too": lambda batch_size, accumulate: 2 * batch_size - 1,
         "one view": lambda batch_size, accumulate: batch_size - 1,
         "all rows": lambda batch_size, accumulate: 2 * batch_size,
         "steps": lambda batch_size, accumulate: accumulate,
     },
-    "03.5": {
+    "3.5": {
         "nothing undone": lambda z1, z2, m1, m2, t: nt_xent(z1, z2, t),
         "the first only": lambda z1, z2, m1, m2, t: nt_xent(undo_on_projection(z1, *m1), z2, t),
         "the second only": lambda z1, z2, m1, m2, t: nt_xent(z1, undo_on_projection(z2, *m2), t),
@@ -126,14 +126,14 @@ def test_a_wrong_answer_fails(name, mistake):
 @pytest.mark.parametrize(
     ("name", "mistake", "hint"),
     [
-        ("03.1", "with the diagonal", "itself"),
-        ("03.1", "no positive in the denominator", "denominator"),
-        ("03.1", "not normalised", "normalised"),
-        ("03.1", "only the other view's rows", "same view"),
-        ("03.3", "itself too", "diagonal"),
-        ("03.4", "the gathered batch", "Accumulation"),
-        ("03.5", "nothing undone", "SimCLR"),
-        ("03.5", "the first only", "first view"),
+        ("3.1", "with the diagonal", "itself"),
+        ("3.1", "no positive in the denominator", "denominator"),
+        ("3.1", "not normalised", "normalised"),
+        ("3.1", "only the other view's rows", "same view"),
+        ("3.3", "itself too", "diagonal"),
+        ("3.4", "the gathered batch", "Accumulation"),
+        ("3.5", "nothing undone", "SimCLR"),
+        ("3.5", "the first only", "first view"),
     ],
 )
 def test_a_known_mistake_gets_its_own_hint(name, mistake, hint):
@@ -142,5 +142,5 @@ def test_a_known_mistake_gets_its_own_hint(name, mistake, hint):
 
 
 def test_the_answers_may_be_written_in_numpy_or_torch():
-    check("03.3", lambda identity: torch.from_numpy(mask(identity)))
-    check("03.1", lambda z1, z2, temperature: loss(z1, z2, temperature).numpy())
+    check("3.3", lambda identity: torch.from_numpy(mask(identity)))
+    check("3.1", lambda z1, z2, temperature: loss(z1, z2, temperature).numpy())

@@ -16,15 +16,15 @@ def lift(uv, depth, root_depth, K, bone_length):
 
 
 RIGHT = {
-    "04.1": root,
-    "04.2": lift,
-    "04.3": lambda predicted, true, size: np.abs(predicted - true).mean() / size,
-    "04.4": lambda a, b, depth: 2 * a * depth + b < 0,
-    "04.5": lambda steps, batch_size, labels: steps * batch_size / labels,
+    "4.1": root,
+    "4.2": lift,
+    "4.3": lambda predicted, true, size: np.abs(predicted - true).mean() / size,
+    "4.4": lambda a, b, depth: 2 * a * depth + b < 0,
+    "4.5": lambda steps, batch_size, labels: steps * batch_size / labels,
 }
 
 WRONG = {
-    "04.1": {
+    "4.1": {
         "the other root": lambda *given: root(*given, sign=-1),
         "a bone of no length": lambda *given: root(*given, length=0.5),
         "divided by a": lambda *given: root(*given, divisor=1),
@@ -32,7 +32,7 @@ WRONG = {
         "ends swapped": lambda ray_m, ray_n, z_m, z_n: root(ray_m, ray_n, z_n, z_m),
         "no relative depths": lambda ray_m, ray_n, z_m, z_n: root(ray_m, ray_n, 0, 0),
     },
-    "04.2": {
+    "4.2": {
         "in bones": lambda uv, depth, root_depth, K, length: lift(uv, depth, root_depth, K, 1),
         "no root depth": lambda uv, depth, root_depth, K, length: lift(uv, depth, 0, K, length),
         "flat": lambda uv, depth, root_depth, K, length: lift(uv, 0 * depth, root_depth, K, length),
@@ -46,7 +46,7 @@ WRONG = {
             uv, depth, root_depth / length, K, length
         ),
     },
-    "04.3": {
+    "4.3": {
         "pixels": lambda predicted, true, size: np.abs(predicted - true).mean(),
         "distance": lambda predicted, true, size: np.linalg.norm(predicted - true, axis=-1).mean() / size,
         "squared": lambda predicted, true, size: ((predicted - true) ** 2).mean() / size,
@@ -54,13 +54,13 @@ WRONG = {
         "signed": lambda predicted, true, size: (predicted - true).mean() / size,
         "each keypoint": lambda predicted, true, size: np.abs(predicted - true).mean(-1) / size,
     },
-    "04.4": {
+    "4.4": {
         "turned round": lambda a, b, depth: 2 * a * depth + b > 0,
         "no 2": lambda a, b, depth: a * depth + b < 0,
         "no hand": lambda a, b, depth: np.zeros(len(a), dtype=bool),
         "one answer": lambda a, b, depth: bool((2 * a * depth + b < 0).any()),
     },
-    "04.5": {
+    "4.5": {
         "without the batch": lambda steps, batch_size, labels: steps / labels,
         "in all": lambda steps, batch_size, labels: steps * batch_size,
         "steps a round": lambda steps, batch_size, labels: labels / batch_size,

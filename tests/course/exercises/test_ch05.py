@@ -28,14 +28,14 @@ def rooted(pred, gt, root=9):
 
 
 RIGHT = {
-    "05.1": align,
-    "05.2": lambda pred, gt, threshold: (distance(pred, gt) <= threshold).mean(),
-    "05.3": area,
-    "05.4": rooted,
+    "5.1": align,
+    "5.2": lambda pred, gt, threshold: (distance(pred, gt) <= threshold).mean(),
+    "5.3": area,
+    "5.4": rooted,
 }
 
 WRONG = {
-    "05.1": {
+    "5.1": {
         "no scale": lambda pred, gt: align(pred, gt, scale=False, trace=False),
         "equally large": lambda pred, gt: align(pred, gt, trace=False),
         "at the origin": lambda pred, gt: align(pred, gt, back=False),
@@ -45,7 +45,7 @@ WRONG = {
         "the truth onto the prediction": lambda pred, gt: align(gt, pred),
         "the truth itself": lambda pred, gt: gt,
     },
-    "05.2": {
+    "5.2": {
         "percent": lambda pred, gt, threshold: 100 * (distance(pred, gt) <= threshold).mean(),
         "outside": lambda pred, gt, threshold: (distance(pred, gt) > threshold).mean(),
         "hands": lambda pred, gt, threshold: (distance(pred, gt).mean(1) <= threshold).mean(),
@@ -53,14 +53,14 @@ WRONG = {
         "whole hands": lambda pred, gt, threshold: (distance(pred, gt).max(1) <= threshold).mean(),
         "squared": lambda pred, gt, threshold: (distance(pred, gt) ** 2 <= threshold).mean(),
     },
-    "05.3": {
+    "5.3": {
         "from 0": lambda share, thresholds: area(share, thresholds, 0, 0.05),
         "not divided": lambda share, thresholds: area(share, thresholds, width=1),
         "divided by 0.05": lambda share, thresholds: area(share, thresholds, width=0.05),
         "from 0, divided by 0.03": lambda share, thresholds: area(share, thresholds, 0),
         "the last value": lambda share, thresholds: share[-1],
     },
-    "05.4": {
+    "5.4": {
         "metres": lambda pred, gt: rooted(pred, gt) / 1000,
         "the wrist": lambda pred, gt: rooted(pred, gt, root=0),
         "not shifted": lambda pred, gt: 1000 * distance(pred, gt).mean(),
@@ -84,4 +84,4 @@ def test_a_wrong_answer_fails(name, mistake):
 
 def test_aligning_a_mirrored_hand_without_mirroring_is_told_apart(capsys):
     with pytest.raises(ExerciseError, match="kept it from mirroring"):
-        check("05.1", WRONG["05.1"]["never mirrored"])
+        check("5.1", WRONG["5.1"]["never mirrored"])
