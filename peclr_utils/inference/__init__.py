@@ -1,0 +1,21 @@
+"""Inference as the PeCLR authors do it: two crops, and the result in the original picture's pixels.
+
+Chapter 05 predicts with it. On the command line::
+
+    python -m peclr_utils.inference picture.jpg --weights rn50_peclr_yt3d-fh_pt_fh_ft.pth --output out.png
+"""
+
+from peclr_utils.inference.geometry import crop_affine, default_intrinsics, first_box, predicted_box
+from peclr_utils.inference.pictures import AVERAGE_BONE
+from peclr_utils.inference.prediction import HandPrediction
+from peclr_utils.inference.two_crops import predict
+
+__all__ = [
+    "AVERAGE_BONE",
+    "HandPrediction",
+    "crop_affine",
+    "default_intrinsics",
+    "first_box",
+    "predict",
+    "predicted_box",
+]

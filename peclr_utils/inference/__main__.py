@@ -1,0 +1,145 @@
+"""Draw the skeleton over any picture from disk.
+
+`python -m peclr_utils.inference picture.jpg --weights network.pt --output out.png`; `--help` lists the rest.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from peclr_utils.datasets.images import read_image
+from peclr_utils.inference.geometry import CROP_SIZE
+from peclr_utils.inference.pictures import AVERAGE, AVERAGE_BONE
+from peclr_utils.inference.prediction import HandPrediction
+from peclr_utils.inference.two_crops import predict
+from peclr_utils.weights import FORMAT, load_pose_network, read_checkpoint
+
+PROGRAM = "python -m peclr_utils.inference"
+
+
+def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM, description="Predict the hand in a picture and draw its skeleton."
+    )
+    parser.add_argument("picture", type=Path, help="any usual format")
+    parser.add_argument(
+        "--weights", type=Path, required=True, help="a fine-tuned network: this project's or the authors'"
+    )
+    parser.add_argument("--output", type=Path, required=True, help="picture to write, for example out.png")
+    parser.add_argument("--json", type=Path, help="write the keypoints there, too")
+    parser.add_argument(
+        "--box", type=float, nargs=4, metavar=("X1", "Y1", "X2", "Y2"),
+        help="pixels around the hand; without it, the hand is expected in the middle third of the picture",
+    )  # fmt: skip
+    parser.add_argument(
+        "--intrinsics", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"),
+        help="of the camera, in pixels; without them, the distance is a guess",
+    )  # fmt: skip
+    parser.add_argument(
+        "--scale", type=_scale, metavar="METRES",
+        help="length of the middle finger's proximal phalanx, for a result in metres; "
+        f"'{AVERAGE}': an adult's, {AVERAGE_BONE:g} m (Buryanov and Kotiuk 2010)",
+    )  # fmt: skip
+    parser.add_argument("--left", action="store_true", help="it is a left hand")
+    parser.add_argument(
+        "--size", type=int, help=f"side of the network's crops; default: as trained, or {CROP_SIZE}"
+    )
+    return parser.parse_args(argv)
+
+
+def _scale(text: str) -> float | str:
+    return text if text == AVERAGE else float(text)
+
+
+def trained_size(path: Path) -> int:
+    """Side of the crops that a network was trained on: our checkpoints say it, the authors' is 224."""
+    checkpoint = read_checkpoint(path)
+    if checkpoint.get("format") != FORMAT:
+        return CROP_SIZE
+    return int(checkpoint.get("config", {}).get("image_size", CROP_SIZE))
+
+
+def describe(hand: HandPrediction) -> str:
+    """Say in one line where the hand is, and what that rests on."""
+    x1, y1, x2, y2 = hand.box.round().astype(int)
+    depth = f"{hand.keypoints_3d[0, 2]:.2f} {hand.unit}"
+    doubts = [
+        *(["its camera is unknown and the authors' default is taken"] if hand.K_is_default else []),
+        *(["the bone is an average adult's"] if hand.bone_is_average else []),
+    ]
+    guess = f" (a guess: {' and '.join(doubts)})" if doubts else ""
+    lost = "; no hand was found in the first crop, give --box" if hand.fell_back else ""
+    return f"{hand.name}: hand within x {x1}..{x2}, y {y1}..{y2}, wrist at a depth of {depth}{guess}{lost}"
+
+
+def write_json(path: Path, hand: HandPrediction) -> None:
+    """Write a prediction's numbers; what is not known is null."""
+    values = {
+        "picture": hand.name,
+        "keypoints_2d": [[float(v) if np.isfinite(v) else None for v in xy] for xy in hand.keypoints_2d],
+        "keypoints_3d": hand.keypoints_3d.tolist(),
+        "unit": hand.unit,
+        "bone_length": hand.bone_length,
+        "K": hand.K.tolist(),
+        "metric_depth_is_a_guess": hand.metric_depth_is_a_guess,
+        "is_left": hand.is_left,
+    }
+    path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+
+
+def write_picture(path: Path, image: np.ndarray) -> None:
+    """Write an RGB picture in the format that the file's ending names.
+
+    Raises:
+        ValueError: if the ending is unknown.
+        OSError: if the file can't be written.
+    """
+    if not cv2.haveImageWriter(str(path)):
+        raise ValueError(f"{path}: unknown ending {path.suffix!r} for a picture; take .png or .jpg")
+    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{path}: could not be written; is the folder there and writable?")
+
+
+def run(options: argparse.Namespace) -> HandPrediction:
+    """Predict, draw and write."""
+    from peclr_utils.plotting import draw_skeleton_on_image
+
+    image = read_image(options.picture)
+    network = load_pose_network(options.weights)
+    K = None
+    if options.intrinsics is not None:
+        fx, fy, cx, cy = options.intrinsics
+        K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    size = trained_size(options.weights) if options.size is None else options.size
+    hand = predict(network, options.picture, K, options.scale, options.box, options.left, size=size)
+    write_picture(options.output, draw_skeleton_on_image(image, hand.keypoints_2d))
+    if options.json is not None:
+        write_json(options.json, hand)
+    return hand
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; what the user can mend is one line, not a traceback.
+
+    Returns:
+        The process's exit code: 0, or 2 for a wrong option or a missing file.
+    """
+    options = arguments(argv)
+    try:
+        hand = run(options)
+    except (ValueError, OSError) as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    print(describe(hand))
+    print(f"wrote {options.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""Predict the hand in a picture by two crops, as the authors' evaluation does.
+
+Chapter 05 predicts with it. The first crop is made around the box that is given, or around the middle of the
+picture; the second around what was predicted in the first; the second's prediction counts.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from peclr_utils.augmentation import to_batch
+from peclr_utils.camera import transform_intrinsics
+from peclr_utils.crops.warping import warp
+from peclr_utils.inference.geometry import CROP_SIZE, crop_affine, first_box, predicted_box
+from peclr_utils.inference.pictures import Picture, Source, is_single, pictures
+from peclr_utils.inference.prediction import HandPrediction, make_prediction
+from peclr_utils.models import PoseOutput
+
+Model = nn.Module | Callable[[Tensor, Tensor], PoseOutput]
+
+
+def predict(
+    model: Model,
+    image: Source,
+    K: Any = None,
+    scale: Any = None,
+    box: Any = None,
+    is_left: Any = False,
+    *,
+    size: int = CROP_SIZE,
+    batch_size: int = 32,
+) -> HandPrediction | list[HandPrediction]:
+    """Predict the hand in one picture, or in many.
+
+    Without a box, the hand is looked for in the middle of the picture, where FreiHAND has it: the largest
+    central square, shrunk to 0.33 of its side, is taken for its box. (Of a 224 x 224 picture that is a box of
+    73.92 pixels, and the first crop shows 105.6.) Of a hand elsewhere, or one that fills the picture, give
+    the box. A crop shows its box's larger side as 0.7 of its own; it is read by bilinear interpolation,
+    smoothed first where it shrinks the picture by more than 1.5, and is black outside the picture.
+
+    Args:
+        model: a `PoseNetwork25D`, left in the mode it was in; or any function of (B, 3, size, size)
+            normalised crops and (B, 3, 3) intrinsics that returns a `PoseOutput`. Its `keypoint_order` counts
+            if it has one, otherwise the order is FreiHAND's.
+        image: (H, W, 3) uint8 RGB, a file, or a `HandSample`; or many: (N, H, W, 3), a folder, a list of
+            pictures or files of any sizes, or a data set.
+        K: (3, 3) intrinsics of the picture in pixels, or (N, 3, 3). None takes a sample's own, or otherwise
+            `default_intrinsics` and says so in the result.
+        scale: length of the middle proximal phalanx in metres (FreiHAND's `scale`), or (N,); then the result
+            is in metres. "average" takes `AVERAGE_BONE`. None takes a sample's own, or otherwise leaves the
+            result in bone lengths.
+        box: (4,) or (N, 4), x1, y1, x2, y2 in pixels around the hand; None for the middle of the picture. A
+            sample's keypoints or outline are never taken for it: that would be looking at the labels.
+        is_left: whether it is a left hand, or (N,): it is mirrored, and the result mirrored back. A sample
+            that says it is a left hand is taken for one.
+        size: side of the crops in pixels, as in training.
+        batch_size: pictures at once.
+
+    Returns:
+        A `HandPrediction`, or a list of them if there were many.
+
+    Raises:
+        FileNotFoundError: if the file is missing, or a folder holds no picture.
+        ValueError: if a file or array is no RGB picture, or K, scale or box don't fit.
+        TypeError: if `image` is nothing of the above.
+    """
+    if size < 1 or batch_size < 1:
+        raise ValueError(f"predict: size and batch_size must be at least 1, found {size} and {batch_size}")
+    single = is_single(image)
+    found: list[HandPrediction] = []
+    with _evaluating(model), torch.inference_mode():
+        waiting = pictures(image, K, scale, box, is_left)
+        while batch := list(itertools.islice(waiting, batch_size)):
+            found += _predict_batch(model, batch, size)
+    return found[0] if single else found
+
+
+def _predict_batch(model: Model, batch: list[Picture], size: int) -> list[HandPrediction]:
+    boxes = [first_box(*picture.image.shape[1::-1], picture.box) for picture in batch]
+    affines = [crop_affine(box, size) for box in boxes]
+    first = _run(model, batch, affines, size)
+    guesses = [
+        predicted_box(points, affine) for points, affine in zip(first.keypoints_2d, affines, strict=True)
+    ]
+    boxes = [box if guess is None else guess for box, guess in zip(boxes, guesses, strict=True)]
+    affines = [crop_affine(box, size) for box in boxes]
+    second = _run(model, batch, affines, size)
+    order = getattr(model, "keypoint_order", "freihand")
+    return [
+        make_prediction(
+            picture,
+            second.keypoints_2d[i],
+            second.keypoints_3d[i],
+            order,
+            affines[i],
+            boxes[i],
+            guess is None,
+        )
+        for i, (picture, guess) in enumerate(zip(batch, guesses, strict=True))
+    ]
+
+
+def _run(model: Model, batch: list[Picture], affines: list[np.ndarray], size: int) -> PoseOutput:
+    """Crop the pictures, each with K' = T K, and predict; arrays on the CPU come back."""
+    example = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    like = torch.empty(0) if example is None else example
+    crops = [warp(picture.image, affine, size) for picture, affine in zip(batch, affines, strict=True)]
+    K = np.stack([transform_intrinsics(affine, p.K) for affine, p in zip(affines, batch, strict=True)])
+    images = to_batch(np.stack(crops), like.device).to(like.dtype)
+    # In half precision a focal length would be off by a pixel.
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    output = model(images, torch.as_tensor(K).to(like.device, dtype))
+    return PoseOutput(*(field.cpu().double().numpy() for field in output))
+
+
+@contextmanager
+def _evaluating(model: Model) -> Iterator[None]:
+    """Put every part of a model into evaluation mode, and each back into its own afterwards."""
+    parts = list(model.modules()) if isinstance(model, nn.Module) else []
+    training = [part.training for part in parts]
+    try:
+        for part in parts:
+            part.training = False
+        yield
+    finally:
+        for part, mode in zip(parts, training, strict=True):
+            part.training = mode
