@@ -19,6 +19,8 @@ import numpy as np
 NEAR = 0.02  # metres: triangles with a corner nearer than this to the camera plane are dropped
 CONTINUOUS = 0.004  # depths within a pixel that differ by less than this share belong to one surface
 
+FAST = "wrap"  # numpy's fastest way to take elements, for indices that are known to be in range
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:
@@ -87,9 +89,9 @@ def rasterise(
 
     triangles = triangles.seen_from(left * supersample, top * supersample)
     rows = face, row_y - top * supersample, start - left * supersample, count
-    nearest, row = _nearest(triangles, rows, (height * supersample, width * supersample))
+    nearest, packed = _nearest(triangles, rows, (height * supersample, width * supersample))
     pixel, slot, index, column, line, whole = _choose(nearest, supersample)
-    face = face.take(row.take(index))
+    face = face.take(packed.take(index).astype(np.int32))
     corners, weights, depth = triangles.weights(face, column, line, inverse_depth)
     share = np.full(len(slot), 1.0 / supersample**2, dtype=np.float32)
     share[:whole] = 1.0
@@ -126,11 +128,13 @@ class _Triangles:
         self, face: np.ndarray, x: np.ndarray, y: np.ndarray, inverse_depth: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(3, N) corners, (3, N) perspective-correct weights and (N,) depth at (N,) places in triangles."""
-        corners = self.corners.take(face, axis=1)
+        corners = self.corners.take(face, axis=1, mode=FAST)
         # Relative to the first corner the numbers are small, so single precision is enough.
         dx = (x - self.x[0].take(face)).astype(np.float32)
         dy = (y - self.y[0].take(face)).astype(np.float32)
-        weights, down = ((v * self.share).astype(np.float32).take(face, axis=1) for v in (self.a, self.b))
+        weights, down = (
+            (v * self.share).astype(np.float32).take(face, axis=1, mode=FAST) for v in (self.a, self.b)
+        )
         weights *= dx
         down *= dy
         weights += down
@@ -205,8 +209,8 @@ def _nearest(
         size: (H, W) of the grid of samples.
 
     Returns:
-        (H, W) float32 largest inverse depth at each sample, 0 where there is nothing; and (H * W,) the row
-        that it belongs to.
+        (H, W) float32 largest inverse depth at each sample, 0 where there is nothing; and (H * W,) int64
+        the same with the row that it belongs to in the lower 32 bits.
     """
     face, y, start, count = rows
     slope_x, slope_y, level = (
@@ -217,12 +221,12 @@ def _nearest(
     level = slope * (start - before) + slope_y.take(face) * y + level.take(face)
     row = np.repeat(np.arange(len(face)), count)
     position = np.arange(len(row))
-    index = (y * size[1] + start - before).take(row)
+    index = (y * size[1] + start - before).take(row, mode=FAST)
     index += position
     # In place, because fresh memory costs more than the arithmetic.
-    near = slope.take(row)
+    near = slope.take(row, mode=FAST)
     near *= position
-    near += level.take(row)
+    near += level.take(row, mode=FAST)
     # The bits of positive numbers are in the numbers' own order. With the row in the lower half, the largest
     # number is the nearest sample and tells where it comes from.
     packed = near.astype(np.float32).view(np.int32).astype(np.int64)
@@ -231,7 +235,7 @@ def _nearest(
     largest = np.zeros(size[0] * size[1], dtype=np.int64)
     np.maximum.at(largest, index, packed)
     nearest = (largest >> 32).astype(np.int32).view(np.float32)
-    return nearest.reshape(size), largest.astype(np.int32)
+    return nearest.reshape(size), largest
 
 
 def _choose(nearest: np.ndarray, supersample: int) -> tuple[np.ndarray, ...]:

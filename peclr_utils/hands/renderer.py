@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from peclr_utils.hands.rasteriser import NEAR, Samples, rasterise
+from peclr_utils.hands.rasteriser import FAST, NEAR, Samples, rasterise
 
 
 def _vector(*values: float) -> np.ndarray:
@@ -206,9 +206,8 @@ def _interpolate(attributes: np.ndarray, samples: Samples) -> np.ndarray:
     """(C, N) values of (C, V) vertex attributes at the samples."""
     total = None
     for corner, weight in zip(samples.corners, samples.weights, strict=True):
-        # All indices are in range, and this is numpy's fastest mode; in place, because fresh memory costs
-        # more than the arithmetic.
-        part = attributes.take(corner, axis=1, mode="wrap")
+        # In place, because fresh memory costs more than the arithmetic.
+        part = attributes.take(corner, axis=1, mode=FAST)
         part *= weight
         total = part if total is None else np.add(total, part, out=total)
     return total
