@@ -1,0 +1,98 @@
+"""A file's content as a dict, without running anything in it.
+
+Chapter 03 reads the checkpoint of a stopped run with it.
+"""
+
+import logging
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from peclr_utils.weights.foreign import read_foreign
+from peclr_utils.weights.layouts import FORMAT, LABELS
+
+logger = logging.getLogger("peclr_utils.weights")
+
+SAFETENSORS = ".safetensors"
+"""The suffix by which these files are told from those of `torch.save`."""
+
+NAMED = 5
+"""How many foreign classes are named."""
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a file of `torch.save` or a `.safetensors` file without running anything in it.
+
+    `torch.load(weights_only=True)` reads it. Where that refuses a file for classes that are not torch's, as
+    in PyTorch Lightning's checkpoints, only its `state_dict` is read, which must consist of tensors: no
+    foreign class is imported, made or run. That is said, with their names.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Its dict, on the CPU. Of a file with foreign classes: {"state_dict": ...}. Of a `.safetensors` file: a
+        checkpoint of this project if its metadata say so, otherwise {"state_dict": ...}.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it cannot be read, or is no dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such checkpoint")
+    if path.suffix == SAFETENSORS:
+        return _read_safetensors(path)
+    try:
+        with warnings.catch_warnings():
+            # Of pickles and archives torch refuses a moment later, with an error that is enough.
+            warnings.simplefilter("ignore")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        return _without_foreign_classes(path)
+    except Exception as error:  # a damaged file raises any of half a dozen kinds
+        raise _unreadable(path, error) from None
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f"{path}: expected a dict, found {type(checkpoint).__name__}. Save a state dict")
+    return checkpoint
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    # torch's own advice to switch the protection off would be the wrong one.
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return ValueError(
+        f"{path}: cannot be read as a checkpoint of tensors and plain values ({reason}). Fetch the file "
+        "again, or save a state dict where it was made"
+    )
+
+
+def _without_foreign_classes(path: Path) -> dict[str, Any]:
+    try:
+        state, foreign = read_foreign(path)
+    except Exception as error:  # a damaged or hostile file raises anything
+        raise _unreadable(path, error) from None
+    more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
+    logger.warning(
+        "%s: read its state_dict only. The file also names %s%s; nothing of that was imported or run.",
+        path,
+        ", ".join(map(repr, foreign[:NAMED])) or "nothing foreign",
+        more,
+    )
+    return {"state_dict": state}
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path}: cannot be read as safetensors ({error}). Fetch the file again") from None
+    if metadata.get("peclr_utils") != FORMAT:
+        return {"state_dict": tensors}
+    labels = {label: metadata[label] for label in LABELS if label in metadata}
+    return {"format": FORMAT, **labels, "model": tensors}
