@@ -9,7 +9,7 @@ before, or of where a run was resumed.
 content as fractions of the view's side, as in `peclr_utils.equivariance`.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -40,6 +40,73 @@ class PairBatch(NamedTuple):
     shift1: Tensor
     shift2: Tensor
     identity: Tensor
+
+
+class Pictures(Protocol):
+    """What `PairOrder` needs of the pictures: `CropSet` has it, and `authors.WholePictures`."""
+
+    source: str
+    identities: np.ndarray
+    source_index: np.ndarray
+
+
+class PairOrder:
+    """Which pictures are paired in which batch, decided by (seed, number of the batch) alone.
+
+    Args:
+        pictures: all of them.
+        indices: which of them to train on.
+        batch_size: pairs in a batch.
+        seed: of order and views.
+        pair_identities: whether to pair different pictures of one identity.
+        accumulate: batches in one step; an epoch is a whole number of steps.
+
+    Attributes:
+        batches_per_epoch: as many as are full, a whole number of steps.
+
+    Raises:
+        ValueError: if there are fewer pictures than a step needs.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        indices: np.ndarray,
+        batch_size: int,
+        seed: int,
+        pair_identities: bool = True,
+        accumulate: int = 1,
+    ):
+        if len(indices) < batch_size * accumulate:
+            raise ValueError(
+                f"batch_size * accumulate: expected at most {len(indices)}, the number of pictures of "
+                f"{pictures.source} to train on, found {batch_size} * {accumulate}"
+            )
+        self.indices = np.asarray(indices, dtype=np.int64)
+        self.batch_size, self.seed = batch_size, seed
+        self.batches_per_epoch = len(indices) // (batch_size * accumulate) * accumulate
+        self._sources = np.asarray(pictures.source_index)[self.indices]
+        self._partners = _Partners(np.asarray(pictures.identities)[self.indices]) if pair_identities else None
+        self._epoch, self._order = -1, np.empty(0, np.int64)
+
+    def draw(self, number: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
+        """Pair the pictures of a batch.
+
+        Args:
+            number: of the batch, counted from the start of the run.
+
+        Returns:
+            first, second: (B,) pictures of the two views.
+            rng: to draw the views' parameters with.
+        """
+        epoch, position = divmod(number, self.batches_per_epoch)
+        if epoch != self._epoch:
+            rng = np.random.default_rng((self.seed, ORDER, epoch))
+            self._epoch, self._order = epoch, even_indices(self._sources, rng, len(self.indices))
+        first = self._order[position * self.batch_size : (position + 1) * self.batch_size]
+        rng = np.random.default_rng((self.seed, VIEWS, epoch, position))
+        second = first if self._partners is None else self._partners.draw(first, rng)
+        return self.indices[first], self.indices[second], rng
 
 
 class PairBatches(Dataset):
@@ -80,18 +147,11 @@ class PairBatches(Dataset):
         backgrounds: np.ndarray | None = None,
         accumulate: int = 1,
     ):
-        if len(indices) < batch_size * accumulate:
-            raise ValueError(
-                f"batch_size * accumulate: expected at most {len(indices)}, the number of pictures of "
-                f"{crops.source} to train on, found {batch_size} * {accumulate}"
-            )
-        self.indices = np.asarray(indices, dtype=np.int64)
         self.crops, self.backgrounds = crops, backgrounds
         self.augmentation = fit_margin(augmentation, crops, view_factor)
-        self.batch_size, self.image_size, self.seed, self.executor = batch_size, image_size, seed, executor
-        self.batches_per_epoch = len(indices) // (batch_size * accumulate) * accumulate
-        self._partners = _Partners(np.asarray(crops.identities)[self.indices]) if pair_identities else None
-        self._epoch, self._order = -1, np.empty(0, np.int64)
+        self.batch_size, self.image_size, self.executor = batch_size, image_size, executor
+        self.order = PairOrder(crops, indices, batch_size, seed, pair_identities, accumulate)
+        self.batches_per_epoch = self.order.batches_per_epoch
 
     def plan(self, number: int) -> tuple[np.ndarray, np.ndarray, ViewParameters]:
         """Decide a batch without making it.
@@ -103,15 +163,7 @@ class PairBatches(Dataset):
             first, second: (B,) pictures of the two views.
             parameters: of 2B views, all first ones before all second ones.
         """
-        epoch, position = divmod(number, self.batches_per_epoch)
-        if epoch != self._epoch:
-            rng = np.random.default_rng((self.seed, ORDER, epoch))
-            order = even_indices(self.crops.source_index[self.indices], rng, len(self.indices))
-            self._epoch, self._order = epoch, order
-        first = self._order[position * self.batch_size : (position + 1) * self.batch_size]
-        rng = np.random.default_rng((self.seed, VIEWS, epoch, position))
-        second = first if self._partners is None else self._partners.draw(first, rng)
-        first, second = self.indices[first], self.indices[second]
+        first, second, rng = self.order.draw(number)
         return first, second, sample_parameters(self.augmentation, 2 * self.batch_size, rng)
 
     def __getitem__(self, number: int) -> dict[str, Any]:

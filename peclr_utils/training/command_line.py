@@ -34,7 +34,8 @@ def field_comments(kind: type) -> dict[str, str]:
             found = re.match(r"    (\w+): [^=]+ = .*?(?:  # (.+))?$", line)
             if found and found[1] in part.__annotations__:
                 comments.setdefault(found[1], found[2] or above)
-            above = line.strip().removeprefix("# ") if line.startswith("    # ") else ""
+            comment = line.startswith("    # ")
+            above = f"{above} {line.strip().removeprefix('# ')}".strip() if comment else ""
     return comments
 
 
@@ -69,6 +70,8 @@ def parse(kind: type[Settings], arguments: Sequence[str] | None, program: str) -
     parser.add_argument(
         "--config", help="starting point from a config.json of an earlier run, instead of a preset"
     )
+    if hasattr(kind, "with_data"):
+        parser.add_argument("--data", help="folder that holds FreiHAND and YouTube3DHands: sets the sources")
     hints, comments = typing.get_type_hints(kind), field_comments(kind)
     for field in dataclasses.fields(kind):
         text = comments.get(field.name, "").replace("%", "%%")
@@ -78,6 +81,8 @@ def parse(kind: type[Settings], arguments: Sequence[str] | None, program: str) -
     values = vars(parser.parse_args(arguments))
     preset, path = values.pop("preset"), values.pop("config")
     start = kind.load(path) if path else getattr(kind, preset)()
+    if hasattr(kind, "with_data") and (data := values.pop("data")):
+        start = start.with_data(data)
     return start.replace(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from peclr_utils.training.layerwise import LayerwiseAdam
 from peclr_utils.training.settings import RunSettings
 
 
@@ -63,6 +64,25 @@ class Machine:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a training works with from its first step to its last.
+
+    Attributes:
+        config: the settings.
+        machine: what it computes with.
+        model: the network that learns.
+        optimiser: over its parameters.
+        scaler: of the loss, for float16.
+    """
+
+    config: RunSettings
+    machine: Machine
+    model: nn.Module
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+
+
 def choose_device(name: str = "auto") -> torch.device:
     """Pick the device: CUDA, else MPS, else the CPU.
 
@@ -96,7 +116,12 @@ def native_bf16(device: torch.device) -> bool:
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Turn "auto", "fp32", "bf16" or "fp16" into the type that the encoder computes in."""
+    """Turn "auto", "fp32", "bf16" or "fp16" into the type that the encoder computes in.
+
+    float16 is for GPUs: a CPU has no hardware for it, and takes float32 in its place.
+    """
+    if precision == "fp16" and device.type == "cpu":
+        return torch.float32
     if precision != "auto":
         return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     if native_bf16(device):
@@ -163,7 +188,10 @@ def parameter_groups(module: nn.Module, learning_rate: float, weight_decay: floa
 
 
 def make_optimiser(name: str, groups: list[dict], device: torch.device) -> torch.optim.Optimizer:
-    """Make Adam or AdamW over parameter groups, fused where the device has it."""
+    """Make one of `settings.OPTIMISERS` over parameter groups, fused where the device has it."""
+    if name == "layerwise_adam":
+        # Not fused: a fused one would unscale float16's gradients itself, after they were scaled by layer.
+        return LayerwiseAdam(groups)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
     return kind(groups, fused=device.type in ("cpu", "cuda"))
 

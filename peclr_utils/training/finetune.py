@@ -5,14 +5,16 @@ Chapter 04 runs this loop. The authors do not publish theirs; losses and schedul
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from peclr_utils.augmentation import AugmentationConfig
+from peclr_utils.crops import CropSet
 from peclr_utils.datasets.sample import HandDataset
 from peclr_utils.evaluation import Evaluation
 from peclr_utils.losses import pose_loss
@@ -21,6 +23,7 @@ from peclr_utils.training.command_line import run_command_line
 from peclr_utils.training.config import FinetuneConfig
 from peclr_utils.training.engine import (
     Machine,
+    Run,
     Stopping,
     check_finite,
     choose_machine,
@@ -89,68 +92,117 @@ def finetune(
     """
     config.validate()
     machine = choose_machine(config)
+    data = _open_data(config, machine, dataset, test_dataset)
+    network = machine.place(_make_network(config, data.batches))
+    optimiser = make_optimiser(config.optimiser, _groups(network, config), machine.device)
+    scaler = machine.scaler()
+    first_step = resume(config, network, optimiser, scaler, data.pictures)
+    if first_step < config.steps:
+        start_folder(config)
+    _introduce(config, machine, data, first_step)
+    log = RunLog(config, first_step, config.steps, config.batch_size * config.accumulate, "fine-tune")
+    run = Run(config, machine, network, optimiser, scaler)
+    with log, Stopping(config.time_limit_minutes, config.max_steps) as stopping:
+        reason = _train(run, data, range(first_step, config.steps), log, stopping)
+    end_early(config, reason)
+    evaluation = None
+    if data.test is not None:
+        evaluation = predict_dataset(
+            network, data.test, config.image_size, config.view_factor, machine=machine
+        ).evaluate()
+    saved = checkpoint_path(config.output)
+    return FinetuneResult(network.eval(), config, log.history, evaluation, saved, finished=not reason)
+
+
+def _train(run: Run, data: "_Data", steps: range, log: RunLog, stopping: Stopping) -> str:
+    """Take the steps that are left, log and save; returns why it stopped early, or nothing."""
+    config, machine, network = run.config, run.machine, run.model
+    forward = torch.compile(network) if config.compile else network
+    backgrounds = backgrounds_on(data.backgrounds, machine)
+    numbers = range(steps.start * config.accumulate, steps.stop * config.accumulate)
+    stream, running = load(data.batches, numbers, machine), []
+    saved = checkpoint_path(config.output)
+    train_mode(network, config)
+    for step in steps:
+        if reason := stopping.reason(step):
+            save(config, network, run.optimiser, run.scaler, step, data.pictures)
+            return reason
+        rate = set_learning_rate(run.optimiser, step, steps.stop, config.warmup_steps)
+        items = itertools.islice(stream, config.accumulate)
+        batches = (labelled_on_device(item, machine, config.image_size, backgrounds) for item in items)
+        running += gather_gradients(run, forward, batches)
+        if machine.device.type == "cpu":  # elsewhere reading the loss would hold up the device: see below
+            check_finite(running[-1]["total"], step, rate, saved)
+        take_step(run.optimiser, run.scaler)
+        log.tick()
+
+        done = step + 1
+        if done % config.log_every == 0 or done == steps.stop:
+            means = _means(running)
+            running = []
+            check_finite(means["total"], step, rate, saved)
+            values = {"loss": means.pop("total"), **means, "learning_rate": rate}
+            log.write(step, {**values, "images_per_second": log.speed(done)})
+        if done % config.save_every_steps == 0 and done < steps.stop:
+            save(config, network, run.optimiser, run.scaler, done, data.pictures)
+    if steps:
+        save(config, network, run.optimiser, run.scaler, steps.stop, data.pictures, finished=True)
+    return ""
+
+
+def gather_gradients(
+    run: Run, forward: torch.nn.Module, batches: Iterable[PoseBatch]
+) -> list[dict[str, torch.Tensor]]:
+    """Add up the gradients of one step's batches.
+
+    Args:
+        run: its network's gradients are added to.
+        forward: the network, perhaps compiled.
+        batches: `config.accumulate` of them.
+
+    Returns:
+        Each batch's losses as `network_loss` gives them, detached.
+    """
+    measured = []
+    for batch in batches:
+        with run.machine.autocast():  # the network itself leaves it behind its linear layer
+            output = forward(batch.image, batch.K)
+        terms = network_loss(output, batch, run.config)
+        run.scaler.scale(terms["total"] / run.config.accumulate).backward()
+        measured.append({name: term.detach() for name, term in terms.items()})
+    return measured
+
+
+def _means(measured: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+    stacked = torch.stack([torch.stack(list(terms.values())) for terms in measured])
+    return dict(zip(measured[0], stacked.mean(dim=0).tolist(), strict=True))
+
+
+class _Data(NamedTuple):
+    """What a run learns from and is evaluated on."""
+
+    batches: PoseBatches
+    source: str
+    pictures: int
+    backgrounds: np.ndarray | None
+    test: CropSet | None
+
+
+def _open_data(
+    config: FinetuneConfig, machine: Machine, dataset: HandDataset | None, test_dataset: HandDataset | None
+) -> _Data:
     augmentation = weak_augmentation(config)
     crops = open_crops(config, augmentation, config.sources, dataset)
-    test_crops = None
+    test = None
     if config.test_sources or test_dataset is not None:
-        test_crops = open_crops(config, augmentation, config.test_sources, test_dataset)
+        test = open_crops(config, augmentation, config.test_sources, test_dataset)
     labelled = choose_labels(crops.identities, config.labels, config.seed)
     backgrounds = background_pool(augmentation, crops, config.image_size, config.seed)
     batches = PoseBatches(
         crops, labelled, augmentation, config.batch_size, config.image_size, config.view_factor, config.seed,
         machine.executor, backgrounds,
     )  # fmt: skip
-    network = machine.place(_make_network(config, batches))
-    groups = _groups(network, config)
-    optimiser, scaler = make_optimiser(config.optimiser, groups, machine.device), machine.scaler()
-    first_step = resume(config, network, optimiser, scaler, len(labelled))
-    if first_step < config.steps:
-        start_folder(config)
-    _introduce(config, machine, crops.source, batches, first_step)
-
-    forward = torch.compile(network) if config.compile else network
-    backgrounds = backgrounds_on(backgrounds, machine)
-    stream = load(batches, range(first_step * config.accumulate, config.steps * config.accumulate), machine)
-    log = RunLog(config, first_step, config.steps, config.batch_size * config.accumulate, "fine-tune")
-    saved, reason, running = checkpoint_path(config.output), "", []
-    with log, Stopping(config.time_limit_minutes, config.max_steps) as stopping:
-        train_mode(network, config)
-        for step in range(first_step, config.steps):
-            if reason := stopping.reason(step):
-                break
-            rate = set_learning_rate(optimiser, step, config.steps, config.warmup_steps)
-            for item in itertools.islice(stream, config.accumulate):
-                batch = labelled_on_device(item, machine, config.image_size, backgrounds)
-                with machine.autocast():  # the network itself leaves it behind its linear layer
-                    output = forward(batch.image, batch.K)
-                terms = network_loss(output, batch, config)
-                scaler.scale(terms["total"] / config.accumulate).backward()
-                running.append(torch.stack([term.detach() for term in terms.values()]))
-            if machine.device.type == "cpu":  # elsewhere reading the loss would hold up the device: see below
-                check_finite(running[-1][0], step, rate, saved)
-            take_step(optimiser, scaler)
-            log.tick()
-
-            done = step + 1
-            if done % config.log_every == 0 or done == config.steps:
-                means = dict(zip(terms, torch.stack(running).mean(dim=0).tolist(), strict=True))
-                running = []
-                check_finite(means["total"], step, rate, saved)
-                values = {"loss": means.pop("total"), **means, "learning_rate": rate}
-                log.write(step, {**values, "images_per_second": log.speed(done)})
-            if done % config.save_every_steps == 0 and done < config.steps:
-                save(config, network, optimiser, scaler, done, len(labelled))
-        if first_step < config.steps:
-            done = step if reason else config.steps
-            save(config, network, optimiser, scaler, done, len(labelled), finished=not reason)
-    end_early(config, reason)
-    evaluation = None
-    if test_crops is not None:
-        predictions = predict_dataset(
-            network, test_crops, config.image_size, config.view_factor, machine=machine
-        )
-        evaluation = predictions.evaluate()
-    return FinetuneResult(network.eval(), config, log.history, evaluation, saved, finished=not reason)
+    return _Data(batches, crops.source, len(labelled), backgrounds, test)
 
 
 def network_loss(output: PoseOutput, batch: PoseBatch, config: FinetuneConfig) -> dict[str, torch.Tensor]:
@@ -199,16 +251,14 @@ def _groups(network: PoseNetwork25D, config: FinetuneConfig) -> list[dict]:
     ]
 
 
-def _introduce(
-    config: FinetuneConfig, machine: Machine, source: str, batches: PoseBatches, first_step: int
-) -> None:
+def _introduce(config: FinetuneConfig, machine: Machine, data: _Data, first_step: int) -> None:
     if not config.progress:
         return
     start, frozen = config.encoder or "random weights", " (frozen)" if config.freeze_encoder else ""
     print(
-        f"fine-tuning {config.arch} from {start}{frozen} on {len(batches.indices):,} labelled pictures of "
-        f"{source}: {config.steps} steps of {config.batch_size} x {config.accumulate}, peak learning rates "
-        f"{config.learning_rate:.1e} (head), {config.encoder_learning_rate:.1e} (encoder)\non {machine}"
+        f"fine-tuning {config.arch} from {start}{frozen} on {data.pictures:,} labelled pictures of "
+        f"{data.source}: {config.steps} steps of {config.batch_size} x {config.accumulate}, peak learning "
+        f"rates {config.learning_rate:.1e} (head), {config.encoder_learning_rate:.1e} (encoder)\non {machine}"
         + going_on(first_step, config.steps)
     )
 

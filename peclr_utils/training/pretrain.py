@@ -5,28 +5,25 @@ Chapter 03 derives the loss and runs this loop.
 
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from peclr_utils.augmentation import AugmentationConfig
-from peclr_utils.crops import CropSet
 from peclr_utils.datasets.sample import HandDataset
 from peclr_utils.equivariance import undo_on_projection
 from peclr_utils.losses import nt_xent
 from peclr_utils.models import ContrastiveModel
-from peclr_utils.training.batches import PairBatch, PairBatches, pairs_on_device
+from peclr_utils.training.batches import PairBatch, pairs_on_device
 from peclr_utils.training.command_line import run_command_line
 from peclr_utils.training.config import PretrainConfig
-from peclr_utils.training.curve import EquivarianceCurve, split_off
 from peclr_utils.training.engine import (
     Machine,
+    Run,
     Stopping,
     check_finite,
     choose_machine,
@@ -36,10 +33,12 @@ from peclr_utils.training.engine import (
     set_learning_rate,
     take_step,
 )
+from peclr_utils.training.layerwise import authors_parameter_groups
+from peclr_utils.training.pair_data import PairData, open_pair_data
+from peclr_utils.training.pair_data import pair_augmentation as pair_augmentation
 from peclr_utils.training.resume import checkpoint_path, end_early, going_on, resume, save, start_folder
 from peclr_utils.training.runlog import RunLog
-from peclr_utils.training.sources import open_crops
-from peclr_utils.training.views import background_pool, backgrounds_on, load
+from peclr_utils.training.views import backgrounds_on, load
 from peclr_utils.weights import load_encoder
 
 
@@ -109,96 +108,86 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
     """
     config.validate()
     machine = choose_machine(config)
-    augmentation = pair_augmentation(config)
-    crops = open_crops(config, augmentation, config.sources, dataset)
-    training, held_out = split_off(crops.identities, config.equivariance_pictures, config.seed)
-    backgrounds = background_pool(augmentation, crops, config.image_size, config.seed)
-    batches = PairBatches(
-        crops, training, augmentation, config.batch_size, config.image_size, config.view_factor, config.seed,
-        machine.executor, config.pair_identities, backgrounds, config.accumulate,
-    )  # fmt: skip
+    data = open_pair_data(config, machine, dataset)
     model = machine.place(_make_model(config))
-    steps_per_epoch = batches.batches_per_epoch // config.accumulate
-    steps, warmup = config.epochs * steps_per_epoch, round(config.warmup_epochs * steps_per_epoch)
-    groups = parameter_groups(model, config.peak_learning_rate, config.weight_decay)
-    optimiser, scaler = make_optimiser(config.optimiser, groups, machine.device), machine.scaler()
-    first_step = resume(config, model, optimiser, scaler, len(training))
+    optimiser, scaler = _make_optimiser(config, model, machine), machine.scaler()
+    steps = config.epochs * data.steps_per_epoch
+    first_step = resume(config, model, optimiser, scaler, data.pictures)
     if first_step < steps:
         start_folder(config)
-    _introduce(config, machine, crops.source, len(training), steps_per_epoch, first_step)
-
-    encode = torch.compile(model.encoder) if config.compile else model.encoder
-    backgrounds = backgrounds_on(backgrounds, machine)
-    curve = _make_curve(config, augmentation, crops, held_out, machine)
-    stream = load(batches, range(first_step * config.accumulate, steps * config.accumulate), machine)
-    log = RunLog(
-        config, first_step, steps, 2 * config.batch_size * config.accumulate, f"pretrain {config.method}"
-    )
-    saved, reason, running = checkpoint_path(config.output), "", []
+    _introduce(config, machine, data, first_step)
+    images = 2 * config.batch_size * config.accumulate
+    log = RunLog(config, first_step, steps, images, f"pretrain {config.method}")
+    run = Run(config, machine, model, optimiser, scaler)
     with log, Stopping(config.time_limit_minutes, config.max_steps) as stopping:
-        if curve and first_step == 0:
-            log.write(0, {"epoch": 0.0, "equivariance_error": curve.measure(model)})
-        model.train()
-        for step in range(first_step, steps):
-            if reason := stopping.reason(step):
-                break
-            rate = set_learning_rate(optimiser, step, steps, warmup)
-            for item in itertools.islice(stream, config.accumulate):
-                batch = pairs_on_device(item, machine, config.image_size, backgrounds)
-                with machine.autocast():
-                    features = encode(torch.cat([batch.view1, batch.view2]))
-                # From here on in float32: batch statistics and cosines lose too much otherwise.
-                z1, z2 = model.projector(features.float()).chunk(2)
-                loss, alignment = contrastive_loss(z1, z2, batch, config)
-                scaler.scale(loss / config.accumulate).backward()
-                running.append(torch.stack([loss.detach(), alignment]))
-            if machine.device.type == "cpu":  # elsewhere reading the loss would hold up the device: see below
-                check_finite(running[-1][0], step, rate, saved)
-            take_step(optimiser, scaler)
-            log.tick()
-
-            done, epoch_ends = step + 1, (step + 1) % steps_per_epoch == 0
-            if done % config.log_every == 0 or epoch_ends:
-                loss, alignment = torch.stack(running).mean(dim=0).tolist()
-                running = []
-                check_finite(loss, step, rate, saved)
-                values = {
-                    "epoch": done / steps_per_epoch,
-                    "loss": loss,
-                    "alignment": alignment,
-                    "learning_rate": rate,
-                }
-                values["images_per_second"] = log.speed(done)
-                if curve and epoch_ends:
-                    values["equivariance_error"] = curve.measure(model)
-                log.write(step, values)
-            if epoch_ends and (done // steps_per_epoch) % config.save_every_epochs == 0 and done < steps:
-                save(config, model, optimiser, scaler, done, len(training))
-        if first_step < steps:
-            save(
-                config,
-                model,
-                optimiser,
-                scaler,
-                step if reason else steps,
-                len(training),
-                finished=not reason,
-            )
+        reason = _train(run, data, range(first_step, steps), log, stopping)
     end_early(config, reason)
+    saved = checkpoint_path(config.output)
     return PretrainResult(model.eval(), config, log.history, saved, finished=not reason)
 
 
-def pair_augmentation(config: PretrainConfig) -> AugmentationConfig:
-    """Ranges of the views' parameters: the preset, the run's rotation, and the run's own changes.
+def _train(run: Run, data: PairData, steps: range, log: RunLog, stopping: Stopping) -> str:
+    """Take the steps that are left, log and save; returns why it stopped early, or nothing."""
+    config, machine, model = run.config, run.machine, run.model
+    encode = torch.compile(model.encoder) if config.compile else model.encoder
+    backgrounds = backgrounds_on(data.backgrounds, machine)
+    numbers = range(steps.start * config.accumulate, steps.stop * config.accumulate)
+    stream, running = load(data.batches, numbers, machine), []
+    warmup, saved = round(config.warmup_epochs * data.steps_per_epoch), checkpoint_path(config.output)
+    if data.curve and steps.start == 0:
+        log.write(0, {"epoch": 0.0, "equivariance_error": data.curve.measure(model)})
+    model.train()
+    for step in steps:
+        if reason := stopping.reason(step):
+            save(config, model, run.optimiser, run.scaler, step, data.pictures)
+            return reason
+        rate = set_learning_rate(run.optimiser, step, steps.stop, warmup)
+        items = itertools.islice(stream, config.accumulate)
+        batches = (pairs_on_device(item, machine, config.image_size, backgrounds) for item in items)
+        running += gather_gradients(run, encode, batches)
+        if machine.device.type == "cpu":  # elsewhere reading the loss would hold up the device: see below
+            check_finite(running[-1][0], step, rate, saved)
+        take_step(run.optimiser, run.scaler)
+        log.tick()
 
-    Both methods see the same views; what they undo tells them apart. Every view gets a new background where
-    that is possible: the edge of a picture, where it shows, would tell a pair as well as the background does.
+        epochs, rest = divmod(step + 1, data.steps_per_epoch)
+        if (step + 1) % config.log_every == 0 or not rest:
+            loss, alignment = torch.stack(running).mean(dim=0).tolist()
+            running = []
+            check_finite(loss, step, rate, saved)
+            values = {"epoch": (step + 1) / data.steps_per_epoch, "loss": loss, "alignment": alignment}
+            values |= {"learning_rate": rate, "images_per_second": log.speed(step + 1)}
+            if data.curve and not rest:
+                values["equivariance_error"] = data.curve.measure(model)
+            log.write(step, values)
+        if not rest and epochs % config.save_every_epochs == 0 and epochs < config.epochs:
+            save(config, model, run.optimiser, run.scaler, step + 1, data.pictures)
+    if steps:
+        save(config, model, run.optimiser, run.scaler, steps.stop, data.pictures, finished=True)
+    return ""
+
+
+def gather_gradients(run: Run, encode: nn.Module, batches: Iterable[PairBatch]) -> list[Tensor]:
+    """Add up the gradients of one step's batches; each batch's loss compares the pairs of that batch alone.
+
+    Args:
+        run: its model's gradients are added to.
+        encode: the model's encoder, perhaps compiled.
+        batches: `config.accumulate` of them.
+
+    Returns:
+        For each batch (2,), detached: loss and alignment.
     """
-    changes = {name: tuple(v) if isinstance(v, list) else v for name, v in config.augmentation.items()}
-    background = 1.0 if config.exchange_background else 0.0
-    return AugmentationConfig.peclr(
-        **{"rotation": config.rotation_degrees, "background": background, **changes}
-    )
+    measured = []
+    for batch in batches:
+        with run.machine.autocast():
+            features = encode(torch.cat([batch.view1, batch.view2]))
+        # From here on in float32: batch statistics and cosines lose too much otherwise.
+        z1, z2 = run.model.projector(features.float()).chunk(2)
+        loss, alignment = contrastive_loss(z1, z2, batch, run.config)
+        run.scaler.scale(loss / run.config.accumulate).backward()
+        measured.append(torch.stack([loss.detach(), alignment]))
+    return measured
 
 
 def _make_model(config: PretrainConfig) -> ContrastiveModel:
@@ -209,37 +198,26 @@ def _make_model(config: PretrainConfig) -> ContrastiveModel:
     return model
 
 
-def _make_curve(
-    config: PretrainConfig,
-    augmentation: AugmentationConfig,
-    crops: CropSet,
-    held_out: np.ndarray,
-    machine: Machine,
-) -> EquivarianceCurve | None:
-    if not len(held_out):
-        return None
-    motion = AugmentationConfig.none(rotation=augmentation.rotation, shift=augmentation.shift)
-    return EquivarianceCurve(
-        crops, held_out, motion, config.image_size, config.view_factor, machine, config.seed
-    )
+def _make_optimiser(
+    config: PretrainConfig, model: ContrastiveModel, machine: Machine
+) -> torch.optim.Optimizer:
+    split = authors_parameter_groups if config.authors_exact else parameter_groups
+    groups = split(model, config.peak_learning_rate, config.weight_decay)
+    return make_optimiser(config.optimiser, groups, machine.device)
 
 
-def _introduce(
-    config: PretrainConfig,
-    machine: Machine,
-    source: str,
-    pictures: int,
-    steps_per_epoch: int,
-    first_step: int,
-) -> None:
+def _introduce(config: PretrainConfig, machine: Machine, data: PairData, first_step: int) -> None:
     if not config.progress:
         return
     undoing = "rotation and shift undone" if config.method == "peclr" else "nothing undone"
+    exactly = ", as the authors' code does it" if config.authors_exact else ""
+    instead = config.precision == "fp16" and machine.dtype == torch.float32
     print(
-        f"pre-training {config.arch} by {config.method} ({undoing}) on {pictures:,} pictures of {source}: "
-        f"{config.epochs} epochs of {steps_per_epoch} steps, {config.batch_size} pairs x "
-        f"{config.accumulate}, peak learning rate {config.peak_learning_rate:.2e}\non {machine}"
-        + going_on(first_step, config.epochs * steps_per_epoch)
+        f"pre-training {config.arch} by {config.method} ({undoing}{exactly}) on {data.pictures:,} pictures "
+        f"of {data.source}: {config.epochs} epochs of {data.steps_per_epoch} steps, {config.batch_size} "
+        f"pairs x {config.accumulate}, peak learning rate {config.peak_learning_rate:.2e}\non {machine}"
+        + (" (in place of float16, which is for GPUs)" if instead else "")
+        + going_on(first_step, config.epochs * data.steps_per_epoch)
     )
 
 

@@ -16,8 +16,8 @@ CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
 
 FREE_TO_CHANGE = frozenset(
-    "output cache device precision channels_last compile executor workers tensorboard progress resume "
-    "time_limit_minutes max_steps log_every save_every_epochs save_every_steps test_sources".split()
+    "output cache device precision channels_last compile executor workers tensorboard comet progress "
+    "resume time_limit_minutes max_steps log_every save_every_epochs save_every_steps test_sources".split()
 )
 """Settings that do not change what a run computes, up to rounding: a resumed run may have other ones."""
 

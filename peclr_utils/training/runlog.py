@@ -1,4 +1,4 @@
-"""What a run says while it goes: a JSON line a step, TensorBoard if installed, a progress bar.
+"""What a run says while it goes: a JSON line a step, a progress bar, and whatever `loggers` opens.
 
 Chapter 03 draws its learning curves from the log.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from peclr_utils.training.loggers import open_loggers
 from peclr_utils.training.settings import RunSettings
 
 LOG = "log.jsonl"
@@ -39,24 +40,16 @@ def read_log(output: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _optional_tensorboard(folder: Path):
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError:
-        return None
-    return SummaryWriter(str(folder))
-
-
 class RunLog:
     """Writes a run's log and shows its progress.
 
     Args:
-        config: its output folder ("" keeps the log in memory only), `tensorboard` and `progress`.
+        config: its output folder ("" keeps the log in memory only), `tensorboard`, `comet` and `progress`.
         first_step: the step that comes next; lines of a killed run from there on are dropped, for it runs
             again.
         steps: all steps of the run.
         images_per_step: pictures that one step sees, for the speed.
-        title: of the progress bar.
+        title: of the progress bar, and of the run in other services.
 
     Attributes:
         history: the lines so far, those of earlier parts of the run included.
@@ -71,7 +64,7 @@ class RunLog:
         title: str,
     ):
         self.history: list[dict[str, Any]] = []
-        self._file = self._board = None
+        self._file = None
         self._images_per_step = images_per_step
         self._mark = (time.perf_counter(), first_step)
         if config.output:
@@ -82,7 +75,7 @@ class RunLog:
             temporary.write_text("".join(json.dumps(row) + "\n" for row in self.history))
             os.replace(temporary, folder / LOG)
             self._file = (folder / LOG).open("a")
-            self._board = _optional_tensorboard(folder) if config.tensorboard else None
+        self._loggers = open_loggers(config, title) if first_step < steps else []
         hidden = not config.progress
         self._bar = tqdm(
             total=steps, initial=first_step, desc=title, unit="step", mininterval=1, disable=hidden
@@ -103,17 +96,15 @@ class RunLog:
 
         Args:
             step: counted from 0.
-            values: plain values; numbers also go to TensorBoard.
+            values: plain values; numbers also go to the other services.
         """
         row = {"step": step, **values}
         self.history.append(row)
         if self._file is not None:
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
-        if self._board is not None:
-            for name, value in values.items():
-                if isinstance(value, int | float):
-                    self._board.add_scalar(name, value, step)
+        for logger in self._loggers:
+            logger.write(step, values)
         shown = {key: f"{values[key]:.4g}" for key in ("loss", "images_per_second") if key in values}
         if shown:
             self._bar.set_postfix(shown, refresh=False)
@@ -125,5 +116,5 @@ class RunLog:
         self._bar.close()
         if self._file is not None:
             self._file.close()
-        if self._board is not None:
-            self._board.close()
+        for logger in self._loggers:
+            logger.close()

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from peclr_utils.models import FEATURES
 
-OPTIMISERS = ("adam", "adamw")
+OPTIMISERS = ("adam", "adamw", "layerwise_adam")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 EXECUTORS = ("auto", "opencv", "batch")
 
@@ -117,13 +117,18 @@ class RunSettings(Settings):
     seed: int = 0  # of weights, choice of labels, order and views; at least 0
 
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
-    precision: str = "auto"  # "auto": bf16 where the machine has it natively, fp16 on older GPUs, else fp32
+    # "fp32", "bf16", "fp16" (on a CPU that means fp32), or "auto": bf16 where the machine has it natively,
+    # fp16 on older GPUs, else fp32
+    precision: str = "auto"
     channels_last: bool = True  # pixels before channels in memory: faster convolutions
     compile: bool = False  # torch.compile the network: a slow start that only long runs earn back
     executor: str = "auto"  # who warps: "opencv" in the loader, "batch" on the device; "auto": batch on GPUs
     workers: int = -1  # loader processes; -1: none on a CPU, where the network needs the cores, else 4
 
     tensorboard: bool = True  # also log for TensorBoard, if it is installed and there is an output folder
+    # also log to Comet: "" doesn't, "offline" does into the output folder, to be sent later, else a project's
+    # name
+    comet: str = ""
     progress: bool = True  # show the chosen settings and a progress bar
     resume: bool = True  # go on from the output folder's checkpoint if there is one
     time_limit_minutes: float = 0.0  # stop and save after this long; 0: no limit
@@ -144,4 +149,6 @@ class RunSettings(Settings):
         self._require_at_least(0, "seed", "weight_decay", "time_limit_minutes", "max_steps")
         self._require_at_least(-1, "workers")
         self._require_positive("learning_rate", "view_factor")
+        offline = self.comet == "offline" and not self.output
+        self._require(not offline, "comet", "an output folder to be 'offline' in")
         self._require(isinstance(self.augmentation, dict), "augmentation", "a dict of augmentation settings")
