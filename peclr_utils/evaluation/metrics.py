@@ -17,7 +17,8 @@ number:
   or InterHand first put the predicted root onto the true one (`root_relative_epe`). Some take the wrist as
   root, some the middle MCP, some the palm, and some divide by a bone length too. Say which.
 - *AUC.* FreiHAND integrates PCK from 0 to 50 mm, papers on STB and RHD from 20 to 50 mm. These can't be
-  compared.
+  compared. A perfect prediction has an aligned AUC of 0.995, not 1: the 1e-8 in the alignment leaves errors
+  of a nanometre, which the first threshold, 0, doesn't admit.
 - *Mean.* Here the mean over keypoints of each one's mean. Some evaluators print the median.
 - *Visibility.* FreiHAND's evaluator counts all 21 keypoints of all hands, hidden ones too.
 - *Units.* FreiHAND prints centimetres, and so does `published_table`.

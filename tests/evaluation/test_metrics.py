@@ -155,6 +155,11 @@ def test_aligned_hands_equal_scipy_point_by_point(name):
     np.testing.assert_allclose(evaluation.procrustes_align(pred, gt), aligned, rtol=0, atol=1e-12)
 
 
+def test_a_perfect_prediction_misses_the_first_threshold_once_aligned_and_only_that():
+    found = evaluate_keypoints(*case("identical"))
+    assert found.auc == 1.0 and found.pa_auc == pytest.approx(1 - 0.5 / 99, abs=1e-12)
+
+
 def test_a_constant_offset_is_the_epe_and_nothing_after_alignment():
     gt = random_hands(30, seed=4)
     found = evaluate_keypoints(gt + np.array([0.006, 0.0, -0.008]), gt)
