@@ -98,7 +98,7 @@ def _name(value: Any) -> str:
     """What something in a pickle is, for a message."""
     if isinstance(value, Inert):
         return f"an object of {value.stands_for!r}"
-    return "a tensor" if isinstance(value, TensorRecord) else f"a {type(value).__name__.lower()}"
+    return "a tensor" if isinstance(value, TensorRecord) else type(value).__name__.lower()
 
 
 def _tensor_records(checkpoint: Any) -> dict[str, TensorRecord]:

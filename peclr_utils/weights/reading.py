@@ -4,7 +4,6 @@ Chapter 03 reads the checkpoint of a stopped run with it.
 """
 
 import logging
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -49,32 +48,26 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         return _read_safetensors(path)
     try:
         with warnings.catch_warnings():
-            # Of pickles and archives torch refuses a moment later, with an error that is enough.
+            # Of pickles and archives torch refuses a moment later.
             warnings.simplefilter("ignore")
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
+    except Exception:  # foreign classes, or damage, of which torch tells in half a dozen ways
         return _without_foreign_classes(path)
-    except Exception as error:  # a damaged file raises any of half a dozen kinds
-        raise _unreadable(path, error) from None
     if not isinstance(checkpoint, dict):
         raise ValueError(f"{path}: expected a dict, found {type(checkpoint).__name__}. Save a state dict")
     return checkpoint
-
-
-def _unreadable(path: Path, error: Exception) -> ValueError:
-    # torch's own advice to switch the protection off would be the wrong one.
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return ValueError(
-        f"{path}: cannot be read as a checkpoint of tensors and plain values ({reason}). Fetch the file "
-        "again, or save a state dict where it was made"
-    )
 
 
 def _without_foreign_classes(path: Path) -> dict[str, Any]:
     try:
         state, foreign = read_foreign(path)
     except Exception as error:  # a damaged or hostile file raises anything
-        raise _unreadable(path, error) from None
+        # Not torch's reason, which advises to switch the protection off.
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ValueError(
+            f"{path}: cannot be read as a checkpoint of tensors and plain values ({reason}). Fetch the file "
+            "again, or save a state dict where it was made"
+        ) from None
     more = f" and {len(foreign) - NAMED} more" if len(foreign) > NAMED else ""
     logger.warning(
         "%s: read its state_dict only. The file also names %s%s; nothing of that was imported or run.",
