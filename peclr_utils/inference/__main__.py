@@ -93,23 +93,35 @@ def write_json(path: Path, hand: HandPrediction) -> None:
     path.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
 
 
+def check_writable(picture: Path, numbers: Path | None) -> None:
+    """Find out that a file can't be written before anything is predicted.
+
+    Raises:
+        ValueError: if the picture's ending is unknown.
+        FileNotFoundError: if a folder is missing.
+    """
+    if not cv2.haveImageWriter(str(picture)):
+        raise ValueError(f"{picture}: unknown ending {picture.suffix!r} for a picture; take .png or .jpg")
+    for path in filter(None, (picture, numbers)):
+        if not path.absolute().parent.is_dir():
+            raise FileNotFoundError(f"{path}: there is no folder {path.parent} to write it into")
+
+
 def write_picture(path: Path, image: np.ndarray) -> None:
     """Write an RGB picture in the format that the file's ending names.
 
     Raises:
-        ValueError: if the ending is unknown.
         OSError: if the file can't be written.
     """
-    if not cv2.haveImageWriter(str(path)):
-        raise ValueError(f"{path}: unknown ending {path.suffix!r} for a picture; take .png or .jpg")
     if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{path}: could not be written; is the folder there and writable?")
+        raise OSError(f"{path}: could not be written; is the folder writable and the disk not full?")
 
 
 def run(options: argparse.Namespace) -> HandPrediction:
     """Predict, draw and write."""
     from peclr_utils.plotting import draw_skeleton_on_image
 
+    check_writable(options.output, options.json)
     image = read_image(options.picture)
     network = load_pose_network(options.weights)
     K = None

@@ -1,6 +1,6 @@
 import json
 import re
-import subprocess
+import runpy
 import sys
 
 import cv2
@@ -102,8 +102,10 @@ def test_mistakes_are_one_line(files, capsys, change, message):
     assert re.search(message, said[0])
 
 
-def test_it_runs_as_a_module():
-    done = subprocess.run(
-        [sys.executable, "-m", "peclr_utils.inference", "--help"], capture_output=True, text=True, check=True
-    )
-    assert "--weights" in done.stdout and "Buryanov" in done.stdout
+def test_it_runs_as_a_module(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["inference", "--help"])
+    monkeypatch.delitem(sys.modules, "peclr_utils.inference.__main__")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("peclr_utils.inference", run_name="__main__")
+    said = capsys.readouterr().out
+    assert end.value.code == 0 and "--weights" in said and "Buryanov" in said

@@ -121,15 +121,17 @@ def test_results_come_from_the_second_crop(photograph):
     assert not result.fell_back
 
 
-@pytest.mark.parametrize(
-    "points",
-    [
-        np.full((21, 2), 90.0),
-        np.full((21, 2), 90.0) + np.linspace(0, 0.9, 21)[:, None],
-        np.full((21, 2), np.nan),
-    ],
-    ids=["one point", "within one pixel", "nan"],
-)
+SOMEWHERE = np.random.default_rng(0).uniform(60, 90, (21, 2))
+NO_BOX = {
+    "one point": np.full((21, 2), 90.0),
+    "within one pixel": np.full((21, 2), 90.0) + np.linspace(0, 0.9, 21)[:, None],
+    "nan": np.full((21, 2), np.nan),
+    "one nan": np.where(np.arange(42).reshape(21, 2) == 8, np.nan, SOMEWHERE),
+    "one infinity": np.where(np.arange(42).reshape(21, 2) == 9, -np.inf, SOMEWHERE),
+}
+
+
+@pytest.mark.parametrize("points", NO_BOX.values(), ids=NO_BOX)
 def test_a_predicted_box_of_no_size_falls_back_to_the_first_crop(photograph, points):
     model = Recorder(points, points_within(50, 60, 170, 165))
     result = predict(model, photograph, K)
@@ -153,6 +155,23 @@ def test_a_given_box_takes_the_place_of_the_middle_third(photograph):
     expected = [[940.8, 0, 112 - 8 * 1.96], [0, 921.2, 112 + 30 * 1.96], [0, 0, 1]]
     np.testing.assert_allclose(model.seen[0][1][0], expected, rtol=1e-6)
     assert len(model.seen) == 2
+
+
+def test_a_left_hands_picture_camera_and_box_are_mirrored(photograph):
+    model = Recorder(points_within(20, 30, 120, 150))
+    result = predict(model, photograph, K, box=[100, 40, 140, 120], is_left=True)
+    # x becomes 223 - x: the box 83, 40, 123, 120 with centre (103, 80), and cx = 111.
+    images, seen = model.seen[0]
+    expected = [[940.8, 0, 112 + 8 * 1.96], [0, 921.2, 112 + 30 * 1.96], [0, 0, 1]]
+    np.testing.assert_allclose(seen[0], expected, rtol=1e-6)
+    inverse = np.array([[1 / 1.96, 0, 103 - 112 / 1.96], [0, 1 / 1.96, 80 - 112 / 1.96], [0, 0, 1]])
+    assert np.abs(pixels(images) - bilinear(photograph[:, ::-1], inverse)).max() < 0.7
+    # The predicted box reaches 92 pixels of the crop to the left of its centre, and 8 to the right.
+    x1, x2 = 223 - (103 + 8 / 1.96), 223 - (103 - 92 / 1.96)
+    np.testing.assert_allclose(result.box, [x1, 80 - 82 / 1.96, x2, 80 + 38 / 1.96], rtol=1e-6)
+    np.testing.assert_allclose(result.K, K)
+    plain = predict(Recorder(points_within(20, 30, 120, 150)), photograph, is_left=True)
+    assert plain.K_is_default and plain.K[0, 2] == 112
 
 
 def test_other_sizes_take_the_largest_square_about_the_centre():
@@ -205,7 +224,6 @@ def test_smaller_crops_scale_everything(photograph):
     images, seen = model.seen[0]
     assert images.shape == (1, 3, 64, 64)
     np.testing.assert_allclose(seen[0, 0], [480 * 0.7 * 64 / 73.92, 0, 32], rtol=1e-6)
-    assert result.crop[0, 0] * result.box[[2, 3]].max() > 0
     np.testing.assert_allclose(result.crop @ [*(result.box[:2] + result.box[2:]) / 2, 1], [32, 32, 1])
 
 
