@@ -4,11 +4,12 @@ Chapter 01 shows one pose in many skins. The skin is a texture made of a few map
 (palm, redness, nails, creases, mottling), drawn once from the mesh itself, and a palette of one colour a
 map, which is what differs from hand to hand.
 
-Skin tones are drawn evenly over lightness, L* 26 to 78, with a* and b* that follow measured skin, so that
-all six classes of the individual typology angle (Chardon, Cretois and Hourseau 1991, "Skin colour typology
-and suntanning pathways"; Del Bino and Bernerd 2013, "Variations in skin colour and the biological
-consequences of ultraviolet radiation exposure") occur: ITA = atan((L* - 50) / b*), very light above 55
-degrees, dark below -30.
+Skin tones are drawn evenly over lightness, L* 26 to 78. Their a* and b* were chosen by hand to look like
+skin; they are no table of measurements. All six classes of the individual typology angle occur: ITA =
+atan((L* - 50) / b*), very light above 55 degrees, dark below -30 (Chardon, Cretois and Hourseau 1991, "Skin
+colour typology and suntanning pathways", doi:10.1111/j.1467-2494.1991.tb00561.x; Del Bino, Duval and Bernerd
+2018, "Clinical and biological characterization of skin pigmentation diversity and its consequences on UV
+impact", doi:10.3390/ijms19092668).
 """
 
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from peclr_utils.hands.skin import MAPS, skin_maps
 SLEEVED = 0.45  # share of the arms
 VARNISHED = 0.08  # share of the hands
 LIGHTNESS = (26.0, 78.0)
-# Lightness, a*, b* of measured skin from dark to very light; the hue turns yellow in the middle.
+# Lightness, a*, b* from dark to very light skin; the hue turns yellow in the middle.
 _TONES = np.array(
     [[26, 8, 9], [34, 11, 13], [45, 13, 18], [57, 12, 19.5], [67, 10.5, 17], [78, 7, 13]], dtype=np.float64
 )
@@ -55,11 +56,6 @@ def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
 def hsv_to_rgb(hue: float, saturation: float, value: float) -> np.ndarray:
     """(3,) sRGB in 0..1, float32, from hue in degrees, saturation and value in 0..1."""
     return cv2.cvtColor(np.array([[[hue, saturation, value]]], dtype=np.float32), cv2.COLOR_HSV2RGB)[0, 0]
-
-
-def typology_angle(lab: np.ndarray) -> np.ndarray:
-    """Individual typology angle in degrees of (..., 3) L*a*b*."""
-    return np.degrees(np.arctan2(lab[..., 0] - 50.0, lab[..., 2]))
 
 
 def sample_tone(rng: np.random.Generator) -> np.ndarray:

@@ -53,11 +53,13 @@ JOINT_LIMITS: dict[str, tuple[float, float]] = {
 }
 """Lowest and highest angle of each joint, in degrees.
 
-Active ranges from the tables of the American Academy of Orthopaedic Surgeons (fingers: MCP −45..90,
-PIP 0..100, DIP 0..90, spread 20; thumb: MCP 0..50, IP −20..80), drawn in where people rarely go unaided (MCP
-extension). Thumb MCP −8..60 after Barakat, Field & Taylor 2013 (Hand 8). Thumb base, in all: flexion 53°
-(Cooney et al. 1981, J Bone Joint Surg 63-A), abduction 51° and roll 21° (Goubier et al. 2009, Chir Main 28),
-divided about the resting thumb. The arch is the motion of the fourth and fifth carpometacarpal joints.
+They start from the values that textbooks quote from the American Academy of Orthopaedic Surgeons (fingers:
+MCP −45..90, PIP 0..100, DIP 0..90, spread 20; thumb: MCP 0..50, IP −20..80), drawn in where people rarely go
+unaided (MCP extension). Thumb MCP −8..60 as Barakat, Field and Taylor found on average (2013, "The range of
+movement of the thumb", Hand 8). Thumb base, in all: about 53° of flexion (Cooney et al. 1981,
+doi:10.2106/00004623-198163090-00002), 51° of abduction and 21° of roll (Goubier et al. 2009,
+doi:10.1016/j.main.2009.07.003), divided about the resting thumb by eye. The arch stands for the motion of the
+fourth and fifth carpometacarpal joints; its limit was chosen by eye too.
 """
 
 _LOW_HIGH = np.array([JOINT_LIMITS[name] for name in ANGLE_NAMES]).T
@@ -66,8 +68,9 @@ _LOW_HIGH = np.array([JOINT_LIMITS[name] for name in ANGLE_NAMES]).T
 # ligaments tighten over the knuckle's cam.
 _SPREAD_GONE_AT = 90.0
 _SPREAD_LEFT = 0.15
-# The end joint hardly bends on its own: one deep flexor moves both, DIP = 2/3 PIP (Rijpkema & Girard 1991).
-# It stays within this far of that.
+# The end joint hardly bends on its own: one deep flexor moves both. DIP = 2/3 PIP is the rule of thumb of
+# Rijpkema and Girard 1991, "Computer animation of knowledge-based human grasping". It stays within this far
+# of that.
 _DIP_SLACK = 20.0
 
 
@@ -175,7 +178,8 @@ def local_rotations(pose: HandPose) -> np.ndarray:
     """The joints' rotations relative to the bind pose.
 
     At a knuckle the flexion axis is fixed in the palm and the spread turns with the finger (the joint
-    coordinate system of the ISB, Wu et al. 2005): R = R_x(−flexion) · R_y(±abduction) · R_z(roll).
+    coordinate system of the ISB, Wu et al. 2005, doi:10.1016/j.jbiomech.2004.05.042):
+    R = R_x(−flexion) · R_y(±abduction) · R_z(roll).
 
     Args:
         pose: joint angles in degrees. Limits are not enforced; see `constrain`.

@@ -4,8 +4,8 @@ Chapter 01 shows a row of them.
 
 A pose is a gesture with some looseness, or something between two gestures, or fingers bent freely. Fingers do
 not bend alone: tendons and muscles are shared, so a finger takes its neighbours along (Häger-Ross & Schieber
-2000); here their angles are correlated. Poses in which fingers go through fingers are drawn again, and at
-last eased open.
+2000, doi:10.1523/JNEUROSCI.20-22-08542.2000); here their angles are correlated. Poses in which fingers go
+through fingers are drawn again, and at last eased open.
 """
 
 import numpy as np

@@ -79,7 +79,7 @@ def _occlusion(depth: np.ndarray, covered: np.ndarray, radius: int) -> np.ndarra
     """How much nearer the surroundings of a pixel are than itself, 0 to 1: creases and gaps between fingers.
 
     The depth buffer less its blurred self, after Luft, Colditz and Deussen 2006, "Image enhancement by
-    unsharp masking the depth buffer".
+    unsharp masking the depth buffer", ACM Transactions on Graphics 25(3).
     """
     kernel = (2 * radius + 1, 2 * radius + 1)
     weight = cv2.blur(covered, kernel)

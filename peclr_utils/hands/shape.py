@@ -97,8 +97,8 @@ def shaped_skeleton(mesh: HandMesh, shape: HandShape) -> tuple[np.ndarray, np.nd
     return offsets, flesh * shape.size
 
 
-# Hand length, wrist crease to middle fingertip: 194 ± 10 mm for men and 181 ± 10 mm for women (Gordon et al.
-# 1989, the ANSUR survey). Children from about six years on.
+# Hand length, wrist crease to middle fingertip, in round numbers: 194 ± 10 mm for men, 181 ± 10 mm for women.
+# Children from about six years on.
 _ADULT_SIZES = ((1.02, 0.05), (0.95, 0.05))
 _CHILD_SIZES = (0.68, 0.86)
 
