@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from peclr_utils.plotting.sheets import Images
 from peclr_utils.plotting.skeletons import check_keypoints, draw_skeleton
-from peclr_utils.plotting.style import BONE_COLOURS, SMALL, TEXT, WIDTH, as_images, new_figure
+from peclr_utils.plotting.style import BONE_COLOURS, SMALL, TEXT, WIDTH, as_images, new_figure, show_picture
 from peclr_utils.skeleton import BONES
 
 _TRUE_COLOUR = "#999999"
@@ -64,7 +63,7 @@ def plot_hands_in_rows(
     for row, (name, keypoints) in zip(axes, rows.items(), strict=True):
         row[0].set_ylabel(name, fontsize=SMALL)
         for k, ax in enumerate(row):
-            _show(ax, pictures[name][k])
+            show_picture(ax, pictures[name][k])
             if true is not None:
                 draw_skeleton(ax, true[k], "true", linewidth=1.8)
             draw_skeleton(ax, keypoints[k], linewidth=1.5, outline=False)
@@ -125,13 +124,6 @@ def plot_side_views(
     if title:
         figure.suptitle(title, fontsize=TEXT, x=0.01, ha="left")
     return figure
-
-
-def _show(ax: Axes, image: np.ndarray) -> None:
-    height, width = image.shape[:2]
-    ax.imshow(image, interpolation="nearest" if max(height, width) < 100 else "antialiased")
-    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
 
 
 def _from_side(points: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.plotting.skeletons import draw_skeleton
-from peclr_utils.plotting.style import SMALL, TEXT, WIDTH, as_images, new_figure
+from peclr_utils.plotting.style import SMALL, TEXT, WIDTH, as_images, new_figure, show_picture
 
 Images = np.ndarray | torch.Tensor | Sequence[np.ndarray]
 
@@ -236,10 +236,7 @@ def _sheet(
 
 
 def _picture(ax: Axes, image: np.ndarray, keypoints: np.ndarray | None, caption: str | None) -> None:
-    height, width = image.shape[:2]
-    ax.imshow(image, interpolation="nearest" if max(height, width) < 100 else "antialiased")
-    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
+    show_picture(ax, image)
     if keypoints is not None:
         draw_skeleton(ax, keypoints, linewidth=1.4, outline=False)
     if caption is not None:

@@ -103,6 +103,19 @@ def label_axes(ax: Axes, x: str, y: str, title: str | None = None, grid: str | N
         ax.grid(True, axis=grid, color="#DDDDDD", linewidth=0.7)
 
 
+def show_picture(ax: Axes, image: np.ndarray) -> None:
+    """Show a picture without frame or ticks; a small one keeps its pixels.
+
+    Args:
+        ax: the axes; their limits become the picture's.
+        image: (H, W, 3) uint8 RGB.
+    """
+    height, width = image.shape[:2]
+    ax.imshow(image, interpolation="nearest" if max(height, width) < 100 else "antialiased")
+    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+
+
 def method_style(position: int) -> dict[str, Any]:
     """Colour, marker and dash of the k-th method of a comparison, as keywords of `Axes.plot`."""
     k = position % len(PALETTE)
