@@ -7,14 +7,13 @@ other step costs only where a view asks for it.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from peclr_utils.augmentation.parameters import ViewParameters, affine
 from peclr_utils.augmentation.photometry import CUTOUT_GREY, changes_colour, gaussian_taps, noise_field
-from peclr_utils.camera import transform_intrinsics, transform_points
+from peclr_utils.crops.cropping import warp_sample
 from peclr_utils.crops.warping import warp
 from peclr_utils.datasets.sample import HandSample
 
@@ -120,20 +119,7 @@ def augment_sample(
     """
     image = apply_opencv(sample.image, params, out_size, sample.mask, backgrounds)
     matrix = affine(params, len(sample.image), out_size)[0]
-
-    def moved(points: np.ndarray | None) -> np.ndarray | None:
-        return (
-            None if points is None else transform_points(matrix, points.astype(np.float64)).astype(np.float32)
-        )
-
-    return replace(
-        sample,
-        image=image,
-        mask=None if sample.mask is None else warp(sample.mask, matrix, out_size),
-        keypoints_2d=moved(sample.keypoints_2d),
-        outline=moved(sample.outline),
-        K=None if sample.K is None else transform_intrinsics(matrix, sample.K).astype(np.float32),
-    )
+    return warp_sample(sample, matrix, out_size, image)
 
 
 def _picture(backgrounds: np.ndarray, index: int, size: int) -> np.ndarray:

@@ -5,7 +5,7 @@ Chapter 01 shows a crop and what it does to keypoints and camera.
 
 from peclr_utils.crops.building import build_crops
 from peclr_utils.crops.crop_set import CropSet
-from peclr_utils.crops.cropping import crop, crop_box, crop_matrix
+from peclr_utils.crops.cropping import crop, crop_box, crop_matrix, warp_sample
 from peclr_utils.crops.warping import Antialias, antialias, shrink, warp
 
 __all__ = [
@@ -18,4 +18,5 @@ __all__ = [
     "crop_matrix",
     "shrink",
     "warp",
+    "warp_sample",
 ]

@@ -95,11 +95,6 @@ class CropSet:
         self.sources: tuple[str, ...] = tuple(self.stamp["sources"])
         self.source = "+".join(self.sources)
 
-    @classmethod
-    def open(cls, path: str | Path) -> "CropSet":
-        """Open a folder that `build_crops` made; the same as the constructor."""
-        return cls(path)
-
     def __len__(self) -> int:
         return len(self.images)
 

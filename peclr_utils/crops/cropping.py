@@ -92,18 +92,34 @@ def crop(sample: HandSample, size: int, factor: float = 1.3) -> HandSample:
     Returns:
         The sample with image (size, size, 3), mask, keypoints_2d, K and outline of the crop.
     """
-    matrix = crop_matrix(*crop_box(sample, factor), size)
+    return warp_sample(sample, crop_matrix(*crop_box(sample, factor), size), size)
 
-    def moved(points: np.ndarray | None) -> np.ndarray | None:
-        return (
-            None if points is None else transform_points(matrix, points.astype(np.float64)).astype(np.float32)
-        )
 
+def warp_sample(
+    sample: HandSample, matrix: np.ndarray, size: int, image: np.ndarray | None = None
+) -> HandSample:
+    """Warp a sample's picture, and move everything known about it along.
+
+    Args:
+        sample: any sample.
+        matrix: (3, 3), source to output pixels.
+        size: side of the output in pixels.
+        image: (size, size, 3) uint8 what the picture becomes; None warps it.
+
+    Returns:
+        The sample with image, mask, keypoints_2d, outline and K' = A K of the output; the rest stays.
+    """
     return replace(
         sample,
-        image=warp(sample.image, matrix, size),
+        image=warp(sample.image, matrix, size) if image is None else image,
         mask=None if sample.mask is None else warp(sample.mask, matrix, size),
-        keypoints_2d=moved(sample.keypoints_2d),
-        outline=moved(sample.outline),
+        keypoints_2d=_moved(sample.keypoints_2d, matrix),
+        outline=_moved(sample.outline, matrix),
         K=None if sample.K is None else transform_intrinsics(matrix, sample.K).astype(np.float32),
     )
+
+
+def _moved(points: np.ndarray | None, matrix: np.ndarray) -> np.ndarray | None:
+    if points is None:
+        return None
+    return transform_points(matrix, points.astype(np.float64)).astype(np.float32)

@@ -70,7 +70,7 @@ def stamp_time(path) -> int:
 def test_a_crop_set_holds_what_cropping_each_sample_gives(tmp_path):
     crops = build(DrawnHands(), tmp_path / "crops")
     assert_holds(crops, DrawnHands())
-    assert_holds(CropSet.open(tmp_path / "crops"), DrawnHands())
+    assert_holds(CropSet(tmp_path / "crops"), DrawnHands())
     assert crops.sources == ("bare", "drawn") and crops.source == "bare+drawn"
     assert [path.name for path in tmp_path.iterdir()] == ["crops"]
 
