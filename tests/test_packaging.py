@@ -9,7 +9,6 @@ import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 
 import peclr_utils
 
@@ -59,12 +58,13 @@ def test_the_version_is_the_same_in_the_package_and_its_metadata(project):
 
 
 def test_conda_and_pip_users_get_the_same_dependencies(project, repository):
-    environment = yaml.safe_load((repository / "environment.yml").read_text())
-    python, pip, through_pip = environment["dependencies"]
-    assert python == f"python{project['requires-python']}"
-    assert pip == "pip"
-    assert through_pip["pip"][-1] == "-e ."
-    assert through_pip["pip"][:-1] == requirements(project, "dev")
+    _, listed = (repository / "environment.yml").read_text().split("\ndependencies:\n")
+    lines = re.findall(r"^( *)- (.+)$", listed, flags=re.MULTILINE)
+    through_conda = [text for indent, text in lines if len(indent) == 2]
+    through_pip = [text for indent, text in lines if len(indent) == 6]
+    assert through_conda == [f"python{project['requires-python']}", "pip", "pip:"]
+    assert through_pip == [*requirements(project, "dev"), "-e ."]
+    assert lines == [*(("  ", text) for text in through_conda), *((" " * 6, text) for text in through_pip)]
 
 
 def test_every_dependency_earns_its_place_in_a_line_of_the_readme(project, repository):
