@@ -21,7 +21,8 @@ def _parser() -> argparse.ArgumentParser:
         "--profile",
         choices=list(PROFILES),
         default="laptop",
-        help="smoke: three minutes; laptop: a quarter of an hour; paper: real photographs and a GPU "
+        help="smoke: does everything work; laptop: long enough to see the effect, without a GPU; paper: real "
+        "photographs and a GPU "
         "(default: %(default)s)",
     )
     parser.add_argument(
@@ -43,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the course as the command line says.
+
+    Args:
+        arguments: Those of the command line; None takes them from there.
 
     Returns:
         0 if every chapter ran; 1 if one failed or could not start; 130 if the user stopped it.

@@ -42,7 +42,14 @@ def draw_cover() -> Figure:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the picture to the path given."""
+    """Write the picture to the path given.
+
+    Args:
+        arguments: The path alone; None takes it from the command line.
+
+    Returns:
+        0, or 2 if there is not one path.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     if len(given) != 1:
         print("usage: python -m peclr_utils.course.cover PICTURE.png", file=sys.stderr)

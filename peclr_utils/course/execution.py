@@ -39,7 +39,13 @@ def require_course_packages() -> None:
 
 
 def parameter_names(notebook: Path) -> set[str]:
-    """The names assigned in a chapter's cell tagged `parameters`.
+    """List what a chapter can be given.
+
+    Args:
+        notebook: The chapter.
+
+    Returns:
+        The names assigned in its cell tagged `parameters`.
 
     Raises:
         ValueError: The notebook has no such cell, or more than one.
@@ -184,6 +190,9 @@ def export_html(executed: Path) -> Path:
     """Write an executed chapter as one HTML file beside it, pictures included.
 
     A widget needs a running kernel; in the page a line stands in its place.
+
+    Args:
+        executed: The chapter with its outputs.
 
     Returns:
         The page's path.

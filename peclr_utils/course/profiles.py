@@ -1,4 +1,4 @@
-"""The numbers each chapter runs with, by profile: from three minutes to a paper's worth.
+"""The numbers each chapter runs with, by profile: from a quick try to a paper's worth.
 
 A profile gives every chapter a dict of plain literals. The runner adds `run_dir` and `data` and hands all
 of it to papermill, which writes it below the chapter's cell tagged `parameters`. So each name here must
@@ -20,7 +20,7 @@ CHAPTERS: tuple[str, ...] = (
 )
 
 PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
-    # Does everything work? At most three minutes in all; the numbers mean nothing yet.
+    # Does everything work? As small as can be; the numbers mean nothing yet.
     "smoke": {
         "01_data_loading": {"seed": 0},
         "02_equivariant_augmentation": {"seed": 0},
@@ -48,7 +48,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
         },
         "05_evaluation": {"image_size": 64, "test_images": 128, "seed": 0},
     },
-    # A quarter of an hour on a laptop: long enough to see the effect.
+    # For a laptop: long enough to see the effect. The README says how long.
     "laptop": {
         "01_data_loading": {"seed": 0},
         "02_equivariant_augmentation": {"seed": 0},

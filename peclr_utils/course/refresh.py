@@ -49,6 +49,9 @@ def refresh(chapters: Iterable[str], repository: Path | None = None) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Refresh the chapters the command line names.
 
+    Args:
+        arguments: Those of the command line; None takes them from there.
+
     Returns:
         0, or 1 if a chapter failed.
     """

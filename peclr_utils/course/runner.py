@@ -47,7 +47,13 @@ class CourseRun:
 
 
 def find_repository(start: Path | None = None) -> Path:
-    """The folder that holds `notebooks/`: at or above `start` (the current folder), or above this package.
+    """Find the folder that holds `notebooks/`.
+
+    Args:
+        start: Where to look, there and above; None for the current folder. Then above this package.
+
+    Returns:
+        The folder.
 
     Raises:
         FileNotFoundError: There is none.
@@ -64,7 +70,13 @@ def find_repository(start: Path | None = None) -> Path:
 
 
 def select_chapters(text: str | None) -> tuple[str, ...]:
-    """Chapters from what a user writes: "1,3", "3-5", "03"; None or "" means all.
+    """Choose chapters by what a user writes.
+
+    Args:
+        text: "1,3", "3-5" or "03"; None or "" means all.
+
+    Returns:
+        Some of `CHAPTERS`, in order.
 
     Raises:
         ValueError: The text is none of these, or there is no such chapter.
@@ -140,7 +152,14 @@ def run_course(
 
 
 def find_notebook(repository: Path, chapter: str) -> Path:
-    """The chapter's notebook.
+    """Find a chapter's notebook.
+
+    Args:
+        repository: The folder with `notebooks/`.
+        chapter: One of `CHAPTERS`.
+
+    Returns:
+        Its path.
 
     Raises:
         FileNotFoundError: It is missing.
@@ -203,7 +222,14 @@ def _write_state(folder: Path, finished: list[ChapterRun]) -> None:
 
 
 def report(course: CourseRun) -> str:
-    """The result table, where the executed chapters are, and how long each took."""
+    """Sum up a run.
+
+    Args:
+        course: The run.
+
+    Returns:
+        Lines of text: the result table, where the executed chapters are, and how long each took.
+    """
     lines = []
     if course.results is not None:
         lines += [course.results.strip(), ""]
@@ -215,7 +241,14 @@ def report(course: CourseRun) -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Seconds as `m:ss` or `h:mm:ss`."""
+    """Write a time as a clock does.
+
+    Args:
+        seconds: How long.
+
+    Returns:
+        `m:ss` or `h:mm:ss`.
+    """
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

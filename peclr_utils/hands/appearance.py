@@ -48,18 +48,41 @@ class Appearance:
 
 
 def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
-    """(..., 3) CIE L*a*b* (D65) to sRGB in 0..1, float32."""
+    """Convert colours.
+
+    Args:
+        lab: (..., 3) CIE L*a*b*, D65.
+
+    Returns:
+        (..., 3) float32 sRGB, cut to 0..1.
+    """
     flat = np.asarray(lab, dtype=np.float32).reshape(-1, 1, 3)
     return np.clip(cv2.cvtColor(flat, cv2.COLOR_LAB2RGB), 0, 1).reshape(np.shape(lab))
 
 
 def hsv_to_rgb(hue: float, saturation: float, value: float) -> np.ndarray:
-    """(3,) sRGB in 0..1, float32, from hue in degrees, saturation and value in 0..1."""
+    """Convert one colour.
+
+    Args:
+        hue: degrees.
+        saturation: 0..1.
+        value: 0..1.
+
+    Returns:
+        (3,) float32 sRGB in 0..1.
+    """
     return cv2.cvtColor(np.array([[[hue, saturation, value]]], dtype=np.float32), cv2.COLOR_HSV2RGB)[0, 0]
 
 
 def sample_tone(rng: np.random.Generator) -> np.ndarray:
-    """A skin tone: (3,) L*a*b*, even in lightness."""
+    """Draw a skin tone, even in lightness.
+
+    Args:
+        rng: source of all randomness.
+
+    Returns:
+        (3,) float64 CIE L*, a*, b*.
+    """
     lightness = rng.uniform(*LIGHTNESS)
     a = np.interp(lightness, _TONES[:, 0], _TONES[:, 1]) + rng.normal(0, 1.5)
     b = np.interp(lightness, _TONES[:, 0], _TONES[:, 2]) + rng.normal(0, 1.7)
@@ -103,7 +126,14 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
 
 
 def sample_light(rng: np.random.Generator) -> Light:
-    """Draw a light: from the camera's side, warm to cool, hard to soft, with a matching ambient."""
+    """Draw a light: from the camera's side, warm to cool, hard to soft, with a matching ambient.
+
+    Args:
+        rng: source of all randomness.
+
+    Returns:
+        A `Light`.
+    """
     direction = np.array([rng.normal(0, 0.8), rng.normal(-0.6, 0.6), -rng.uniform(0.25, 1.2)])
     warmth = rng.normal(0, 0.10)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
@@ -123,5 +153,13 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 
 def hand_texture(mesh: HandMesh, appearance: Appearance) -> Texture:
-    """The texture to render one hand with."""
+    """Make the texture to render one hand with.
+
+    Args:
+        mesh: the rigged hand, whose maps all hands share.
+        appearance: this hand's skin.
+
+    Returns:
+        A `Texture`.
+    """
     return Texture(skin_maps(mesh), appearance.palette)

@@ -45,11 +45,25 @@ class Samples:
     depth: np.ndarray
 
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """(P,) float32 sum of the samples' (N,) values in each covered pixel, by their shares."""
+        """Add samples up to pixels, by their shares.
+
+        Args:
+            values: (N,) of the samples.
+
+        Returns:
+            (P,) float32, a sum for each covered pixel.
+        """
         return np.bincount(self.slot, values * self.share, minlength=len(self.pixel)).astype(np.float32)
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """(height, width) the box, with (P,) values at the covered pixels and 0 elsewhere."""
+        """Put pixels where they are seen.
+
+        Args:
+            values: (P,) of the covered pixels, of any type.
+
+        Returns:
+            (height, width) the box, 0 where nothing is seen.
+        """
         _, _, height, width = self.box
         picture = np.zeros(height * width, dtype=values.dtype)
         picture[self.pixel] = values

@@ -23,7 +23,14 @@ _FARTHEST = 20_000.0  # pixels; OpenCV's line drawing takes 32-bit integers with
 
 
 def check_keypoints(keypoints: np.ndarray | torch.Tensor, dimensions: int) -> np.ndarray:
-    """Bring one hand's keypoints to a float64 array (21, dimensions).
+    """Bring one hand's keypoints to a numpy array.
+
+    Args:
+        keypoints: (21, dimensions), array or tensor.
+        dimensions: 2 or 3.
+
+    Returns:
+        (21, dimensions) float64.
 
     Raises:
         ValueError: on another shape.

@@ -117,13 +117,28 @@ def show_picture(ax: Axes, image: np.ndarray) -> None:
 
 
 def method_style(position: int) -> dict[str, Any]:
-    """Colour, marker and dash of the k-th method of a comparison, as keywords of `Axes.plot`."""
+    """Give each method of a comparison a look of its own.
+
+    Args:
+        position: of the method, from 0; after seven they repeat.
+
+    Returns:
+        Colour, marker and dash, as keywords of `Axes.plot`.
+    """
     k = position % len(PALETTE)
     return {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k]}
 
 
 def pale(colour: str, alpha: float) -> tuple[float, float, float, float]:
-    """The same colour, partly transparent."""
+    """Make a colour partly transparent.
+
+    Args:
+        colour: as matplotlib names it.
+        alpha: 0 for invisible to 1 for opaque.
+
+    Returns:
+        Red, green, blue and alpha in 0..1.
+    """
     return to_rgba(colour, alpha)
 
 
