@@ -25,7 +25,7 @@ SHOWN = 3
 
 
 def draw_cover() -> Figure:
-    """Draw the first row of hands, and the second of views of one of them.
+    """Draw the first row, hands cropped, and the second of views of one of them.
 
     Returns:
         The figure.
@@ -33,9 +33,9 @@ def draw_cover() -> Figure:
     config = AugmentationConfig.peclr(rotation=60.0, shift=0.12, background=0.0, grey=0.0)
     config = replace(config, margin=config.full_margin)
     data = SyntheticHands(COLUMNS, seed=SEED)
-    hands = [data[k] for k in range(COLUMNS)]
+    hands = [crop(data[k], SIZE, 1.25) for k in range(COLUMNS)]
     views = sample_parameters(config, COLUMNS, np.random.default_rng(SEED))
-    wide = crop(hands[SHOWN], 2 * SIZE, 1.2 * config.full_margin)
+    wide = crop(data[SHOWN], 2 * SIZE, 1.2 * config.full_margin)
     moved = [augment_sample(wide, views[k], SIZE) for k in range(COLUMNS)]
     captions = [""] * COLUMNS + [f"turned by {angle:+.0f}°" for angle in views.angle]
     return show_samples([*hands, *moved], COLUMNS, captions=captions)
