@@ -84,9 +84,9 @@ def test_the_package_imports_nothing_it_does_not_depend_on(project, repository):
     outside = imported - set(sys.stdlib_module_names) - {"peclr_utils"}
     module = {"opencv-python": "cv2"}
     needed = {module.get(name, name) for name in map(distribution, project["dependencies"])}
-    # With the `course` extra: what runs the chapters, and the widgets. Where it is installed: TensorBoard.
+    # With the `course` extra: what runs the chapters, and the widgets. If installed: TensorBoard and Comet.
     optional = {"papermill", "nbclient", "nbconvert", "nbformat", "ipykernel", "jupyter_client", "traitlets"}
-    optional |= {"ipywidgets", "IPython", "tensorboard"}
+    optional |= {"ipywidgets", "IPython", "tensorboard", "comet_ml"}
     # Comes with matplotlib.
     optional |= {"mpl_toolkits"}
     assert outside - optional <= needed
