@@ -5,7 +5,7 @@ Chapters 04 and 05 look here for what they start from. In a chapter's run folder
     pretrain/<method>/checkpoint.pt            chapter 03: encoders of `label_fractions.PRETRAINED`
     finetune/<method>-<labels>/checkpoint.pt   chapter 04: pose networks
     finetune/results.json                      chapter 04: its cells, as in `label_fractions`
-    small/pretrain, small/finetune             stand-ins, made in less than a minute
+    small/pretrain, small/finetune             stand-ins, as small as can be
 
 Stand-ins lie apart, so that a chapter that is run later never finds them in its way.
 """
@@ -21,6 +21,7 @@ import numpy as np
 
 from peclr_utils.crops import CropSet
 from peclr_utils.evaluation import Evaluation, mean_pose
+from peclr_utils.training import results as table
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.training.engine import choose_machine
 from peclr_utils.training.finetune import finetune
@@ -28,7 +29,7 @@ from peclr_utils.training.label_fractions import PRETRAINED
 from peclr_utils.training.labelled import plain_labels
 from peclr_utils.training.predict import Predictions, predict_dataset
 from peclr_utils.training.pretrain import pretrain
-from peclr_utils.training.results import FORMAT, NAMES, RESULTS, load_results
+from peclr_utils.training.results import NAMES, RESULTS, load_results
 from peclr_utils.training.resume import CHECKPOINT, CONFIG, FREE_TO_CHANGE
 from peclr_utils.training.settings import RunSettings
 from peclr_utils.weights import load_pose_network
@@ -39,7 +40,6 @@ from .runner import find_repository
 
 SMALL_HANDS, SMALL_EPOCHS = 192, 1
 SMALL_LABELS, SMALL_STEPS = 64, 12
-MEASURES = ("pa_epe_mm", "epe_mm", "root_relative_epe_mm", "auc", "pa_auc", "epe_2d")
 
 Config = TypeVar("Config", bound=RunSettings)
 
@@ -132,13 +132,12 @@ def make_cell(
     Returns:
         The cell, as in `label_fractions`; "training_loss" is the mean over the last tenth of the log.
     """
-    last = losses[-max(1, len(losses) // 10) :]
     return {
         "method": method,
         "labels": labels,
         "seed": seed,
-        **{name: round(float(getattr(evaluation, name)), 4) for name in MEASURES},
-        "training_loss": float(np.mean(last)) if len(last) else None,
+        **table.measures(evaluation),
+        "training_loss": table.last_loss(losses),
     }
 
 
@@ -153,17 +152,7 @@ def write_results(folder: Path, cells: Sequence[Mapping[str, Any]], config: Mapp
     Returns:
         The file.
     """
-    results = {
-        "format": FORMAT,
-        "config": dict(config),
-        "cells": [dict(cell) for cell in cells],
-        "probes": [],
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{RESULTS}.tmp"
-    temporary.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, folder / RESULTS)
-    return folder / RESULTS
+    return table.write_results(folder, table.new_results(config, cells))
 
 
 def committed_table() -> dict[str, Any] | None:

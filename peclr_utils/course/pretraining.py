@@ -4,7 +4,6 @@ Chapter 03 draws its learning curves and its equivariance error with it.
 """
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from peclr_utils.models import ContrastiveModel
 from peclr_utils.training.config import PretrainConfig
 from peclr_utils.training.curve import split_off
 from peclr_utils.training.pretrain import PretrainResult, pretrain
+from peclr_utils.training.results import write_json
 from peclr_utils.training.runlog import read_log
 
 from .artefacts import resume_if_same
@@ -62,13 +62,7 @@ def pretrain_and_look(
         result = pretrain(config.replace(max_steps=epoch * steps), crops)
         config = config.replace(resume=True)
         looks.append({"epoch": epoch, **look(result.model)})
-        _write(path, looks)
+        write_json(path, looks)
         if after_epoch is not None:
             after_epoch(result)
     return result, looks
-
-
-def _write(path: Path, looks: list[dict[str, float]]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(looks, indent=1) + "\n")
-    os.replace(temporary, path)

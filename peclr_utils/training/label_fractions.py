@@ -30,7 +30,16 @@ from peclr_utils.training.finetune import finetune, weak_augmentation
 from peclr_utils.training.labelled import plain_labels
 from peclr_utils.training.predict import extract_features
 from peclr_utils.training.pretrain import pretrain
-from peclr_utils.training.results import FORMAT, NAMES, RESULTS, load_results, markdown, write_results
+from peclr_utils.training.results import (
+    NAMES,
+    RESULTS,
+    last_loss,
+    load_results,
+    markdown,
+    measures,
+    new_results,
+    write_results,
+)
 from peclr_utils.training.settings import Settings
 from peclr_utils.training.sources import choose_labels, open_crops
 from peclr_utils.weights import load_encoder
@@ -91,7 +100,14 @@ class LabelFractionsConfig(Settings):
 
     @classmethod
     def laptop(cls, **changes: Any) -> Self:
-        """Two to three hours on two cores; the table in the README."""
+        """Give the settings of `make table`: for two cores without a GPU, and for hours.
+
+        Args:
+            changes: fields that differ.
+
+        Returns:
+            The settings.
+        """
         start = cls(
             labels=(64, 256),
             unlabelled=("synthetic:6144?seed=1",),
@@ -105,7 +121,14 @@ class LabelFractionsConfig(Settings):
 
     @classmethod
     def smoke(cls, **changes: Any) -> Self:
-        """Every cell in a minute, for tests; it learns next to nothing."""
+        """Give the smallest settings that fill every kind of cell, for tests; they learn next to nothing.
+
+        Args:
+            changes: fields that differ.
+
+        Returns:
+            The settings.
+        """
         hands = {"unlabelled": 64, "labelled": 16, "test": 16}
         sources = {name: (f"synthetic:{count}?seed={len(name)}",) for name, count in hands.items()}
         start = cls(output="runs/smoke/table", cache="", labels=(8, 16), seeds=(0,), **sources)
@@ -116,13 +139,30 @@ class LabelFractionsConfig(Settings):
         return start.replace(**changes)
 
     def pretrain_config(self, seed: int, method: str) -> PretrainConfig:
-        """Settings of one pre-training."""
+        """Give the settings of one pre-training.
+
+        Args:
+            seed: of the run.
+            method: one of `PRETRAINED`.
+
+        Returns:
+            The settings, with a folder of its own.
+        """
         common = {"sources": self.unlabelled, "cache": self.cache, "seed": seed, **self.pretrain}
         folder = str(Path(self.output, "pretrain", f"{method}-seed{seed}"))
         return PretrainConfig.from_dict({**common, **PRETRAINED[method], "output": folder})
 
     def finetune_config(self, seed: int, method: str, labels: int) -> FinetuneConfig:
-        """Settings of one fine-tuning."""
+        """Give the settings of one fine-tuning.
+
+        Args:
+            seed: of the run.
+            method: one of `METHODS`.
+            labels: number of labelled identities.
+
+        Returns:
+            The settings, with a folder of its own and the encoder that the method starts from.
+        """
         folder = str(Path(self.output, "finetune", f"{method}-{labels}-seed{seed}"))
         encoder, values = "", {"cache": self.cache, **self.finetune}
         if method in PRETRAINED:
@@ -176,7 +216,7 @@ def _start(config: LabelFractionsConfig) -> dict[str, Any]:
     mine = json.loads(config.to_json())
     path = Path(config.output, RESULTS)
     if not path.is_file():
-        return {"format": FORMAT, "config": mine, "cells": [], "probes": []}
+        return new_results(mine)
     results = load_results(path)
     free = {"output", "cache", "keep_networks", "methods", "labels", "seeds"}
     changed = [name for name in mine if name not in free and mine[name] != results["config"].get(name)]
@@ -190,9 +230,8 @@ def _start(config: LabelFractionsConfig) -> dict[str, Any]:
 def _cell(
     config: LabelFractionsConfig, seed: int, method: str, labels: int, crops: CropSet, test: CropSet
 ) -> dict[str, Any]:
-    start = time.perf_counter()
+    start, losses = time.perf_counter(), []
     settings = config.finetune_config(seed, method, labels)
-    loss = None
     if method == "mean_pose":
         mine = _labels(crops, choose_labels(crops.identities, labels, seed), settings)
         evaluation = _score(
@@ -201,16 +240,11 @@ def _cell(
         )
     else:
         result = finetune(settings, crops, test)
-        evaluation = result.evaluation
-        loss = float(np.mean(result.losses[-max(1, len(result.losses) // 10) :]))
+        evaluation, losses = result.evaluation, result.losses
         if not config.keep_networks:
             result.checkpoint.unlink()
-    return {**_measures(evaluation), "training_loss": loss, "seconds": round(time.perf_counter() - start, 1)}
-
-
-def _measures(evaluation: Evaluation) -> dict[str, float]:
-    names = ("pa_epe_mm", "epe_mm", "root_relative_epe_mm", "auc", "pa_auc", "epe_2d")
-    return {name: round(float(getattr(evaluation, name)), 4) for name in names}
+    seconds = round(time.perf_counter() - start, 1)
+    return {**measures(evaluation), "training_loss": last_loss(losses), "seconds": seconds}
 
 
 def _probe(
@@ -235,7 +269,7 @@ def _probe(
     ).reshape(len(test), 21, 5)  # fmt: skip
     # Where the wrist is in space is not asked of the probe: it gets the true one.
     evaluation = _score(truth, found[..., :3] + truth["keypoints_3d"][:, :1], found[..., 3:])
-    return _measures(evaluation)
+    return measures(evaluation)
 
 
 def _from_wrist(points: np.ndarray) -> np.ndarray:
@@ -251,7 +285,14 @@ def _score(truth: Mapping[str, np.ndarray], points: np.ndarray, pixels: np.ndarr
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fill the table as the command line says."""
+    """Fill the table as the command line says.
+
+    Args:
+        arguments: those of the command line; None takes them from there.
+
+    Returns:
+        The process's exit code: 0, 2 for a wrong setting or missing file, 130 after Ctrl-C.
+    """
     program = "python -m peclr_utils.training.label_fractions"
     return run_command_line(LabelFractionsConfig, run_label_fractions, program, markdown, arguments)
 

@@ -14,15 +14,19 @@ Chapter 04 reads the table; `peclr_utils.training.label_fractions` fills it.
 """
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from peclr_utils.evaluation import format_table
+import numpy as np
+
+from peclr_utils.datasets.cache import atomic
+from peclr_utils.evaluation import Evaluation, format_table
 
 FORMAT = "peclr_utils label fractions 1"
 RESULTS = "results.json"
+MEASURES = ("pa_epe_mm", "epe_mm", "root_relative_epe_mm", "auc", "pa_auc", "epe_2d")
+"""Fields of `Evaluation` that a cell keeps."""
 
 NAMES = {
     "mean_pose": "mean pose of the labels",
@@ -85,21 +89,85 @@ def summarise(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
+def measures(evaluation: Evaluation) -> dict[str, float]:
+    """Take from an evaluation what a cell keeps of it.
+
+    Args:
+        evaluation: of one method's predictions.
+
+    Returns:
+        `MEASURES` by name, rounded to four decimals.
+    """
+    return {name: round(float(getattr(evaluation, name)), 4) for name in MEASURES}
+
+
+def last_loss(losses: Sequence[float]) -> float | None:
+    """Say how low a training loss came.
+
+    Args:
+        losses: as logged, in order; none for a method that doesn't train.
+
+    Returns:
+        The mean over the last tenth of them, or None.
+    """
+    return float(np.mean(losses[-max(1, len(losses) // 10) :])) if len(losses) else None
+
+
+def new_results(config: Mapping[str, Any], cells: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """Start a table.
+
+    Args:
+        config: the settings, or whatever tells how the cells came about, as plain values.
+        cells: those that are finished already.
+
+    Returns:
+        Its content, see the module.
+    """
+    return {
+        "format": FORMAT,
+        "config": dict(config),
+        "cells": [dict(cell) for cell in cells],
+        "probes": [],
+    }
+
+
 def markdown(results: Mapping[str, Any]) -> str:
-    """The table in Markdown."""
+    """Lay a table out in Markdown.
+
+    Args:
+        results: from `run_label_fractions` or `load_results`.
+
+    Returns:
+        A row a method and number of labels, or a line that says that there is none.
+    """
     rows = summarise(results)
     return format_table(rows, "markdown", {"training loss": 3}) if rows else "no cell is finished"
 
 
-def write_results(folder: str | Path, results: Mapping[str, Any]) -> None:
+def write_results(folder: str | Path, results: Mapping[str, Any]) -> Path:
     """Write a table's results, all or nothing.
 
     Args:
         folder: where `results.json` goes; made if need be.
         results: as `load_results` gives them.
+
+    Returns:
+        The file.
     """
-    path = Path(folder, RESULTS)
+    return write_json(Path(folder, RESULTS), results)
+
+
+def write_json(path: Path, values: Any) -> Path:
+    """Write plain values as JSON, all or nothing: whoever reads finds the old file or the new one.
+
+    Args:
+        path: the file; its folder is made if need be.
+        values: anything that JSON knows.
+
+    Returns:
+        The file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{RESULTS}.tmp")
-    temporary.write_text(json.dumps(results, indent=1) + "\n")
-    os.replace(temporary, path)
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    return path
