@@ -1,8 +1,8 @@
 """PeCLR as a course and a package: equivariant contrastive pre-training for 3D hand pose.
 
 The rooms, in the order data flows through them: `skeleton`, `camera`, `hands`, `datasets`, `crops`,
-`augmentation`, `equivariance`, `losses`, `models`, `weights`, `training`, `evaluation`, `plotting`,
-`widgets`, `course`. Each is imported when its name is first used, so `import peclr_utils` is fast and
+`augmentation`, `equivariance`, `losses`, `models`, `weights`, `inference`, `evaluation`, `training`,
+`plotting`, `widgets`, `course`. Each is imported when its name is first used, so `import peclr_utils` is fast and
 reads no file.
 """
 
@@ -22,8 +22,9 @@ _ROOMS = (
     "losses",
     "models",
     "weights",
-    "training",
+    "inference",
     "evaluation",
+    "training",
     "plotting",
     "widgets",
     "course",
