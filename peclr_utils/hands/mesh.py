@@ -213,13 +213,13 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray, weld: np.ndarray) ->
     Returns:
         (V, 3) float64, unit.
     """
-    a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
+    a, b, c = (vertices.take(corner, axis=0) for corner in faces.T)
     u, v = b - a, c - a
-    corners = weld[faces].T.ravel()
+    corners = weld.take(faces.T).ravel()
     total = np.empty((len(vertices), 3))
     for axis in range(3):
         i, j = (axis + 1) % 3, (axis + 2) % 3
         area = u[:, i] * v[:, j] - u[:, j] * v[:, i]
         total[:, axis] = np.bincount(corners, np.tile(area, 3), minlength=len(vertices))
     length = np.sqrt(np.einsum("ij,ij->i", total, total))
-    return (total / np.maximum(length, 1e-20)[:, None])[weld]
+    return (total / np.maximum(length, 1e-20)[:, None]).take(weld, axis=0)

@@ -65,6 +65,7 @@ def bind_offsets(mesh: HandMesh) -> np.ndarray:
     return offsets
 
 
+@functools.lru_cache(maxsize=2)  # a scene needs it to place the hand, and again to draw it
 def shaped_skeleton(mesh: HandMesh, shape: HandShape) -> tuple[np.ndarray, np.ndarray]:
     """The bind pose's bones and flesh for one shape.
 
@@ -73,8 +74,8 @@ def shaped_skeleton(mesh: HandMesh, shape: HandShape) -> tuple[np.ndarray, np.nd
         shape: the factors.
 
     Returns:
-        offsets: (25, 4, 4) as `bind_offsets`, with the bones' lengths changed.
-        flesh: (25, 3, 3) linear map of each bone's flesh, in the joint's own frame.
+        offsets: (25, 4, 4) as `bind_offsets`, with the bones' lengths changed; read-only.
+        flesh: (25, 3, 3) linear map of each bone's flesh, in the joint's own frame; read-only.
     """
     offsets = bind_offsets(mesh).copy()
     # The palm is stretched as one piece: one map for the wrist and all metacarpals, so that none tears off.
@@ -94,7 +95,10 @@ def shaped_skeleton(mesh: HandMesh, shape: HandShape) -> tuple[np.ndarray, np.nd
     across = np.broadcast_to(shape.girth[:, None], along.shape)
     flesh[_FINGER_JOINTS] = np.stack([across, across, along], axis=-1)[..., None] * np.eye(3)
     offsets[1:, :3, 3] *= shape.size
-    return offsets, flesh * shape.size
+    flesh *= shape.size
+    for array in (offsets, flesh):
+        array.setflags(write=False)
+    return offsets, flesh
 
 
 # Hand length, wrist crease to middle fingertip, in round numbers: 194 ± 10 mm for men, 181 ± 10 mm for women.
