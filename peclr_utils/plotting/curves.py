@@ -169,7 +169,6 @@ def plot_label_fractions(
     ax: Axes | None = None,
     *,
     ylabel: str = "PA-EPE (mm)",
-    reference: Mapping[str, float] | None = None,
     title: str | None = None,
 ) -> Figure:
     """Draw error against the number of labels: mean and deviation over seeds, and each seed as a dot.
@@ -178,8 +177,6 @@ def plot_label_fractions(
         results: by method, by number of labels: one error a seed.
         ax: axes to draw into; None makes a figure.
         ylabel: what the error is, with its unit.
-        reference: errors that don't depend on labels, such as the mean pose's, drawn as dotted lines; or
-            None.
         title: of the axes.
 
     Returns:
@@ -191,6 +188,7 @@ def plot_label_fractions(
     counts = sorted({count for by_count in results.values() for count in by_count})
     if not counts:
         raise ValueError("plot_label_fractions: there are no results")
+    several = any(len(seeds) > 1 for by_count in results.values() for seeds in by_count.values())
     figure, ax = figure_and_axes(ax, 6.5, 4.2)
     for k, (name, by_count) in enumerate(results.items()):
         # Methods stand side by side, so that their bars don't hide each other.
@@ -209,31 +207,18 @@ def plot_label_fractions(
             **method_style(k),
         )
         for place, count in zip(places, labels, strict=True):
-            seeds = by_count[count]
+            seeds = by_count[count] if len(by_count[count]) > 1 else []
             ax.plot([place * 1.025] * len(seeds), seeds, ".", color=method_style(k)["color"], markersize=5)
     ax.set_xscale("log", base=2)
     ax.set_xticks(counts, [f"{count:,}" for count in counts])
     ax.set_xticks([], minor=True)
     ax.set_xlim(counts[0] / 1.35, counts[-1] * 1.35)
     label_axes(ax, "labelled pictures", ylabel, title)
-    for name, value in (reference or {}).items():
-        ax.axhline(value, color="#555555", linestyle=":", linewidth=1.5)
-        ax.annotate(
-            name,
-            (0.99, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(0, -3),
-            textcoords="offset points",
-            ha="right",
-            va="top",
-            fontsize=SMALL,
-            color="#555555",
-        )
     ax.legend(
         fontsize=SMALL,
         frameon=False,
         handlelength=3,
-        title="mean ± deviation over seeds",
+        title="mean ± deviation over seeds" if several else None,
         title_fontsize=SMALL,
     )
     return figure

@@ -74,9 +74,7 @@ FIGURES = {
     "learning curves": lambda: plotting.plot_learning_curves(
         HISTORIES, {"loss": "loss (nats)", "error": "error (px)"}, smooth=3, log_y=True
     ),
-    "label fractions": lambda: plotting.plot_label_fractions(
-        FRACTIONS, reference={"mean pose": 33.3}, title="labels"
-    ),
+    "label fractions": lambda: plotting.plot_label_fractions(FRACTIONS, title="labels"),
     "projection": lambda: plotting.plot_projection_points(
         RNG.normal(size=(2, 128)), names=["before", "after"]
     ),
@@ -211,6 +209,12 @@ def test_pck_is_in_millimetres_and_per_cent_with_the_area_in_the_legend():
     ax = plotting.plot_pck({"PeCLR": (THRESHOLDS, CURVE)}).axes[0]
     np.testing.assert_allclose(ax.lines[0].get_xydata()[-1], [50, 100])
     assert ax.get_legend().get_texts()[0].get_text() == "PeCLR (AUC 0.500)"
+
+
+def test_one_seed_has_no_spread_to_speak_of():
+    ax = plotting.plot_label_fractions({"PeCLR": {64: [19.0], 256: [18.0]}}).axes[0]
+    assert ax.get_legend().get_title().get_text() == ""
+    assert [line for line in ax.lines if line.get_marker() == "." and len(line.get_xdata())] == []
 
 
 def test_label_fractions_show_the_mean_and_every_seed():
