@@ -35,7 +35,8 @@ def nt_xent(
     Without `identity`, P(i) is the other view of the same pair and N(i) are all other rows but i itself:
     SimCLR's loss. With it, P(i) are all other rows of i's identity, and rows of one identity are never each
     other's negatives. So two photographs of one pose in a batch attract each other; in SimCLR's loss they
-    would repel.
+    would repel. The supervised contrastive loss of Khosla et al. 2020 differs: its denominator also holds the
+    row's other positives.
 
     Args:
         z1: (N, D) projections of the first views, normalised or not.

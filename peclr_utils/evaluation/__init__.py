@@ -24,7 +24,7 @@ from peclr_utils.evaluation.published import (
     evaluate_zeros,
     published_table,
 )
-from peclr_utils.evaluation.report import format_table, mean_and_spread, result_table
+from peclr_utils.evaluation.report import format_table, mean_and_spread
 from peclr_utils.evaluation.submission import load_submission, load_truth, read_submission, write_submission
 
 __all__ = [
@@ -52,7 +52,6 @@ __all__ = [
     "procrustes_align",
     "published_table",
     "read_submission",
-    "result_table",
     "ridge_probe",
     "root_relative_epe",
     "write_submission",

@@ -8,19 +8,7 @@ from numbers import Real
 
 import numpy as np
 
-from peclr_utils.evaluation.metrics import Evaluation
-
 Value = str | float | int | None | Sequence[float]
-
-COLUMNS: dict[str, str] = {
-    "EPE (mm)": "epe_mm",
-    "AUC": "auc",
-    "root-relative EPE (mm)": "root_relative_epe_mm",
-    "PA-EPE (mm)": "pa_epe_mm",
-    "PA-AUC": "pa_auc",
-    "2D EPE (px)": "epe_2d",
-}
-"""Heading of each measure in `result_table`, and the field of `Evaluation` below it."""
 
 
 def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
@@ -78,37 +66,6 @@ def format_table(
         for w, r in zip(widths, right, strict=True)
     ]
     return "\n".join([line(headings), line(rule), *map(line, cells)])
-
-
-def result_table(
-    results: Mapping[str, Evaluation | Sequence[Evaluation]], style: str = "markdown", name: str = "method"
-) -> str:
-    """Tabulate evaluations, one row a method; several of one method (seeds) give mean ± deviation.
-
-    Args:
-        results: by method.
-        style: "markdown" or "plain".
-        name: heading of the first column.
-
-    Returns:
-        The table. The column of the 2D error is left out where no evaluation has one.
-
-    Raises:
-        ValueError: if there are no results.
-    """
-    rows = []
-    for method, evaluations in results.items():
-        runs = [evaluations] if isinstance(evaluations, Evaluation) else list(evaluations)
-        row: dict[str, Value] = {name: method}
-        for heading, attribute in COLUMNS.items():
-            values = [getattr(run, attribute) for run in runs]
-            row[heading] = None if None in values else values
-        rows.append(row)
-    if all(row["2D EPE (px)"] is None for row in rows):
-        rows = [
-            {heading: value for heading, value in row.items() if heading != "2D EPE (px)"} for row in rows
-        ]
-    return format_table(rows, style, {"AUC": 3, "PA-AUC": 3})
 
 
 def _cell(value: Value, digits: int) -> str:
