@@ -162,8 +162,8 @@ def test_a_file_written_by_the_official_script_is_read(tmp_path, truth):
 
 def test_a_zip_packed_on_a_mac_or_in_a_folder_is_read(tmp_path, truth):
     with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
-        archive.writestr("work/pred.json", json.dumps(as_official(PRED)))
-        archive.writestr("__MACOSX/work/._pred.json", b"\0\0")
+        archive.writestr("mine/pred.json", json.dumps(as_official(PRED)))
+        archive.writestr("__MACOSX/mine/._pred.json", b"\0\0")
     assert read_submission(tmp_path / "packed.zip", truth).epe_mm == evaluate_keypoints(PRED, GT).epe_mm
 
 
