@@ -3,10 +3,20 @@
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from peclr_utils.camera import bone_length, project
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.skeleton import BONES, FINGERS
+
+
+@pytest.fixture
+def one_thread():
+    """Compute in one thread: sums come in one order, and small networks are faster."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 class DotHands:

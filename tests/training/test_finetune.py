@@ -13,6 +13,8 @@ from peclr_utils.training.engine import choose_machine, seeded
 from peclr_utils.training.finetune import main, network_loss, train_mode
 from peclr_utils.training.labelled import labelled_on_device, plain_labels
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = FinetuneConfig(
     steps=6, warmup_steps=1, batch_size=8, image_size=32, log_every=1, progress=False, tensorboard=False,
     precision="fp32", device="cpu",
@@ -22,14 +24,6 @@ TINY = FinetuneConfig(
 @pytest.fixture
 def crops(dot_hands, tmp_path):
     return build_crops(dot_hands(16), tmp_path / "crops", 64, 2.4, progress=False)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _same_weights(one, other) -> bool:

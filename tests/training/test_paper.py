@@ -14,15 +14,9 @@ from peclr_utils.training.command_line import field_comments, parse
 from peclr_utils.training.paper import PaperConfig, main, open_evaluation
 from peclr_utils.training.raw_data import find_set, find_sets
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIZE = 96
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _write_youtube(root, hands) -> None:

@@ -13,6 +13,8 @@ from peclr_utils.training import NonFiniteLossError, PretrainConfig, pretrain, r
 from peclr_utils.training import pretrain as pretrain_function
 from peclr_utils.training.pretrain import main
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 TINY = PretrainConfig(
     epochs=4, batch_size=8, image_size=32, progress=False, tensorboard=False, precision="fp32", device="cpu"
 )
@@ -21,14 +23,6 @@ TINY = PretrainConfig(
 @pytest.fixture
 def crops(dot_hands, tmp_path):
     return build_crops(dot_hands(16), tmp_path / "crops", 64, 2.4, progress=False)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def _same_weights(one, other) -> bool:
