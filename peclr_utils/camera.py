@@ -1,4 +1,4 @@
-"""The pinhole camera, what a 2D affine does to it, and 3D to 2.5D and back.
+"""The pinhole camera, what a 2D affine does to it, 3D to 2.5D and back, and random directions to look from.
 
 Chapter 01 derives everything here.
 
@@ -7,7 +7,8 @@ with pixel *centres* at integers. An affine is a 3x3 matrix from source to outpu
 [0, fy, cy], [0, 0, 1]]. 2.5D keypoints are (u, v, depth relative to the wrist in reference bones), after
 Iqbal et al. 2018 (arXiv 1804.09534); the reference bone is middle MCP to middle PIP.
 
-All functions take NumPy arrays or torch tensors, with any leading batch dimensions, and return the same kind.
+All functions but `random_rotations` take NumPy arrays or torch tensors, with any leading batch dimensions,
+and return the same kind.
 """
 
 from typing import TypeVar
@@ -223,3 +224,22 @@ def from_25d(
         root = as_array(root_depth, dtype=points_25d.dtype)
     depth = points_25d[..., 2] * length[..., None] + root[..., None]
     return unproject(points_25d[..., :2], depth, K)
+
+
+def random_rotations(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw rotations of which each is as likely as any other (the Haar measure).
+
+    Q of a QR decomposition of independent normal numbers, with R's diagonal made positive: without that, Q
+    would depend on how the decomposition chooses its signs, and some directions would come more often.
+
+    Args:
+        count: how many.
+        rng: the generator, which is moved on.
+
+    Returns:
+        (count, 3, 3) float64, determinant +1; `points @ R.swapaxes(1, 2)` turns (count, N, 3) points.
+    """
+    q, r = np.linalg.qr(rng.normal(size=(count, 3, 3)))
+    q = q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None]
+    # -q where q mirrors: a rotation again.
+    return q * np.linalg.det(q)[:, None, None]

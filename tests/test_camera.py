@@ -118,3 +118,40 @@ def test_noisy_25d_never_gives_an_infinite_depth():
     points = camera.to_25d(random_hands(2_000), K)
     points = points + np.random.default_rng(1).normal(size=points.shape)
     assert np.isfinite(camera.root_depth(points, K)).all()
+
+
+def test_random_rotations_turn_and_never_mirror():
+    turns = camera.random_rotations(1000, np.random.default_rng(0))
+    np.testing.assert_allclose(
+        turns @ turns.swapaxes(1, 2), np.broadcast_to(np.eye(3), turns.shape), atol=1e-12
+    )
+    np.testing.assert_allclose(np.linalg.det(turns), 1)
+
+
+def test_random_rotations_are_uniform():
+    """Haar on SO(3): every entry has mean 0 and variance 1/3; the trace's moments are 0, 1, 1, 3.
+
+    The angle then has the density (1 - cos) / pi: P(angle < 90 degrees) = 1/2 - 1/pi.
+    """
+    turns = camera.random_rotations(40_000, np.random.default_rng(1))
+    np.testing.assert_allclose(turns.mean(axis=0), 0, atol=0.015)
+    np.testing.assert_allclose((turns**2).mean(axis=0), 1 / 3, atol=0.01)
+    trace = np.einsum("kii->k", turns)
+    moments = np.array([(trace**power).mean() for power in (1, 2, 3, 4)])
+    assert (np.abs(moments - [0, 1, 1, 3]) < [0.02, 0.03, 0.08, 0.2]).all(), moments
+    assert abs((trace > 1).mean() - (0.5 - 1 / np.pi)) < 0.01
+
+
+def test_random_rotations_are_as_likely_after_any_fixed_turn():
+    fixed = camera.random_rotations(1, np.random.default_rng(2))[0]
+    turns = camera.random_rotations(40_000, np.random.default_rng(3))
+    for moved in (fixed @ turns, turns @ fixed):
+        trace = np.einsum("kii->k", moved)
+        assert abs(trace.mean()) < 0.02
+        assert abs((trace**2).mean() - 1) < 0.03
+
+
+def test_random_rotations_are_the_generators_alone():
+    one, same, other = (camera.random_rotations(3, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one, same)
+    assert not np.allclose(one, other)

@@ -5,23 +5,18 @@ from typing import Any
 import numpy as np
 
 from peclr_utils import evaluation
+from peclr_utils.camera import random_rotations
 
 from .registry import exercise, expect_close
 
 _KNUCKLE = 9  # base of the middle finger
 
 
-def _random_rotation(rng: np.random.Generator) -> np.ndarray:
-    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
-    q = q * np.sign(np.diag(r))
-    return q * np.linalg.det(q)
-
-
 def _random_hands(rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Predicted and true hands in metres; the predictions are turned, moved, too large and noisy."""
     true = rng.normal(0, 0.04, size=(count, 21, 3)) + [0.02, -0.05, 0.6]
     noisy = 1.3 * (true + rng.normal(0, 0.01, size=true.shape))
-    return noisy @ _random_rotation(rng).T + [0.05, 0.02, -0.1], true
+    return noisy @ random_rotations(1, rng)[0].T + [0.05, 0.02, -0.1], true
 
 
 @exercise("5.1", "Align")
