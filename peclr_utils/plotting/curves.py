@@ -59,7 +59,8 @@ def plot_pck(
         )
     label_axes(ax, "distance (mm)", "keypoints within that distance (%)", title)
     ax.set(xlim=(0, max(np.max(t) for t, _ in curves.values()) * _MM), ylim=(0, 100))
-    ax.legend(fontsize=SMALL, frameon=False, handlelength=3, loc="best")
+    # Below the axes: four names inside them would lie on the curves.
+    ax.legend(fontsize=SMALL, frameon=False, handlelength=3, loc="upper left", bbox_to_anchor=(0, -0.14))
     return figure
 
 

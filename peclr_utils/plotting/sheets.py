@@ -29,6 +29,7 @@ def show_samples(
     *,
     skeleton: bool = True,
     captions: Sequence[str] | None = None,
+    row_names: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Figure:
     """Show samples of any data set side by side, with their keypoints where they are known.
@@ -38,20 +39,26 @@ def show_samples(
         columns: pictures in a row.
         skeleton: draw the keypoints.
         captions: one text a sample, or None.
+        row_names: one text a row, shown at its left, or None.
         title: of the sheet.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: if there are no samples, or not one caption each.
+        ValueError: if there are no samples, not one caption each, or not one name a row.
     """
     samples = list(samples)
     if captions is not None and len(captions) != len(samples):
         raise ValueError(f"captions: expected {len(samples)}, one a sample, found {len(captions)}")
     columns = max(1, min(columns, len(samples)))
     rows = -(-len(samples) // columns)
-    figure, axes = _sheet(rows, columns, captions=captions is not None, title=title)
+    if row_names is not None and len(row_names) != rows:
+        raise ValueError(f"row_names: expected {rows}, one a row, found {len(row_names)}")
+    heads = row_names is not None
+    figure, axes = _sheet(rows, columns, captions=captions is not None, title=title, heads=heads)
+    for ax, name in zip(axes[:, 0], row_names or (), strict=heads):
+        _head(ax, name)
     for k, ax in enumerate(axes.flat):
         if k >= len(samples):
             ax.set_axis_off()
