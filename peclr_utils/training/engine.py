@@ -33,6 +33,9 @@ class Machine:
         executor: who warps the views, "opencv" in the loader or "batch" on the device.
         workers: loader processes; 0 loads in the training process.
         channels_last: whether pixels come before channels in memory.
+        tf32: whether convolutions in float32 round what they multiply to ten bits.
+        fused: whether the optimiser updates all weights in one kernel.
+        compile: whether `torch.compile` is used.
     """
 
     device: torch.device
@@ -40,6 +43,9 @@ class Machine:
     executor: str
     workers: int
     channels_last: bool
+    tf32: bool = False
+    fused: bool = False
+    compile: bool = False
 
     def autocast(self) -> torch.autocast:
         """Context in which the encoder runs in `dtype`."""
@@ -54,13 +60,20 @@ class Machine:
         model = model.to(self.device)
         return model.to(memory_format=torch.channels_last) if self.channels_last else model
 
+    def compiled(self, module: nn.Module) -> nn.Module:
+        """Compile a network, or give it back as it is; the two share their weights, so save the original."""
+        return torch.compile(module) if self.compile else module
+
     def __str__(self) -> str:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
         threads = f", {torch.get_num_threads()} threads" if self.device.type == "cpu" else ""
+        precision = str(self.dtype).removeprefix("torch.") + (", convolutions in TF32" if self.tf32 else "")
         order = "channels last" if self.channels_last else "channels first"
-        precision = str(self.dtype).removeprefix("torch.")
+        optimiser = "fused optimiser" if self.fused else "optimiser not fused"
+        compiling = "compiled" if self.compile else "not compiled"
         return (
-            f"{name}{threads}, {precision}, {order}, views by {self.executor}, {self.workers} loader workers"
+            f"{name}{threads}, {precision}, {order}, {optimiser}, {compiling}, views by {self.executor}, "
+            f"{self.workers} loader workers"
         )
 
 
@@ -115,22 +128,33 @@ def native_bf16(device: torch.device) -> bool:
     return False
 
 
+def has_tf32(device: torch.device) -> bool:
+    """Whether the device has TensorFloat-32: float32's range at ten bits of mantissa."""
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def has_fused(optimiser: str, device: torch.device) -> bool:
+    """Whether one of `settings.OPTIMISERS` can update all weights at once on a device."""
+    # A fused one would unscale float16's gradients itself, after the layerwise one has scaled them by layer.
+    return optimiser != "layerwise_adam" and device.type in ("cpu", "cuda")
+
+
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Turn "auto", "fp32", "bf16" or "fp16" into the type that the encoder computes in.
+    """Turn one of `settings.PRECISIONS` into the type that the encoder computes in.
 
     float16 is for GPUs: a CPU has no hardware for it, and takes float32 in its place.
     """
     if precision == "fp16" and device.type == "cpu":
         return torch.float32
     if precision != "auto":
-        return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
     if native_bf16(device):
         return torch.bfloat16
     return torch.float16 if device.type == "cuda" else torch.float32
 
 
 def choose_machine(config: RunSettings) -> Machine:
-    """Settle everything that a configuration leaves open.
+    """Settle everything that a configuration leaves open; on CUDA, set up cuDNN for it.
 
     Raises:
         ValueError: if the named device is not there.
@@ -142,9 +166,13 @@ def choose_machine(config: RunSettings) -> Machine:
     if workers < 0:
         # On a CPU the network uses every core, and OpenCV needs some two per cent of one.
         workers = 4 if device.type == "cuda" else 0
+    dtype, tf32 = choose_dtype(config.precision, device), config.precision == "tf32" and has_tf32(device)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
-    return Machine(device, choose_dtype(config.precision, device), executor, workers, config.channels_last)
+        # Not for matrix products: a ResNet's time goes into its convolutions, and the loss compares cosines.
+        torch.backends.cudnn.conv.fp32_precision = "tf32" if tf32 else "ieee"
+    fused = has_fused(config.optimiser, device)
+    return Machine(device, dtype, executor, workers, config.channels_last, tf32, fused, config.compile)
 
 
 def learning_rate_at(step: int, steps: int, warmup: int, peak: float) -> float:
@@ -190,10 +218,9 @@ def parameter_groups(module: nn.Module, learning_rate: float, weight_decay: floa
 def make_optimiser(name: str, groups: list[dict], device: torch.device) -> torch.optim.Optimizer:
     """Make one of `settings.OPTIMISERS` over parameter groups, fused where the device has it."""
     if name == "layerwise_adam":
-        # Not fused: a fused one would unscale float16's gradients itself, after they were scaled by layer.
         return LayerwiseAdam(groups)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
-    return kind(groups, fused=device.type in ("cpu", "cuda"))
+    return kind(groups, fused=has_fused(name, device))
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, step: int, steps: int, warmup: int) -> float:

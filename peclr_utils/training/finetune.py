@@ -35,7 +35,7 @@ from peclr_utils.training.engine import (
 )
 from peclr_utils.training.labelled import PoseBatch, PoseBatches, labelled_on_device
 from peclr_utils.training.predict import predict_dataset
-from peclr_utils.training.resume import checkpoint_path, end_early, going_on, resume, save, start_folder
+from peclr_utils.training.resume import Saving, checkpoint_path, end_early, going_on, resume, start_folder
 from peclr_utils.training.runlog import RunLog
 from peclr_utils.training.sources import choose_labels, open_crops
 from peclr_utils.training.views import background_pool, backgrounds_on, load
@@ -73,8 +73,8 @@ def finetune(
 ) -> FinetuneResult:
     """Train a pose network on labelled hands, from random or pre-trained weights.
 
-    A run with an output folder saves every so often and goes on from there when it is called again; a
-    finished one is read back. Ctrl-C saves too.
+    A run with an output folder saves every so many steps and minutes; it goes on from there when it is
+    called again, and a finished one is read back. Ctrl-C saves too.
 
     Args:
         config: all settings.
@@ -117,36 +117,36 @@ def finetune(
 def _train(run: Run, data: "_Data", steps: range, log: RunLog, stopping: Stopping) -> str:
     """Take the steps that are left, log and save; returns why it stopped early, or nothing."""
     config, machine, network = run.config, run.machine, run.model
-    forward = torch.compile(network) if config.compile else network
+    forward = machine.compiled(network)
     backgrounds = backgrounds_on(data.backgrounds, machine)
     numbers = range(steps.start * config.accumulate, steps.stop * config.accumulate)
     stream, running = load(data.batches, numbers, machine), []
-    saved = checkpoint_path(config.output)
+    saving = Saving(run, data.pictures, steps.stop)
     train_mode(network, config)
     for step in steps:
         if reason := stopping.reason(step):
-            save(config, network, run.optimiser, run.scaler, step, data.pictures)
+            saving.save(step)
             return reason
         rate = set_learning_rate(run.optimiser, step, steps.stop, config.warmup_steps)
         items = itertools.islice(stream, config.accumulate)
         batches = (labelled_on_device(item, machine, config.image_size, backgrounds) for item in items)
         running += gather_gradients(run, forward, batches)
         if machine.device.type == "cpu":  # elsewhere reading the loss would hold up the device: see below
-            check_finite(running[-1]["total"], step, rate, saved)
+            check_finite(running[-1]["total"], step, rate, saving.path)
         take_step(run.optimiser, run.scaler)
         log.tick()
 
         done = step + 1
-        if done % config.log_every == 0 or done == steps.stop:
+        due = done % config.save_every_steps == 0
+        if done % config.log_every == 0 or due or done == steps.stop:
             means = _means(running)
             running = []
-            check_finite(means["total"], step, rate, saved)
+            check_finite(means["total"], step, rate, saving.path)
             values = {"loss": means.pop("total"), **means, "learning_rate": rate}
             log.write(step, {**values, "images_per_second": log.speed(done)})
-        if done % config.save_every_steps == 0 and done < steps.stop:
-            save(config, network, run.optimiser, run.scaler, done, data.pictures)
+            saving.after_log_line(done, due)
     if steps:
-        save(config, network, run.optimiser, run.scaler, steps.stop, data.pictures, finished=True)
+        saving.save(steps.stop)
     return ""
 
 

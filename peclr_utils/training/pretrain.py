@@ -5,22 +5,21 @@ Chapter 03 derives the loss and runs this loop.
 
 import itertools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import normalize
+from torch import nn
 
 from peclr_utils.datasets.sample import HandDataset
-from peclr_utils.equivariance import undo_on_projection
-from peclr_utils.losses import nt_xent
 from peclr_utils.models import ContrastiveModel
-from peclr_utils.training.batches import PairBatch, pairs_on_device
 from peclr_utils.training.command_line import run_command_line
 from peclr_utils.training.config import PretrainConfig
+from peclr_utils.training.contrastive import StepGradients
+from peclr_utils.training.contrastive import contrastive_loss as contrastive_loss
+from peclr_utils.training.distributed import Division, Group, divide, joined
 from peclr_utils.training.engine import (
     Machine,
     Run,
@@ -36,7 +35,7 @@ from peclr_utils.training.engine import (
 from peclr_utils.training.layerwise import authors_parameter_groups
 from peclr_utils.training.pair_data import PairData, open_pair_data
 from peclr_utils.training.pair_data import pair_augmentation as pair_augmentation
-from peclr_utils.training.resume import checkpoint_path, end_early, going_on, resume, save, start_folder
+from peclr_utils.training.resume import Saving, checkpoint_path, end_early, going_on, resume, start_folder
 from peclr_utils.training.runlog import RunLog
 from peclr_utils.training.views import backgrounds_on, load
 from peclr_utils.weights import load_encoder
@@ -67,86 +66,84 @@ class PretrainResult:
         return [row["loss"] for row in self.history if "loss" in row]
 
 
-def contrastive_loss(
-    z1: Tensor, z2: Tensor, batch: PairBatch, config: PretrainConfig
-) -> tuple[Tensor, Tensor]:
-    """NT-Xent of a batch's projections; for PeCLR with each view's rotation and shift undone first.
-
-    Args:
-        z1, z2: (B, D) projections of the two views.
-        batch: the parameters to undo.
-        config: method, temperature, pair_identities.
-
-    Returns:
-        The loss; and the alignment, the mean cosine between the two views of a pair, detached.
-    """
-    if config.method == "peclr":
-        z1 = undo_on_projection(z1, batch.angle1, batch.shift1)
-        z2 = undo_on_projection(z2, batch.angle2, batch.shift2)
-    identity = batch.identity if config.pair_identities else None
-    alignment = (normalize(z1.detach()) * normalize(z2.detach())).sum(dim=1).mean()
-    return nt_xent(z1, z2, config.temperature, identity), alignment
-
-
 def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> PretrainResult:
     """Pre-train an encoder on unlabelled hands.
 
-    A run with an output folder saves after every epoch and goes on from there when it is called again; a
-    finished one is read back. Ctrl-C saves too.
+    A run with an output folder saves after every epoch, and every few minutes within one; it goes on from
+    there when it is called again, and a finished one is read back. Ctrl-C saves too.
+
+    Started by torchrun, several processes train together (`training.distributed`).
 
     Args:
         config: all settings.
         dataset: hands to train on, instead of `config.sources`; crops (`CropSet`) are taken as they are.
 
     Returns:
-        The model and its history.
+        The model and its history; of several processes only the first has that of earlier parts of the run.
 
     Raises:
-        ValueError: if a setting is wrong, or the output folder holds a run with other settings.
+        ValueError: if a setting is wrong, the output folder holds a run with other settings, or a step can't
+            be shared out to the processes.
         NonFiniteLossError: if the loss becomes NaN or infinite.
         KeyboardInterrupt: on Ctrl-C, once everything is saved.
     """
     config.validate()
-    machine = choose_machine(config)
-    data = open_pair_data(config, machine, dataset)
-    model = machine.place(_make_model(config))
+    with joined(config.device) as group, group.shared_folder(config.cache) as cache:
+        return _pretrain(config, dataset, group, cache)
+
+
+def _pretrain(
+    config: PretrainConfig, dataset: HandDataset | None, group: Group, cache: str
+) -> PretrainResult:
+    machine, own = choose_machine(config), group.own(config)
+    division = divide(config, group, machine.device)
+    with group.first_before_others():
+        data = open_pair_data(own.replace(cache=cache), machine, dataset, division.rows)
+        model = machine.place(_make_model(config, group))
     optimiser, scaler = _make_optimiser(config, model, machine), machine.scaler()
     steps = config.epochs * data.steps_per_epoch
-    first_step = resume(config, model, optimiser, scaler, data.pictures)
+    first_step = group.same(resume(config, model, optimiser, scaler, data.pictures), "output: steps done")
     if first_step < steps:
-        start_folder(config)
-    _introduce(config, machine, data, first_step)
+        start_folder(own)
+    _introduce(own, machine, data, first_step, group)
     images = 2 * config.batch_size * config.accumulate
-    log = RunLog(config, first_step, steps, images, f"pretrain {config.method}")
-    run = Run(config, machine, model, optimiser, scaler)
+    log = RunLog(own, first_step, steps, images, f"pretrain {config.method}")
+    run = Run(own, machine, model, optimiser, scaler)
     with log, Stopping(config.time_limit_minutes, config.max_steps) as stopping:
-        reason = _train(run, data, range(first_step, steps), log, stopping)
-    end_early(config, reason)
+        reason = _train(run, data, range(first_step, steps), log, stopping, group, division)
+    group.wait()  # until the first has saved
+    end_early(config.replace(progress=own.progress), reason)
     saved = checkpoint_path(config.output)
     return PretrainResult(model.eval(), config, log.history, saved, finished=not reason)
 
 
-def _train(run: Run, data: PairData, steps: range, log: RunLog, stopping: Stopping) -> str:
+def _train(
+    run: Run,
+    data: PairData,
+    steps: range,
+    log: RunLog,
+    stopping: Stopping,
+    group: Group,
+    division: Division,
+) -> str:
     """Take the steps that are left, log and save; returns why it stopped early, or nothing."""
     config, machine, model = run.config, run.machine, run.model
-    encode = torch.compile(model.encoder) if config.compile else model.encoder
-    backgrounds = backgrounds_on(data.backgrounds, machine)
-    numbers = range(steps.start * config.accumulate, steps.stop * config.accumulate)
-    stream, running = load(data.batches, numbers, machine), []
-    warmup, saved = round(config.warmup_epochs * data.steps_per_epoch), checkpoint_path(config.output)
-    if data.curve and steps.start == 0:
-        log.write(0, {"epoch": 0.0, "equivariance_error": data.curve.measure(model)})
+    gradients = StepGradients(run, division, group, backgrounds_on(data.backgrounds, machine))
+    stream, running = load(data.batches, division.numbers(steps, config.accumulate), machine), []
+    warmup = round(config.warmup_epochs * data.steps_per_epoch)
+    saving = Saving(run, data.pictures, steps.stop)
+    curve = data.curve if group.first else None
+    if curve and steps.start == 0:
+        log.write(0, {"epoch": 0.0, "equivariance_error": curve.measure(model)})
     model.train()
     for step in steps:
-        if reason := stopping.reason(step):
-            save(config, model, run.optimiser, run.scaler, step, data.pictures)
+        if reason := group.agree(stopping.reason(step)):
+            saving.save(step)
             return reason
         rate = set_learning_rate(run.optimiser, step, steps.stop, warmup)
-        items = itertools.islice(stream, config.accumulate)
-        batches = (pairs_on_device(item, machine, config.image_size, backgrounds) for item in items)
-        running += gather_gradients(run, encode, batches)
+        running += gradients(itertools.islice(stream, len(division.batches)))
         if machine.device.type == "cpu":  # elsewhere reading the loss would hold up the device: see below
-            check_finite(running[-1][0], step, rate, saved)
+            check_finite(running[-1][0], step, rate, saving.path)
         take_step(run.optimiser, run.scaler)
         log.tick()
 
@@ -154,47 +151,25 @@ def _train(run: Run, data: PairData, steps: range, log: RunLog, stopping: Stoppi
         if (step + 1) % config.log_every == 0 or not rest:
             loss, alignment = torch.stack(running).mean(dim=0).tolist()
             running = []
-            check_finite(loss, step, rate, saved)
+            check_finite(loss, step, rate, saving.path)
             values = {"epoch": (step + 1) / data.steps_per_epoch, "loss": loss, "alignment": alignment}
             values |= {"learning_rate": rate, "images_per_second": log.speed(step + 1)}
-            if data.curve and not rest:
-                values["equivariance_error"] = data.curve.measure(model)
+            if curve and not rest:
+                values["equivariance_error"] = curve.measure(model)
             log.write(step, values)
-        if not rest and epochs % config.save_every_epochs == 0 and epochs < config.epochs:
-            save(config, model, run.optimiser, run.scaler, step + 1, data.pictures)
+            saving.after_log_line(step + 1, due=not rest and epochs % config.save_every_epochs == 0)
     if steps:
-        save(config, model, run.optimiser, run.scaler, steps.stop, data.pictures, finished=True)
+        saving.save(steps.stop)
     return ""
 
 
-def gather_gradients(run: Run, encode: nn.Module, batches: Iterable[PairBatch]) -> list[Tensor]:
-    """Add up the gradients of one step's batches; each batch's loss compares the pairs of that batch alone.
-
-    Args:
-        run: its model's gradients are added to.
-        encode: the model's encoder, perhaps compiled.
-        batches: `config.accumulate` of them.
-
-    Returns:
-        For each batch (2,), detached: loss and alignment.
-    """
-    measured = []
-    for batch in batches:
-        with run.machine.autocast():
-            features = encode(torch.cat([batch.view1, batch.view2]))
-        # From here on in float32: batch statistics and cosines lose too much otherwise.
-        z1, z2 = run.model.projector(features.float()).chunk(2)
-        loss, alignment = contrastive_loss(z1, z2, batch, run.config)
-        run.scaler.scale(loss / run.config.accumulate).backward()
-        measured.append(torch.stack([loss.detach(), alignment]))
-    return measured
-
-
-def _make_model(config: PretrainConfig) -> ContrastiveModel:
+def _make_model(config: PretrainConfig, group: Group) -> ContrastiveModel:
     with seeded(config.seed):
         model = ContrastiveModel(config.arch, config.projector_hidden, config.projection_size)
     if config.encoder:
         model.encoder = load_encoder(config.encoder, config.arch)
+    if config.sync_batch_norm and group.size > 1:
+        model.encoder = nn.SyncBatchNorm.convert_sync_batchnorm(model.encoder)
     return model
 
 
@@ -206,7 +181,9 @@ def _make_optimiser(
     return make_optimiser(config.optimiser, groups, machine.device)
 
 
-def _introduce(config: PretrainConfig, machine: Machine, data: PairData, first_step: int) -> None:
+def _introduce(
+    config: PretrainConfig, machine: Machine, data: PairData, first_step: int, group: Group
+) -> None:
     if not config.progress:
         return
     undoing = "rotation and shift undone" if config.method == "peclr" else "nothing undone"
@@ -215,7 +192,11 @@ def _introduce(config: PretrainConfig, machine: Machine, data: PairData, first_s
     print(
         f"pre-training {config.arch} by {config.method} ({undoing}{exactly}) on {data.pictures:,} pictures "
         f"of {data.source}: {config.epochs} epochs of {data.steps_per_epoch} steps, {config.batch_size} "
-        f"pairs x {config.accumulate}, peak learning rate {config.peak_learning_rate:.2e}\non {machine}"
+        f"pairs x {config.accumulate}, loss over {config.compared_pairs:,} pairs"
+        + (" (gradient cache)" if config.grad_cache else "")
+        + f", peak learning rate {config.peak_learning_rate:.2e}\non "
+        + (f"{group.size} processes, each with " if group.size > 1 else "")
+        + str(machine)
         + (" (in place of float16, which is for GPUs)" if instead else "")
         + going_on(first_step, config.epochs * data.steps_per_epoch)
     )

@@ -3,12 +3,15 @@
 Chapter 03 stops a run and goes on.
 """
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from peclr_utils.training.engine import Run
 from peclr_utils.training.settings import RunSettings
 from peclr_utils.weights import load_strictly, read_checkpoint, save_checkpoint
 
@@ -17,7 +20,8 @@ CONFIG = "config.json"
 
 FREE_TO_CHANGE = frozenset(
     "output cache device precision channels_last compile executor workers tensorboard comet progress "
-    "resume time_limit_minutes max_steps log_every save_every_epochs save_every_steps test_sources".split()
+    "resume time_limit_minutes max_steps log_every save_every_epochs save_every_steps save_every_minutes "
+    "test_sources".split()
 )
 """Settings that do not change what a run computes, up to rounding: a resumed run may have other ones."""
 
@@ -98,27 +102,50 @@ def resume(
     return checkpoint["extra"]["steps_done"]
 
 
-def save(
-    config: RunSettings,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-    steps_done: int,
-    pictures: int,
-    finished: bool = False,
-) -> Path | None:
-    """Write a run's checkpoint; a finished run's has no optimiser, for nothing goes on from it.
+class Saving:
+    """Writes a run's checkpoints: where the loop asks for one, and when the last one has grown old.
 
-    Returns:
-        Its path; None without an output folder.
+    Args:
+        run: what is saved, from its first step to its last.
+        pictures: number of pictures it trains on.
+        steps: all steps of the run; after the last one it is finished.
+        clock: gives the time in seconds.
+
+    Attributes:
+        path: of the checkpoint; None without an output folder.
     """
-    path = checkpoint_path(config.output)
-    if path is None:
-        return None
-    training = None if finished else {"optimiser": optimiser.state_dict(), "scaler": scaler.state_dict()}
-    extra = {"steps_done": steps_done, "pictures": pictures, "finished": finished}
-    values = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(config).items()}
-    return save_checkpoint(path, model, config=values, training=training, extra=extra)
+
+    def __init__(self, run: Run, pictures: int, steps: int, clock: Callable[[], float] = time.monotonic):
+        self.path = checkpoint_path(run.config.output)
+        self._run, self._pictures, self._steps, self._clock = run, pictures, steps, clock
+        self._last = clock()
+
+    def save(self, steps_done: int) -> None:
+        """Write the checkpoint; a finished run's has no optimiser, for nothing goes on from it."""
+        if self.path is None:
+            return
+        run, finished = self._run, steps_done == self._steps
+        training = {"optimiser": run.optimiser.state_dict(), "scaler": run.scaler.state_dict()}
+        extra = {"steps_done": steps_done, "pictures": self._pictures, "finished": finished}
+        config = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(run.config).items()}
+        training = None if finished else training
+        save_checkpoint(self.path, run.model, config=config, training=training, extra=extra)
+        self._last = self._clock()
+
+    def after_log_line(self, steps_done: int, due: bool) -> None:
+        """Write the checkpoint if it is due, or the last one is `save_every_minutes` old.
+
+        To be called where a line has just been logged: there the loss is known to be finite, and a run that
+        goes on from there writes the lines that one never stopped does. Leaves the last step to `save`.
+
+        Args:
+            steps_done: so many.
+            due: whether the loop wants one by its own count.
+        """
+        minutes = self._run.config.save_every_minutes
+        old = minutes > 0 and self._clock() - self._last >= 60 * minutes
+        if (due or old) and steps_done < self._steps:
+            self.save(steps_done)
 
 
 def going_on(first_step: int, steps: int) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Self
 from peclr_utils.models import FEATURES
 
 OPTIMISERS = ("adam", "adamw", "layerwise_adam")
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 EXECUTORS = ("auto", "opencv", "batch")
 
 
@@ -117,8 +117,8 @@ class RunSettings(Settings):
     seed: int = 0  # of weights, choice of labels, order and views; at least 0
 
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
-    # "fp32", "bf16", "fp16" (on a CPU that means fp32), or "auto": bf16 where the machine has it natively,
-    # fp16 on older GPUs, else fp32
+    # "fp32", "tf32" (fp32 but for convolutions on a GPU since Ampere), "bf16", "fp16" (on a CPU that means
+    # fp32), or "auto": bf16 where the machine has it natively, fp16 on older GPUs, else fp32
     precision: str = "auto"
     channels_last: bool = True  # pixels before channels in memory: faster convolutions
     compile: bool = False  # torch.compile the network: a slow start that only long runs earn back
@@ -131,6 +131,8 @@ class RunSettings(Settings):
     comet: str = ""
     progress: bool = True  # show the chosen settings and a progress bar
     resume: bool = True  # go on from the output folder's checkpoint if there is one
+    # write a checkpoint within an epoch, too, at the first log line so long after the last one; 0: don't
+    save_every_minutes: float = 10.0
     time_limit_minutes: float = 0.0  # stop and save after this long; 0: no limit
     max_steps: int = 0  # stop and save after this many steps, the schedule stays as it is; 0: no limit
 
@@ -146,7 +148,9 @@ class RunSettings(Settings):
         # Batch norm has no variance in a batch of one.
         self._require_at_least(2, "batch_size")
         self._require_at_least(1, "accumulate", "log_every")
-        self._require_at_least(0, "seed", "weight_decay", "time_limit_minutes", "max_steps")
+        self._require_at_least(
+            0, "seed", "weight_decay", "time_limit_minutes", "max_steps", "save_every_minutes"
+        )
         self._require_at_least(-1, "workers")
         self._require_positive("learning_rate", "view_factor")
         offline = self.comet == "offline" and not self.output
