@@ -13,7 +13,6 @@ from peclr_utils.datasets import Subset, open_source
 from peclr_utils.datasets.sample import HandDataset
 from peclr_utils.evaluation import EVALUATION_HANDS, PUBLISHED, Evaluation, evaluate_keypoints
 from peclr_utils.inference import predict
-from peclr_utils.inference.__main__ import trained_size
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.training.engine import choose_device
 from peclr_utils.training.paper import ROWS
@@ -65,7 +64,7 @@ def evaluate_published(checkpoint: str | Path, data: Sequence[str], count: int) 
     source = labelled_source(data, "test", count)
     everyone = open_source(source)
     hands = Subset(everyone, one_of_each(everyone.identities, count))
-    found, true = _predict(network, hands, trained_size(path))
+    found, true = _predict(network, hands)
     published = ROWS.get(network.arch) if network.keypoint_order == "ait_palm" else None
     return Measured(published or path.name, source, len(hands), evaluate_keypoints(found, true))
 
@@ -110,7 +109,7 @@ def _find(path: Path) -> Path:
     return inside if inside.exists() else path
 
 
-def _predict(network: PoseNetwork25D, hands: HandDataset, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _predict(network: PoseNetwork25D, hands: HandDataset) -> tuple[np.ndarray, np.ndarray]:
     """Predict and read the labels in one go, for a picture takes as long to decode as to look at."""
     found, true = [], []
     for start in range(0, len(hands), _TOGETHER):
@@ -123,5 +122,5 @@ def _predict(network: PoseNetwork25D, hands: HandDataset, size: int) -> tuple[np
                     "to get them"
                 )
         true += [sample.keypoints_3d for sample in samples]
-        found += [hand.keypoints_3d for hand in predict(network, samples, size=size)]
+        found += [hand.keypoints_3d for hand in predict(network, samples)]
     return np.stack(found), np.stack(true)

@@ -67,19 +67,13 @@ def test_a_published_network_stands_below_its_published_row(arch, row, tmp_path,
         network = PoseNetwork25D(arch, "ait_palm")
     monkeypatch.setattr(PoseNetwork25D, "to", lambda self, device: self)
     monkeypatch.setattr(published, "load_pose_network", lambda path: network)
-    monkeypatch.setattr(published, "trained_size", lambda path: 224)
-    monkeypatch.setattr(published, "_predict", lambda network, hands, size: (np.ones((2, 21, 3)) * 0.1,) * 2)
+    monkeypatch.setattr(published, "_predict", lambda network, hands: (np.ones((2, 21, 3)) * 0.1,) * 2)
     assert evaluate_published(tmp_path / "file", [], 2).name == row
 
 
-def test_a_network_of_ours_keeps_its_files_name_and_its_own_size(folder, monkeypatch):
-    sizes = []
-    monkeypatch.setattr(
-        published, "predict", lambda *given, size: sizes.append(size) or predict(*given, size=size)
-    )
-    save_checkpoint(folder / "ours.pt", PoseNetwork25D("resnet18"), config={"image_size": 96})
+def test_a_network_of_ours_is_evaluated_under_its_files_name(folder):
+    save_checkpoint(folder / "ours.pt", PoseNetwork25D("resnet18"))
     assert evaluate_published(folder / "ours.pt", [], 2).name == "ours.pt"
-    assert sizes == [96]
 
 
 def test_a_relative_path_counts_from_the_current_folder_then_from_the_repository(
