@@ -3,19 +3,19 @@
 Chapter 01 shows a crop and what it does to keypoints and camera.
 """
 
-from peclr_utils.crops.building import build_crops
 from peclr_utils.crops.crop_set import CropSet
 from peclr_utils.crops.cropping import crop, crop_box, crop_matrix, warp_sample
+from peclr_utils.crops.packing import pack
 from peclr_utils.crops.warping import Antialias, antialias, shrink, warp
 
 __all__ = [
     "Antialias",
     "CropSet",
     "antialias",
-    "build_crops",
     "crop",
     "crop_box",
     "crop_matrix",
+    "pack",
     "shrink",
     "warp",
     "warp_sample",

@@ -3,7 +3,7 @@
 Chapters 03 and 04 reach it through `training.pretrain` and `training.finetune`.
 """
 
-import os
+import hashlib
 import re
 import shutil
 import tempfile
@@ -15,14 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from peclr_utils.augmentation import AugmentationConfig
-from peclr_utils.crops import CropSet, build_crops
-from peclr_utils.crops.building import describe_dataset
+from peclr_utils.crops import CropSet, pack
+from peclr_utils.crops.packing import describe_dataset
 from peclr_utils.datasets import open_source
 from peclr_utils.datasets.sample import HandDataset
 from peclr_utils.training.settings import RunSettings
-
-MANY = 512
-"""From so many pictures on, several processes crop: below, starting them takes longer than they save."""
 
 
 def open_crops(
@@ -61,14 +58,23 @@ def open_crops(
     # The factor follows from the rounded size, so that a view's pixels are exactly the stored ones.
     factor = config.view_factor * size / config.image_size
     folder = Path(config.cache) if config.cache else Path(tempfile.mkdtemp(prefix="peclr_crops_"))
-    path = folder / f"{re.sub(r'[^A-Za-z0-9]+', '-', name).strip('-')[:80]}_{size}px_{factor:.3f}"
-    workers = (os.cpu_count() or 1) if len(dataset) >= MANY else 0
-    crops = build_crops(
-        dataset, path, size, factor, workers=workers if workers > 1 else 0, progress=config.progress
-    )
+    path = folder / f"{_file_name(name)}_{size}px_{factor:.3f}"
+    try:
+        crops = pack(dataset, path, size, factor, progress=config.progress)
+    except BaseException as error:
+        if not config.cache:
+            shutil.rmtree(folder, ignore_errors=True)
+            error.add_note("That was a temporary folder, which is gone; with `cache` set a next run goes on.")
+        raise
     if not config.cache:
         weakref.finalize(crops, shutil.rmtree, folder, ignore_errors=True)
     return crops
+
+
+def _file_name(name: str) -> str:
+    """A name that any file system takes, and that two long names do not share."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-")
+    return plain if len(plain) <= 80 else f"{plain[:71]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def label_order(identities: np.ndarray, seed: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from peclr_utils.course.pretraining import LOOKS, pretrain_and_look
-from peclr_utils.crops import build_crops
+from peclr_utils.crops import pack
 from peclr_utils.datasets import SyntheticHands
 from peclr_utils.training import PretrainConfig, pretrain
 
@@ -13,7 +13,7 @@ from peclr_utils.training import PretrainConfig, pretrain
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory):
     folder = tmp_path_factory.mktemp("crops") / "hands"
-    return build_crops(SyntheticHands(20, size=64), folder, size=68, factor=2.5)
+    return pack(SyntheticHands(20, size=64), folder, size=68, factor=2.5)
 
 
 @pytest.fixture

@@ -6,175 +6,120 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from peclr_utils.crops import CropSet, build_crops, crop
-from peclr_utils.datasets.sample import HandSample, Subset
-
-FIELDS = ("image", "mask", "keypoints_3d", "keypoints_2d", "K", "bone_length")
-
-
-class DrawnHands:
-    """A picklable data set of noise: every third sample has no labels and comes from another source."""
-
-    def __init__(self, length: int = 9, seed: int = 0, fail_at: int | None = None):
-        self.length, self.seed, self.fail_at = length, seed, fail_at
-        self.source = "drawn"
-
-    def __len__(self) -> int:
-        return self.length
-
-    @property
-    def identities(self) -> np.ndarray:
-        return np.arange(self.length) // 2
-
-    def __getitem__(self, index: int) -> HandSample:
-        if not 0 <= index < self.length:
-            raise IndexError(index)
-        if index == self.fail_at:
-            raise OSError(f"picture {index} cannot be read")
-        rng = np.random.default_rng([self.seed, index])
-        known = index % 3 != 2
-        return HandSample(
-            image=rng.integers(0, 256, (60, 80, 3), dtype=np.uint8),
-            identity=index // 2,
-            source="drawn" if known else "bare",
-            handedness="left" if index % 2 else "right",
-            keypoints_3d=rng.normal(size=(21, 3)).astype(np.float32) if known else None,
-            keypoints_2d=rng.uniform(0, 60, (21, 2)).astype(np.float32) if known else None,
-            K=np.diag([90, 90, 1]).astype(np.float32) if known else None,
-            bone_length=0.03 if known else None,
-            mask=rng.integers(0, 256, (60, 80), dtype=np.uint8) if known else None,
-        )
-
-
-def build(dataset, path, size=24, **options) -> CropSet:
-    return build_crops(dataset, path, size, progress=False, **options)
-
-
-def assert_holds(crops: CropSet, dataset, size: int = 24, factor: float = 1.3) -> None:
-    assert len(crops) == len(dataset)
-    assert np.array_equal(crops.identities, dataset.identities)
-    for index in range(len(dataset)):
-        expected, found = crop(dataset[index], size, factor), crops[index]
-        for field in FIELDS:
-            wanted, value = getattr(expected, field), getattr(found, field)
-            assert (wanted is None) == (value is None), (index, field)
-            assert wanted is None or np.allclose(wanted, value, rtol=1e-6), (index, field)
-        for field in ("identity", "source", "handedness"):
-            assert getattr(expected, field) == getattr(found, field)
-
-
-def stamp_time(path) -> int:
-    return (path / "stamp.json").stat().st_mtime_ns
-
-
-def test_a_crop_set_holds_what_cropping_each_sample_gives(tmp_path):
-    crops = build(DrawnHands(), tmp_path / "crops")
-    assert_holds(crops, DrawnHands())
-    assert_holds(CropSet(tmp_path / "crops"), DrawnHands())
-    assert crops.sources == ("bare", "drawn") and crops.source == "bare+drawn"
-    assert [path.name for path in tmp_path.iterdir()] == ["crops"]
-
-
-def test_workers_build_the_same_set(tmp_path):
-    dataset = DrawnHands(length=150)
-    alone, together = build(dataset, tmp_path / "a"), build(dataset, tmp_path / "b", workers=2)
-    for name in ("images", "masks", "keypoints_3d", "K", "identities", "handedness", "source_index"):
-        assert np.array_equal(getattr(alone, name), getattr(together, name), equal_nan=name != "source_index")
-    assert alone.stamp == together.stamp
-
-
-def test_an_equal_build_is_reused_and_another_one_replaces_it(tmp_path):
-    path = tmp_path / "crops"
-    build(DrawnHands(), path)
-    first = stamp_time(path)
-    build(DrawnHands(), path)
-    assert stamp_time(path) == first
-    for dataset, options in [
-        (DrawnHands(seed=1), {}),
-        (DrawnHands(length=7), {}),
-        (Subset(DrawnHands(), [8, 7, 6, 5, 4, 3, 2, 1, 0]), {}),
-        (DrawnHands(), {"factor": 1.5}),
-        (DrawnHands(), {"size": 16}),
-    ]:
-        before = stamp_time(path)
-        crops = build(dataset, path, **options)
-        assert stamp_time(path) != before
-        assert_holds(crops, dataset, options.get("size", 24), options.get("factor", 1.3))
-    assert [path.name for path in tmp_path.iterdir()] == ["crops"]
-
-
-def test_a_build_that_fails_leaves_nothing_and_says_why(tmp_path):
-    for workers in (0, 1):
-        with pytest.raises(OSError, match="picture 70 cannot be read"):
-            # 70 is none of the samples that are looked at to recognise the data set
-            build(DrawnHands(length=100, fail_at=70), tmp_path / "crops", workers=workers)
-        assert not list(tmp_path.iterdir())
-
-
-def test_a_failed_rebuild_keeps_the_old_set(tmp_path):
-    build(DrawnHands(), tmp_path / "crops")
-    with pytest.raises(OSError, match="picture 70"):
-        build(DrawnHands(length=100, fail_at=70), tmp_path / "crops")
-    assert_holds(CropSet(tmp_path / "crops"), DrawnHands())
+from peclr_utils.crops import CropSet
+from peclr_utils.crops.__main__ import main
+from peclr_utils.datasets.sample import Subset
 
 
 @pytest.fixture
-def damaged(tmp_path):
-    build(DrawnHands(), tmp_path / "crops")
+def damaged(tmp_path, drawn_hands, build):
+    build(drawn_hands(), tmp_path / "crops")
     return tmp_path / "crops"
+
+
+@pytest.fixture(scope="module")
+def many_whole(tmp_path_factory, drawn_hands, build):
+    return build(drawn_hands(length=384), tmp_path_factory.mktemp("whole") / "many", size=8).path
+
+
+@pytest.fixture
+def many(tmp_path, many_whole):
+    """Six chunks: more than are looked at when a set is opened."""
+    return shutil.copytree(many_whole, tmp_path / "many")
 
 
 def cut(path, to: int) -> None:
     path.write_bytes(path.read_bytes()[:to])
 
 
-def test_a_file_cut_short_is_named_and_rebuilt(damaged):
-    for name, to in [("images", 5000), ("masks", 3), ("K", 0)]:
+def flip(path, position: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 4
+    path.write_bytes(content)
+
+
+def test_a_file_cut_short_is_found_at_once_named_and_packed_anew(damaged, drawn_hands, build, assert_holds):
+    for name, to in [("images", 15_679), ("masks", 3), ("index", 0), ("checksums", 131)]:
         cut(damaged / f"{name}.npy", to)
-        with pytest.raises(ValueError, match=f"{name}.npy is damaged or cut short"):
+        with pytest.raises(ValueError, match=rf"{name}.npy should have [\d,]+ bytes, found.*pack it again"):
             CropSet(damaged)
-        assert_holds(build(DrawnHands(), damaged), DrawnHands())
+        assert_holds(build(drawn_hands(), damaged), drawn_hands())
 
 
-def test_missing_wrong_and_outdated_files_are_named(damaged):
-    (damaged / "identity.npy").unlink()
-    with pytest.raises(ValueError, match="identity.npy is missing"):
+def test_missing_wrong_and_outdated_files_are_named(damaged, drawn_hands, build, assert_holds):
+    (damaged / "index.npy").unlink()
+    with pytest.raises(ValueError, match="index.npy is missing"):
         CropSet(damaged)
-    np.save(damaged / "identity.npy", np.zeros(4, np.int64))
-    with pytest.raises(ValueError, match=r"identity.npy should be \(9,\) int64, found \(4,\)"):
+    np.save(damaged / "index.npy", np.zeros(555, np.int64))  # of the same length
+    with pytest.raises(ValueError, match="index.npy does not begin as it should"):
         CropSet(damaged)
     stamp = json.loads((damaged / "stamp.json").read_text())
-    (damaged / "stamp.json").write_text(json.dumps({**stamp, "version": 0}))
-    with pytest.raises(ValueError, match="version 0 of the format"):
+    (damaged / "stamp.json").write_text(json.dumps({**stamp, "version": 1}))
+    with pytest.raises(ValueError, match="version 1 of the format"):
         CropSet(damaged)
     cut(damaged / "stamp.json", 10)
     with pytest.raises(ValueError, match="stamp.json is damaged"):
         CropSet(damaged)
-    assert_holds(build(DrawnHands(), damaged), DrawnHands())
+    assert_holds(build(drawn_hands(), damaged), drawn_hands())
 
 
-def test_a_folder_that_is_no_crop_set_is_not_touched(tmp_path):
+def test_a_flipped_bit_of_index_checksums_or_stamp_is_found_when_opening(many):
+    rng = np.random.default_rng(0)
+    for name in ("index.npy", "checksums.npy"):
+        length = (many / name).stat().st_size
+        for position in [0, 8, 20, length - 1, *rng.integers(128, length, 10)]:
+            flip(many / name, position)
+            with pytest.raises(ValueError, match=f"{name} (is damaged|does not begin as it should)"):
+                CropSet(many)
+            flip(many / name, position)
+    flip(many / "stamp.json", (many / "stamp.json").read_text().index('"factor": 1.3') + len('"factor": 1.'))
+    with pytest.raises(ValueError, match="stamp.json is damaged.*checksum"):
+        CropSet(many)
+
+
+def test_a_flipped_bit_of_a_pixel_is_found_by_the_full_check(many, capsys):
+    CropSet(many, verify=True, progress=False)
+    assert main([str(many)]) == 0
+    assert "whole; 384 crops of 8 px from bare+drawn, with masks" in capsys.readouterr().out
+    for name, position in [("images.npy", 128 + 150 * 8 * 8 * 3), ("masks.npy", 128 + 151 * 8 * 8)]:
+        flip(many / name, position)  # in the third chunk, which opening does not look at
+        assert len(CropSet(many)) == 384
+        with pytest.raises(ValueError, match="1 of 6 chunks of 64 .* are crops 128 to 191; delete"):
+            CropSet(many, verify=True, progress=False)
+        assert main([str(many)]) == 1
+        assert "crops 128 to 191" in capsys.readouterr().err
+        flip(many / name, position)
+
+
+def test_a_few_chunks_of_pixels_are_checked_when_opening(many):
+    flip(many / "images.npy", 128)
+    with pytest.raises(ValueError, match="crops 0 to 63; delete the folder"):
+        CropSet(many)
+
+
+def test_the_command_names_a_folder_that_is_no_crop_set(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 1
+    assert "not a crop set" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_crop_set_is_not_touched(tmp_path, drawn_hands, build):
     with pytest.raises(FileNotFoundError, match="no crop set at"):
         CropSet(tmp_path / "nothing")
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "one.jpg").write_bytes(b"x")
+    for folder in ("photos", "crops.unfinished"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "one.jpg").write_bytes(b"x")
     with pytest.raises(FileNotFoundError, match="never finished"):
         CropSet(tmp_path / "photos")
     with pytest.raises(FileExistsError, match="not a crop set"):
-        build(DrawnHands(), tmp_path / "photos")
+        build(drawn_hands(), tmp_path / "photos")
+    with pytest.raises(FileExistsError, match="holds one.jpg; move that away"):
+        build(drawn_hands(), tmp_path / "crops")
     assert (tmp_path / "photos" / "one.jpg").exists()
+    assert (tmp_path / "crops.unfinished" / "one.jpg").exists()
 
 
-def test_senseless_requests_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="'drawn' is empty"):
-        build(DrawnHands(length=0), tmp_path / "crops")
-    for options in ({"size": 0}, {"factor": -1}, {"workers": -1}):
-        with pytest.raises(ValueError, match=f"{next(iter(options))}={next(iter(options.values()))}"):
-            build(DrawnHands(), tmp_path / "crops", **options)
-
-
-def test_it_is_a_data_set(tmp_path):
-    crops = build(DrawnHands(), tmp_path / "crops")
+def test_it_is_a_data_set(damaged, drawn_hands, assert_holds):
+    crops = CropSet(damaged)
     assert crops[-1].name == crops[8].name == "crops[8]"
     with pytest.raises(IndexError, match="index 9"):
         crops[9]
@@ -183,20 +128,43 @@ def test_it_is_a_data_set(tmp_path):
     with pytest.raises(ValueError, match="read-only"):
         crops.images[0, 0, 0, 0] = 1
     crops[0].image[:] = 0  # a sample is the reader's own
-    assert_holds(crops, DrawnHands())
+    assert_holds(crops, drawn_hands())
 
 
-def test_pickling_carries_the_path_and_not_the_pictures(tmp_path):
-    crops = build(DrawnHands(), tmp_path / "crops")
-    pickled = pickle.dumps(crops)
+def test_numpy_alone_reads_the_files(damaged):
+    crops = CropSet(damaged)
+    assert np.array_equal(np.load(damaged / "images.npy"), crops.images)
+    assert np.array_equal(np.load(damaged / "index.npy")["identity"], crops.identities)
+
+
+def test_pickling_carries_the_path_and_not_the_pictures(damaged, tmp_path, drawn_hands, assert_holds):
+    pickled = pickle.dumps(CropSet(damaged))
     assert len(pickled) < 500
-    assert_holds(pickle.loads(pickled), DrawnHands())
-    shutil.move(tmp_path / "crops", tmp_path / "moved")
-    assert_holds(CropSet(tmp_path / "moved"), DrawnHands())
+    assert_holds(pickle.loads(pickled), drawn_hands())
+    shutil.move(damaged, tmp_path / "moved")
+    assert_holds(CropSet(tmp_path / "moved"), drawn_hands())
 
 
-def test_reading_an_item_copies_its_own_row_only(tmp_path):
-    crops = build(DrawnHands(length=200), tmp_path / "crops", size=64)
+def test_an_unpickled_set_opens_when_it_is_used_and_notices_other_crops(damaged, drawn_hands, build):
+    pickled = pickle.dumps(CropSet(damaged))
+    hidden = shutil.move(damaged, damaged.with_name("hidden"))
+    unused = pickle.loads(pickled)
+    with pytest.raises(FileNotFoundError, match="no crop set at"):
+        len(unused)
+    shutil.move(hidden, damaged)
+    assert len(unused) == 9 and unused.size == 24
+    with pytest.raises(AttributeError, match="no attribute 'pictures'"):
+        _ = pickle.loads(pickled).pictures
+    stale = pickle.loads(pickled)
+    build(drawn_hands(seed=1), damaged)
+    with pytest.raises(ValueError, match="packed anew since it was opened"):
+        len(stale)
+    with pytest.raises(ValueError, match="packed anew since it was opened"):
+        len(stale)
+
+
+def test_reading_an_item_copies_its_own_row_only(tmp_path, drawn_hands, build):
+    crops = build(drawn_hands(length=200), tmp_path / "crops", size=64)
     crops[0]
     tracemalloc.start()
     crops[100]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from peclr_utils.augmentation.authors import AuthorsAugmentation, apply_authors
-from peclr_utils.crops import build_crops
+from peclr_utils.crops import pack
 from peclr_utils.datasets import EvenMixture
 from peclr_utils.losses import nt_xent
 from peclr_utils.training import PretrainConfig, pretrain
@@ -103,7 +103,7 @@ def test_a_picture_without_points_is_named(dot_hands):
 
 
 def test_crops_are_refused_for_they_are_not_whole_pictures(dot_hands, tmp_path):
-    crops = build_crops(dot_hands(8), tmp_path / "crops", 64, 2.4, progress=False)
+    crops = pack(dot_hands(8), tmp_path / "crops", 64, 2.4, progress=False)
     with pytest.raises(ValueError, match="expected whole pictures, found crops"):
         pretrain(EXACT, crops)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from peclr_utils.augmentation import AugmentationConfig
-from peclr_utils.crops import build_crops
+from peclr_utils.crops import pack
 from peclr_utils.crops.cropping import WHOLE_PICTURE
 from peclr_utils.datasets import EvenMixture
 from peclr_utils.equivariance import apply_to_projection
@@ -27,7 +27,7 @@ def _machine(executor: str = "opencv", workers: int = 0) -> Machine:
 
 @pytest.fixture
 def crops(dot_hands, tmp_path):
-    return build_crops(dot_hands(10, versions=3), tmp_path / "crops", 64, 2.4, progress=False)
+    return pack(dot_hands(10, versions=3), tmp_path / "crops", 64, 2.4, progress=False)
 
 
 def _batches(crops, augmentation=None, indices=None, **changes) -> PairBatches:
@@ -52,7 +52,7 @@ def test_every_other_picture_of_an_identity_becomes_a_partner(crops):
 
 
 def test_a_picture_without_a_sibling_is_paired_with_itself(dot_hands, tmp_path):
-    alone = build_crops(dot_hands(6), tmp_path / "alone", 64, 2.4, progress=False)
+    alone = pack(dot_hands(6), tmp_path / "alone", 64, 2.4, progress=False)
     first, second, _ = _batches(alone).plan(0)
     assert (first == second).all()
 
@@ -71,7 +71,7 @@ def test_a_small_source_gives_as_many_pairs_as_a_large_one(dot_hands, tmp_path):
     small = dot_hands(6)
     hands = [replace(small[index], source="small") for index in range(6)]
     mixture = EvenMixture([dot_hands(30), Listed(hands)])
-    crops = build_crops(mixture, tmp_path / "mixed", 64, 2.4, progress=False)
+    crops = pack(mixture, tmp_path / "mixed", 64, 2.4, progress=False)
     batches = _batches(crops, batch_size=6)
     drawn = np.concatenate([batches.plan(number)[0] for number in range(batches.batches_per_epoch)])
     assert np.bincount(crops.source_index[drawn]).tolist() == [18, 18]
@@ -185,7 +185,7 @@ def test_the_returned_parameters_are_the_ones_applied(dot_hands, tmp_path, which
     image = np.repeat(dot[..., None], 3, axis=2).round().astype(np.uint8)
     # No keypoints: with this factor crop and view are the whole picture.
     sample = replace(sample, image=image, keypoints_2d=None, mask=None)
-    crops = build_crops(OneDot(sample), tmp_path / "dot", 96, WHOLE_PICTURE, progress=False)
+    crops = pack(OneDot(sample), tmp_path / "dot", 96, WHOLE_PICTURE, progress=False)
     augmentation = AugmentationConfig.none(rotation=180.0, shift=0.15)
     batches = PairBatches(crops, np.arange(4), augmentation, 4, 64, WHOLE_PICTURE, seed=0)
     item = batches[0]
@@ -235,7 +235,7 @@ def test_too_few_pictures_for_a_batch_are_reported(crops):
 
 
 def test_pictures_without_masks_keep_their_hands(dot_hands, tmp_path):
-    bare = build_crops(dot_hands(6, masked=False), tmp_path / "bare", 64, 2.4, progress=False)
+    bare = pack(dot_hands(6, masked=False), tmp_path / "bare", 64, 2.4, progress=False)
     augmentation = AugmentationConfig.none(background=1.0)
     assert background_pool(augmentation, bare, SIZE, seed=0) is None
     pool = np.full((1, SIZE, SIZE, 3), 255, np.uint8)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from peclr_utils import weights
-from peclr_utils.crops import build_crops
+from peclr_utils.crops import pack
 from peclr_utils.evaluation import evaluate_keypoints, mean_pose
 from peclr_utils.models import PoseNetwork25D, build_encoder
 from peclr_utils.training import FinetuneConfig, extract_features, finetune, predict_dataset
@@ -23,7 +23,7 @@ TINY = FinetuneConfig(
 
 @pytest.fixture
 def crops(dot_hands, tmp_path):
-    return build_crops(dot_hands(16), tmp_path / "crops", 64, 2.4, progress=False)
+    return pack(dot_hands(16), tmp_path / "crops", 64, 2.4, progress=False)
 
 
 def _same_weights(one, other) -> bool:
@@ -115,7 +115,7 @@ def test_an_encoder_of_another_architecture_is_refused(crops, tmp_path):
 
 
 def test_fewer_labels_are_fewer_pictures(dot_hands, tmp_path, capsys):
-    crops = build_crops(dot_hands(16, versions=2), tmp_path / "crops", 64, 2.4, progress=False)
+    crops = pack(dot_hands(16, versions=2), tmp_path / "crops", 64, 2.4, progress=False)
     finetune(TINY.replace(labels=4, max_steps=1, progress=True), crops)
     assert "on 8 labelled pictures" in capsys.readouterr().out
 
@@ -151,7 +151,7 @@ def test_features_come_in_order_and_without_gradient(crops):
 
 
 def test_labels_are_required(dot_hands, tmp_path):
-    bare = build_crops(dot_hands(16, labelled=False), tmp_path / "bare", 64, 2.4, progress=False)
+    bare = pack(dot_hands(16, labelled=False), tmp_path / "bare", 64, 2.4, progress=False)
     with pytest.raises(ValueError, match="lack 3D keypoints"):
         finetune(TINY, bare)
 

@@ -6,7 +6,7 @@ import torch
 
 from peclr_utils import camera
 from peclr_utils.augmentation import AugmentationConfig
-from peclr_utils.crops import build_crops
+from peclr_utils.crops import pack
 from peclr_utils.training.engine import Machine
 from peclr_utils.training.labelled import PoseBatches, labelled_on_device, plain_labels
 from peclr_utils.training.sources import choose_labels
@@ -18,7 +18,7 @@ TURNING = AugmentationConfig.weak(rotation=180.0, scale=(0.7, 1.4), shift=0.2)
 
 @pytest.fixture
 def crops(dot_hands, tmp_path):
-    return build_crops(dot_hands(12), tmp_path / "crops", 64, 2.4, progress=False)
+    return pack(dot_hands(12), tmp_path / "crops", 64, 2.4, progress=False)
 
 
 def _batch(crops, augmentation, number=0, size=48, **changes):
@@ -91,7 +91,7 @@ def test_mean_and_spread_describe_the_training_views(crops):
 
 
 def test_missing_labels_are_reported_with_the_picture(dot_hands, tmp_path):
-    bare = build_crops(dot_hands(4, labelled=False), tmp_path / "bare", 64, 2.4, progress=False)
+    bare = pack(dot_hands(4, labelled=False), tmp_path / "bare", 64, 2.4, progress=False)
     with pytest.raises(ValueError, match="4 of 4 pictures lack 3D keypoints or camera intrinsics"):
         PoseBatches(bare, np.arange(4), None, 2, 48, 1.2)
 

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from peclr_utils import weights
-from peclr_utils.crops import build_crops
-from peclr_utils.training import NonFiniteLossError, PretrainConfig, pretrain, read_log
-from peclr_utils.training import pretrain as pretrain_function
+from peclr_utils.crops import pack
+from peclr_utils.training import NonFiniteLossError, PretrainConfig, contrastive, pretrain, read_log
 from peclr_utils.training.pretrain import main
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -22,7 +21,7 @@ TINY = PretrainConfig(
 
 @pytest.fixture
 def crops(dot_hands, tmp_path):
-    return build_crops(dot_hands(16), tmp_path / "crops", 64, 2.4, progress=False)
+    return pack(dot_hands(16), tmp_path / "crops", 64, 2.4, progress=False)
 
 
 def _same_weights(one, other) -> bool:
@@ -85,24 +84,18 @@ def test_peclr_and_simclr_see_the_same_views_and_learn_differently(crops):
 
 
 def test_a_loss_that_is_not_a_number_stops_and_leaves_the_last_checkpoint(crops, tmp_path, monkeypatch):
-    import sys
-
     config = TINY.replace(output=str(tmp_path))
     pretrain(config.replace(max_steps=2), crops)
     before = (tmp_path / "checkpoint.pt").read_bytes()
-    module = sys.modules[pretrain_function.__module__]
     broken = torch.tensor(float("nan"), requires_grad=True)
-    monkeypatch.setattr(module, "contrastive_loss", lambda *_: (broken * 1, torch.tensor(0.0)))
+    monkeypatch.setattr(contrastive, "contrastive_loss", lambda *_: (broken * 1, torch.tensor(0.0)))
     with pytest.raises(NonFiniteLossError, match=r"the loss is nan at step 2 .*checkpoint.*learning rate"):
         pretrain(config, crops)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
 def test_ctrl_c_saves_and_says_how_to_go_on(crops, tmp_path, monkeypatch):
-    import sys
-
-    module = sys.modules[pretrain_function.__module__]
-    original, calls = module.contrastive_loss, []
+    original, calls = contrastive.contrastive_loss, []
 
     def interrupting(*arguments):
         calls.append(1)
@@ -111,7 +104,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(crops, tmp_path, monkeypatch):
         return original(*arguments)
 
     config = TINY.replace(epochs=2, output=str(tmp_path))
-    monkeypatch.setattr(module, "contrastive_loss", interrupting)
+    monkeypatch.setattr(contrastive, "contrastive_loss", interrupting)
     with pytest.raises(KeyboardInterrupt, match="saved .*checkpoint.pt; the same call goes on from there"):
         pretrain(config, crops)
     monkeypatch.undo()
@@ -133,7 +126,7 @@ def test_the_log_has_a_line_a_step_and_survives_a_kill(crops, tmp_path):
 
 
 def test_the_equivariance_error_is_measured_before_training_and_after_every_epoch(dot_hands, tmp_path):
-    crops = build_crops(dot_hands(24), tmp_path / "crops", 64, 2.4, progress=False)
+    crops = pack(dot_hands(24), tmp_path / "crops", 64, 2.4, progress=False)
     result = pretrain(TINY.replace(epochs=2, equivariance_pictures=8), crops)
     errors = [row["equivariance_error"] for row in result.history if "equivariance_error" in row]
     assert len(errors) == 3 and all(0 < error < 2 for error in errors)
@@ -143,7 +136,7 @@ def test_the_equivariance_error_is_measured_before_training_and_after_every_epoc
 def test_measuring_does_not_change_what_is_learnt(dot_hands, tmp_path, monkeypatch):
     from peclr_utils.training.curve import EquivarianceCurve
 
-    crops = build_crops(dot_hands(24), tmp_path / "crops", 64, 2.4, progress=False)
+    crops = pack(dot_hands(24), tmp_path / "crops", 64, 2.4, progress=False)
     config = TINY.replace(epochs=2, equivariance_pictures=8)
     measured = pretrain(config, crops)
     monkeypatch.setattr(EquivarianceCurve, "measure", lambda *_: 0.0)
@@ -174,7 +167,7 @@ def test_an_encoder_can_be_the_start(crops, tmp_path):
 
 
 def test_masks_bring_new_backgrounds_and_bare_pictures_do_without(dot_hands, tmp_path):
-    bare = build_crops(dot_hands(8, masked=False), tmp_path / "bare", 64, 2.4, progress=False)
+    bare = pack(dot_hands(8, masked=False), tmp_path / "bare", 64, 2.4, progress=False)
     assert len(pretrain(TINY.replace(max_steps=1), bare).losses) == 1
 
 
