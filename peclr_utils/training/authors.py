@@ -36,7 +36,7 @@ from peclr_utils.augmentation.authors import (
 from peclr_utils.crops import CropSet
 from peclr_utils.datasets import EvenMixture, open_source
 from peclr_utils.datasets.sample import HandDataset, HandSample
-from peclr_utils.training.batches import PairOrder
+from peclr_utils.training.batches import ALL_ROWS, PairOrder, views_of
 from peclr_utils.training.views import Views
 
 
@@ -100,6 +100,7 @@ class AuthorsPairBatches(Dataset):
         image_size: side of a view in pixels.
         seed: of order and views.
         accumulate: batches in one step.
+        rows: which pairs of each batch to make.
 
     Raises:
         ValueError: if there are fewer pictures than a step needs.
@@ -114,8 +115,9 @@ class AuthorsPairBatches(Dataset):
         image_size: int,
         seed: int,
         accumulate: int = 1,
+        rows: slice = ALL_ROWS,
     ):
-        self.pictures, self.augmentation = pictures, augmentation
+        self.pictures, self.augmentation, self.rows = pictures, augmentation, rows
         self.batch_size, self.image_size = batch_size, image_size
         self.order = PairOrder(pictures, indices, batch_size, seed, False, accumulate)
         self.batches_per_epoch = self.order.batches_per_epoch
@@ -135,6 +137,7 @@ class AuthorsPairBatches(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         chosen, parameters = self.plan(number)
+        parameters, chosen = parameters[views_of(self.rows, len(chosen))], chosen[self.rows]
         count = len(chosen)
         views = np.empty((2 * count, self.image_size, self.image_size, 3), np.uint8)
         motion = np.empty((2 * count, 2))

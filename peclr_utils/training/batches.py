@@ -9,6 +9,7 @@ before, or of where a run was resumed.
 content as fractions of the view's side, as in `peclr_utils.equivariance`.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +22,27 @@ from peclr_utils.crops import CropSet
 from peclr_utils.datasets.mixture import even_indices
 from peclr_utils.training.engine import Machine
 from peclr_utils.training.views import ORDER, VIEWS, finish_views, fit_margin, make_views
+
+
+class Pairs(NamedTuple):
+    """What the loss must know of B pairs beside their projections.
+
+    Attributes:
+        angle1, angle2: (B,) float32 degrees.
+        shift1, shift2: (B, 2) float32 fractions of the side.
+        identity: (B,) int64; the views of a pair share it, and so may several pairs.
+    """
+
+    angle1: Tensor
+    angle2: Tensor
+    shift1: Tensor
+    shift2: Tensor
+    identity: Tensor
+
+    @classmethod
+    def join(cls, parts: Sequence["Pairs"]) -> "Pairs":
+        """The pairs of several batches as those of one."""
+        return cls(*map(torch.cat, zip(*parts, strict=True)))
 
 
 class PairBatch(NamedTuple):
@@ -48,6 +70,10 @@ class Pictures(Protocol):
     source: str
     identities: np.ndarray
     source_index: np.ndarray
+
+
+ALL_ROWS = slice(None)
+"""Every pair of a batch: one process makes it alone."""
 
 
 class PairOrder:
@@ -128,6 +154,7 @@ class PairBatches(Dataset):
         pair_identities: whether to pair different pictures of one identity.
         backgrounds: (M, T, T, 3) uint8 to exchange backgrounds with, or None.
         accumulate: batches in one step; an epoch is a whole number of steps.
+        rows: which pairs of each batch to make; the others are drawn, but left to other processes.
 
     Raises:
         ValueError: if there are fewer pictures than a batch needs.
@@ -146,8 +173,9 @@ class PairBatches(Dataset):
         pair_identities: bool = True,
         backgrounds: np.ndarray | None = None,
         accumulate: int = 1,
+        rows: slice = ALL_ROWS,
     ):
-        self.crops, self.backgrounds = crops, backgrounds
+        self.crops, self.backgrounds, self.rows = crops, backgrounds, rows
         self.augmentation = fit_margin(augmentation, crops, view_factor)
         self.batch_size, self.image_size, self.executor = batch_size, image_size, executor
         self.order = PairOrder(crops, indices, batch_size, seed, pair_identities, accumulate)
@@ -168,15 +196,21 @@ class PairBatches(Dataset):
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         first, second, parameters = self.plan(number)
-        indices = np.concatenate([first, second])
+        kept = views_of(self.rows, len(first))
+        indices, parameters = np.concatenate([first, second])[kept], parameters[kept]
         return {
             "views": make_views(
                 self.crops, indices, parameters, self.image_size, self.executor, self.backgrounds
             ),
             "angle": torch.as_tensor(parameters.angle, dtype=torch.float32),
             "shift": torch.as_tensor(parameters.shift, dtype=torch.float32),
-            "identity": torch.as_tensor(self.crops.identities[first], dtype=torch.int64),
+            "identity": torch.as_tensor(self.crops.identities[first[self.rows]], dtype=torch.int64),
         }
+
+
+def views_of(rows: slice, count: int) -> np.ndarray:
+    """Places of some pairs' views among those of so many pairs, all first ones before all second ones."""
+    return np.arange(2 * count).reshape(2, count)[:, rows].ravel()
 
 
 class _Partners:
@@ -202,7 +236,11 @@ def pairs_on_device(
 ) -> PairBatch:
     """Finish a batch of `PairBatches` on the device."""
     view1, view2 = finish_views(batch["views"], machine, image_size, backgrounds).chunk(2)
+    return PairBatch(view1, view2, *pairs_without_views(batch, machine))
+
+
+def pairs_without_views(batch: dict[str, Any], machine: Machine) -> Pairs:
+    """Bring to the device what the loss must know of a batch of `PairBatches`."""
     angle1, angle2 = batch["angle"].to(machine.device, non_blocking=True).chunk(2)
     shift1, shift2 = batch["shift"].to(machine.device, non_blocking=True).chunk(2)
-    identity = batch["identity"].to(machine.device, non_blocking=True)
-    return PairBatch(view1, view2, angle1, angle2, shift1, shift2, identity)
+    return Pairs(angle1, angle2, shift1, shift2, batch["identity"].to(machine.device, non_blocking=True))

@@ -19,6 +19,7 @@ METHODS = ("peclr", "simclr")
 AUTHORS_EXACT: dict[str, Any] = {
     "pair_identities": False,
     "exchange_background": False,
+    "grad_cache": False,
     "optimiser": "layerwise_adam",
 }
 """What `authors_exact` sets, whatever was asked for."""
@@ -44,7 +45,7 @@ class PretrainConfig(RunSettings):
     # views get new backgrounds where a mask is known: else a pair could be told by its background alone
     exchange_background: bool = True
     # do what the authors' published code does, mistakes included (`training.authors` lists them): sets
-    # pair_identities and exchange_background off, and optimiser, precision and executor to theirs
+    # pair_identities, exchange_background and grad_cache off, and optimiser, precision and executor to theirs
     authors_exact: bool = False
 
     arch: str = "resnet18"  # a torchvision ResNet; 50 is the paper's smaller one, 18 fits a laptop
@@ -56,8 +57,14 @@ class PretrainConfig(RunSettings):
     view_factor: float = 1.2
 
     epochs: int = 10  # passes over the pictures
-    batch_size: int = 128  # pairs that the loss compares at once, at least 2; more negatives are better
-    accumulate: int = 1  # batches added up to one step; this does not add negatives
+    batch_size: int = 128  # pairs that the encoder sees at once, at least 2; without grad_cache the loss, too
+    accumulate: int = 1  # batches added up to one step; more negatives it adds only with grad_cache
+    # the loss compares all batch_size * accumulate pairs of a step: a true batch in the memory of batch_size
+    # pairs, for a second forward pass (`training.grad_cache`)
+    grad_cache: bool = False
+    # with several processes: batch norm over the pairs of all that share a batch, on CUDA
+    # (`training.distributed`)
+    sync_batch_norm: bool = False
     # base rate; the peak is this times sqrt(batch_size * accumulate), the paper's rule and rate
     learning_rate: float = 1e-4
     warmup_epochs: float = 1.0  # epochs of linear rise to the peak; then a cosine falls to zero
@@ -76,6 +83,11 @@ class PretrainConfig(RunSettings):
             free = {name: v for name, v in AUTHORS_CHOICES.items() if getattr(self, name) == "auto"}
             for name, value in {**AUTHORS_EXACT, **free}.items():
                 object.__setattr__(self, name, value)
+
+    @property
+    def compared_pairs(self) -> int:
+        """How many pairs the loss compares with each other; a view has 2 (this - 1) negatives."""
+        return self.batch_size * (self.accumulate if self.grad_cache else 1)
 
     @property
     def peak_learning_rate(self) -> float:
@@ -122,8 +134,9 @@ class PretrainConfig(RunSettings):
     def paper_rn50(cls, **changes: Any) -> Self:
         """The paper's setting with a ResNet-50; give `sources`, or `with_data`.
 
-        The paper's batch is 2,048 pairs. Here, as in the authors' code, it is 128 pairs accumulated 16 times:
-        the learning rate is that of 2,048, but the loss compares only 128 pairs at once.
+        The paper's batch is 2,048 pairs, and so is this one: the loss compares all of them, while the encoder
+        sees 128 at a time (`training.grad_cache`). The authors' code, and so `authors_exact`, adds up the
+        gradients of 16 losses over 128 pairs each.
 
         Pictures of one identity (FreiHAND's four versions of a photograph) are positives here. The authors'
         code takes them for different hands; with `authors_exact` so does this.
@@ -140,7 +153,7 @@ class PretrainConfig(RunSettings):
         start = cls(
             method="peclr", rotation_degrees=45.0, temperature=0.5, exchange_background=False,
             arch=arch, encoder="imagenet", projector_hidden=512, projection_size=128, image_size=128,
-            epochs=100, warmup_epochs=10.0, batch_size=128, accumulate=16,
+            epochs=100, warmup_epochs=10.0, batch_size=128, accumulate=16, grad_cache=True,
             learning_rate=1e-4, weight_decay=1e-6, output=output, cache="data/cache",
         )  # fmt: skip
         return start.replace(**changes)

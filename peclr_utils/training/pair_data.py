@@ -12,7 +12,7 @@ from peclr_utils.augmentation.authors import AuthorsAugmentation
 from peclr_utils.crops import CropSet
 from peclr_utils.datasets.sample import HandDataset
 from peclr_utils.training.authors import AuthorsPairBatches, WholePictures, open_pictures
-from peclr_utils.training.batches import PairBatches
+from peclr_utils.training.batches import ALL_ROWS, PairBatches
 from peclr_utils.training.config import PretrainConfig
 from peclr_utils.training.curve import EquivarianceCurve, split_off
 from peclr_utils.training.engine import Machine
@@ -40,13 +40,19 @@ class PairData(NamedTuple):
     curve: EquivarianceCurve | None = None
 
 
-def open_pair_data(config: PretrainConfig, machine: Machine, dataset: HandDataset | None = None) -> PairData:
+def open_pair_data(
+    config: PretrainConfig,
+    machine: Machine,
+    dataset: HandDataset | None = None,
+    rows: slice = ALL_ROWS,
+) -> PairData:
     """Open the pictures of a pre-training: packed crops of them, or with `authors_exact` whole ones.
 
     Args:
         config: the settings.
         machine: what the run computes with.
         dataset: hands to train on, instead of `config.sources`.
+        rows: which pairs of each batch this process makes.
 
     Returns:
         The data.
@@ -55,25 +61,25 @@ def open_pair_data(config: PretrainConfig, machine: Machine, dataset: HandDatase
         ValueError: if there are no pictures, or too few.
     """
     if config.authors_exact:
-        return _open_whole_pictures(config, dataset)
+        return _open_whole_pictures(config, dataset, rows)
     augmentation = pair_augmentation(config)
     crops = open_crops(config, augmentation, config.sources, dataset)
     training, held_out = split_off(crops.identities, config.equivariance_pictures, config.seed)
     backgrounds = background_pool(augmentation, crops, config.image_size, config.seed)
     batches = PairBatches(
         crops, training, augmentation, config.batch_size, config.image_size, config.view_factor, config.seed,
-        machine.executor, config.pair_identities, backgrounds, config.accumulate,
+        machine.executor, config.pair_identities, backgrounds, config.accumulate, rows,
     )  # fmt: skip
     curve = _make_curve(config, augmentation, crops, held_out, machine)
     steps_per_epoch = batches.batches_per_epoch // config.accumulate
     return PairData(batches, crops.source, len(training), steps_per_epoch, backgrounds, curve)
 
 
-def _open_whole_pictures(config: PretrainConfig, dataset: HandDataset | None) -> PairData:
+def _open_whole_pictures(config: PretrainConfig, dataset: HandDataset | None, rows: slice) -> PairData:
     pictures = WholePictures(open_pictures(config.sources, dataset))
     batches = AuthorsPairBatches(
         pictures, np.arange(len(pictures)), AuthorsAugmentation(rotation=config.rotation_degrees),
-        config.batch_size, config.image_size, config.seed, config.accumulate,
+        config.batch_size, config.image_size, config.seed, config.accumulate, rows,
     )  # fmt: skip
     steps_per_epoch = batches.batches_per_epoch // config.accumulate
     return PairData(batches, pictures.source, len(pictures), steps_per_epoch)

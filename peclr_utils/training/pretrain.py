@@ -19,7 +19,7 @@ from peclr_utils.training.command_line import run_command_line
 from peclr_utils.training.config import PretrainConfig
 from peclr_utils.training.contrastive import StepGradients
 from peclr_utils.training.contrastive import contrastive_loss as contrastive_loss
-from peclr_utils.training.distributed import Division, Group, divide, joined
+from peclr_utils.training.distributed import Group, divide, joined
 from peclr_utils.training.engine import (
     Machine,
     Run,
@@ -110,7 +110,8 @@ def _pretrain(
     log = RunLog(own, first_step, steps, images, f"pretrain {config.method}")
     run = Run(own, machine, model, optimiser, scaler)
     with log, Stopping(config.time_limit_minutes, config.max_steps) as stopping:
-        reason = _train(run, data, range(first_step, steps), log, stopping, group, division)
+        gradients = StepGradients(run, group, division, backgrounds_on(data.backgrounds, machine))
+        reason = _train(run, data, gradients, range(first_step, steps), log, stopping)
     group.wait()  # until the first has saved
     end_early(config.replace(progress=own.progress), reason)
     saved = checkpoint_path(config.output)
@@ -118,17 +119,11 @@ def _pretrain(
 
 
 def _train(
-    run: Run,
-    data: PairData,
-    steps: range,
-    log: RunLog,
-    stopping: Stopping,
-    group: Group,
-    division: Division,
+    run: Run, data: PairData, gradients: StepGradients, steps: range, log: RunLog, stopping: Stopping
 ) -> str:
     """Take the steps that are left, log and save; returns why it stopped early, or nothing."""
     config, machine, model = run.config, run.machine, run.model
-    gradients = StepGradients(run, division, group, backgrounds_on(data.backgrounds, machine))
+    group, division = gradients.group, gradients.division
     stream, running = load(data.batches, division.numbers(steps, config.accumulate), machine), []
     warmup = round(config.warmup_epochs * data.steps_per_epoch)
     saving = Saving(run, data.pictures, steps.stop)

@@ -129,7 +129,7 @@ def test_help_shows_every_field_and_its_comment(capsys):
 
 def test_a_comment_of_two_lines_is_shown_whole():
     comment = field_comments(PretrainConfig)["precision"]
-    assert comment.startswith('"fp32", "bf16"') and comment.endswith("else fp32")
+    assert comment.startswith('"fp32", "tf32"') and comment.endswith("else fp32")
 
 
 def test_a_wrong_setting_is_one_line_on_the_command_line(capsys):
