@@ -93,12 +93,13 @@ def find_pictures(root: Path) -> list[str]:
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: there is no such folder")
-    names = [
-        (Path(folder) / name).relative_to(root).as_posix()
-        for folder, _, files in os.walk(root)
-        for name in files
-        if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
-    ]
+    names = []
+    for folder, _, files in os.walk(root):
+        # Once a folder, for a `Path` takes ten times as long as the rest of a file.
+        place = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
+        names += [
+            place + name for name in files if name.lower().endswith(EXTENSIONS) and not name.startswith(".")
+        ]
     if not names:
         raise FileNotFoundError(
             f"{root}: holds no picture; looked for {', '.join(EXTENSIONS)} in it and below"
