@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tqdm.auto import tqdm
 
 from peclr_utils.crops.chunks import ChunkMaker, make_chunks
 from peclr_utils.crops.crop_set import CropSet
-from peclr_utils.crops.layout import FORMAT_VERSION, STAMP, read_stamp
+from peclr_utils.crops.layout import FORMAT_VERSION, STAMP, chunk_range, read_stamp
 from peclr_utils.crops.locking import only_one
 from peclr_utils.crops.unfinished import UnfinishedSet
 from peclr_utils.datasets.sample import HandDataset
@@ -159,16 +160,18 @@ def _finished(
         workers = _cores() if _cores() > 1 and plan["count"] - unfinished.crops_done >= MANY else 0
     maker = ChunkMaker(dataset, folder, plan["size"], plan["factor"])
     try:
-        with tqdm(
+        bar = tqdm(
             total=plan["count"],
             initial=unfinished.crops_done,
             desc=f"packing {dataset.source}",
             unit="img",
             disable=not progress,
-        ) as bar:
-            for chunk in make_chunks(maker, missing, workers):
+        )
+        # Closed at the end, however that comes, so that no worker outlives the lock.
+        with bar, closing(make_chunks(maker, missing, workers)) as chunks:
+            for chunk in chunks:
                 unfinished.note(chunk)
-                bar.update(unfinished.crops_done - bar.n)
+                bar.update(len(chunk_range(chunk.number, plan["count"])))
     except Exception as error:
         error.add_note(
             f"{unfinished.crops_done:,} of {plan['count']:,} crops are done and kept in {folder}: "
