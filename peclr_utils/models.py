@@ -135,6 +135,12 @@ class PoseNetwork25D(nn.Module):
         arch: one of `FEATURES`.
         keypoint_order: "freihand" (root: wrist) or "ait_palm", the published weights' order (root: palm).
 
+    Attributes:
+        image_size: side of the crops that it was trained on, or None if that is not known.
+        view_factor: half such a crop's side over the distance of the hand's farthest keypoint from the mean
+            one (`FinetuneConfig`), or None. `peclr_utils.inference` crops pictures alike; where it is None,
+            as the authors do.
+
     Raises:
         ValueError: if the architecture or order is unknown.
     """
@@ -148,6 +154,8 @@ class PoseNetwork25D(nn.Module):
         outputs = 3 * skeleton.NUM_KEYPOINTS + 1
         self.arch = arch
         self.keypoint_order = keypoint_order
+        self.image_size: int | None = None
+        self.view_factor: float | None = None
         self.backbone = build_encoder(arch)
         self.backbone.fc = nn.Linear(FEATURES[arch], outputs)
         self.root_refinement = RootRefinement()

@@ -17,7 +17,7 @@ from peclr_utils.inference.geometry import CROP_SIZE
 from peclr_utils.inference.pictures import AVERAGE, AVERAGE_BONE
 from peclr_utils.inference.prediction import HandPrediction
 from peclr_utils.inference.two_crops import predict
-from peclr_utils.weights import FORMAT, load_pose_network, read_checkpoint
+from peclr_utils.weights import load_pose_network
 
 PROGRAM = "python -m peclr_utils.inference"
 
@@ -35,7 +35,7 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the keypoints there, too")
     parser.add_argument(
         "--box", type=float, nargs=4, metavar=("X1", "Y1", "X2", "Y2"),
-        help="pixels around the hand; without it, the hand is expected in the middle third of the picture",
+        help="pixels around the hand; without it, the hand is expected in the middle of the picture",
     )  # fmt: skip
     parser.add_argument(
         "--intrinsics", type=float, nargs=4, metavar=("FX", "FY", "CX", "CY"),
@@ -50,19 +50,16 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--size", type=int, help=f"side of the network's crops; default: as trained, or {CROP_SIZE}"
     )
+    parser.add_argument(
+        "--view-factor", type=float, metavar="FACTOR",
+        help="half a crop's side over the farthest keypoint's distance from the mean one; default: as "
+        "trained, or the authors' crops",
+    )  # fmt: skip
     return parser.parse_args(argv)
 
 
 def _scale(text: str) -> float | str:
     return text if text == AVERAGE else float(text)
-
-
-def trained_size(path: Path) -> int:
-    """Side of the crops that a network was trained on: our checkpoints say it, the authors' is 224."""
-    checkpoint = read_checkpoint(path)
-    if checkpoint.get("format") != FORMAT:
-        return CROP_SIZE
-    return int(checkpoint.get("config", {}).get("image_size", CROP_SIZE))
 
 
 def describe(hand: HandPrediction) -> str:
@@ -128,8 +125,10 @@ def run(options: argparse.Namespace) -> HandPrediction:
     if options.intrinsics is not None:
         fx, fy, cx, cy = options.intrinsics
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    size = trained_size(options.weights) if options.size is None else options.size
-    hand = predict(network, options.picture, K, options.scale, options.box, options.left, size=size)
+    hand = predict(
+        network, options.picture, K, options.scale, options.box, options.left,
+        size=options.size, view_factor=options.view_factor,
+    )  # fmt: skip
     write_picture(options.output, draw_skeleton_on_image(image, hand.keypoints_2d))
     if options.json is not None:
         write_json(options.json, hand)

@@ -31,7 +31,8 @@ class HandPrediction:
         K_is_default: whether K was not given: the authors' default then stands for it.
         bone_is_average: whether the bone's length is the average adult's.
         is_left: whether the hand was taken for a left one, and seen in a mirror.
-        box: (4,) float64, x1, y1, x2, y2 in pixels: what the second crop was made around.
+        box: (4,) float64, x1, y1, x2, y2 in pixels: what the second crop was made around, which is the first
+            crop's keypoints, or the first crop's own box if it fell back.
         crop: (3, 3) float64 affine from the picture's to the second crop's pixels; it mirrors a left hand.
         fell_back: whether the first prediction had no size, so that the second crop is the first again.
         name: file or sample, for messages.

@@ -1,7 +1,8 @@
 """Predict the hand in a picture by two crops, as the authors' evaluation does.
 
 Chapter 05 predicts with it. The first crop is made around the box that is given, or around the middle of the
-picture; the second around what was predicted in the first; the second's prediction counts.
+picture; the second around what was predicted in the first; the second's prediction counts. How large they
+are, `cutting` says.
 """
 
 import itertools
@@ -16,7 +17,8 @@ from torch import Tensor, nn
 from peclr_utils.augmentation import to_batch
 from peclr_utils.camera import transform_intrinsics
 from peclr_utils.crops.warping import warp
-from peclr_utils.inference.geometry import CROP_SIZE, crop_affine, first_box, predicted_box
+from peclr_utils.inference.cutting import AuthorsCuts, TrainingCuts
+from peclr_utils.inference.geometry import CROP_SIZE
 from peclr_utils.inference.pictures import Picture, Source, is_single, pictures
 from peclr_utils.inference.prediction import HandPrediction, make_prediction
 from peclr_utils.models import PoseOutput
@@ -32,16 +34,23 @@ def predict(
     box: Any = None,
     is_left: Any = False,
     *,
-    size: int = CROP_SIZE,
+    size: int | None = None,
+    view_factor: float | None = None,
     batch_size: int = 32,
 ) -> HandPrediction | list[HandPrediction]:
     """Predict the hand in one picture, or in many.
 
-    Without a box, the hand is looked for in the middle of the picture, where FreiHAND has it: the largest
-    central square, shrunk to 0.33 of its side, is taken for its box. (Of a 224 x 224 picture that is a box of
-    73.92 pixels, and the first crop shows 105.6.) Of a hand elsewhere, or one that fills the picture, give
-    the box. A crop shows its box's larger side as 0.7 of its own; it is read by bilinear interpolation,
-    smoothed first where it shrinks the picture by more than 1.5, and is black outside the picture.
+    Without a box, the hand is looked for in the middle of the picture, where FreiHAND has it. Of a hand
+    elsewhere, or one that fills the picture, give the box. A crop is read by bilinear interpolation, smoothed
+    first where it shrinks the picture by more than 1.5, and is black outside the picture.
+
+    *As the authors do it.* A crop shows its box's larger side as 0.7 of its own. Without a box, the largest
+    central square, shrunk to 0.33 of its side, is taken for one: of a 224 x 224 picture 73.92 pixels, of
+    which the first crop shows 105.6.
+
+    *As this project trains*, if a `view_factor` is known: the second crop is what training would have cut had
+    the first one's prediction been the label, and never smaller than a hand in its box can need;
+    `inference.cutting` has the numbers.
 
     Args:
         model: a `PoseNetwork25D`, left in the mode it was in; or any function of (B, 3, size, size)
@@ -58,7 +67,10 @@ def predict(
             sample's keypoints or outline are never taken for it: that would be looking at the labels.
         is_left: whether it is a left hand, or (N,): it is mirrored, and the result mirrored back. A sample
             that says it is a left hand is taken for one.
-        size: side of the crops in pixels, as in training.
+        size: side of the crops in pixels. None takes the model's `image_size` if it has one, otherwise 224.
+        view_factor: half a crop's side over the distance of the farthest keypoint from the mean one, as in
+            training. None takes the model's own, which networks of this project have; the published ones have
+            none and are shown the authors' crops.
         batch_size: pictures at once.
 
     Returns:
@@ -69,39 +81,45 @@ def predict(
         ValueError: if a file or array is no RGB picture, or K, scale or box don't fit.
         TypeError: if `image` is nothing of the above.
     """
+    size = size if size is not None else getattr(model, "image_size", None) or CROP_SIZE
+    view_factor = view_factor if view_factor is not None else getattr(model, "view_factor", None)
     if size < 1 or batch_size < 1:
         raise ValueError(f"predict: size and batch_size must be at least 1, found {size} and {batch_size}")
+    if view_factor is not None and not 0 < view_factor < float("inf"):
+        raise ValueError(f"predict: view_factor must be positive, found {view_factor}")
+    cuts = AuthorsCuts(size) if view_factor is None else TrainingCuts(size, view_factor)
     single = is_single(image)
     found: list[HandPrediction] = []
     with _evaluating(model), torch.inference_mode():
         waiting = pictures(image, K, scale, box, is_left)
         while batch := list(itertools.islice(waiting, batch_size)):
-            found += _predict_batch(model, batch, size)
+            found += _predict_batch(model, batch, cuts)
     return found[0] if single else found
 
 
-def _predict_batch(model: Model, batch: list[Picture], size: int) -> list[HandPrediction]:
-    boxes = [first_box(*picture.image.shape[1::-1], picture.box) for picture in batch]
-    affines = [crop_affine(box, size) for box in boxes]
-    first = _run(model, batch, affines, size)
-    guesses = [
-        predicted_box(points, affine) for points, affine in zip(first.keypoints_2d, affines, strict=True)
+def _predict_batch(
+    model: Model, batch: list[Picture], cuts: AuthorsCuts | TrainingCuts
+) -> list[HandPrediction]:
+    first = [cuts.first(picture) for picture in batch]
+    guess = _run(model, batch, [cut.affine for cut in first], cuts.size)
+    second = [
+        cuts.second(picture, points, cut)
+        for picture, points, cut in zip(batch, guess.keypoints_2d, first, strict=True)
     ]
-    boxes = [box if guess is None else guess for box, guess in zip(boxes, guesses, strict=True)]
-    affines = [crop_affine(box, size) for box in boxes]
-    second = _run(model, batch, affines, size)
+    final = [again or cut for again, cut in zip(second, first, strict=True)]
+    output = _run(model, batch, [cut.affine for cut in final], cuts.size)
     order = getattr(model, "keypoint_order", "freihand")
     return [
         make_prediction(
             picture,
-            second.keypoints_2d[i],
-            second.keypoints_3d[i],
+            output.keypoints_2d[i],
+            output.keypoints_3d[i],
             order,
-            affines[i],
-            boxes[i],
-            guess is None,
+            final[i].affine,
+            final[i].box,
+            fell_back=second[i] is None,
         )
-        for i, (picture, guess) in enumerate(zip(batch, guesses, strict=True))
+        for i, picture in enumerate(batch)
     ]
 
 

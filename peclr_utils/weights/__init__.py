@@ -23,15 +23,16 @@ only, so that `torch.load(weights_only=True)` reads them and nothing in a file c
     training  what a resumed run needs (optimiser, step, ...), or None once the run is finished
     extra     anything else, for example results
 
-A pose network's file also has its `keypoint_order`. As `.safetensors`, the metadata hold "peclr_utils" (the
-format), "kind", "arch" and "keypoint_order", and the tensors are `model`.
+A pose network's file also has its `keypoint_order`, and `image_size` and `view_factor` of the crops that it
+was trained on if it knows them (otherwise `config` may say them). As `.safetensors`, the metadata hold
+"peclr_utils" (the format), "kind", "arch" and these, and the tensors are `model`.
 """
 
 from peclr_utils.weights.architecture import find_architecture, load_strictly
 from peclr_utils.weights.layouts import FORMAT
 from peclr_utils.weights.loading import IMAGENET, load_contrastive_model, load_encoder, load_pose_network
 from peclr_utils.weights.reading import read_checkpoint
-from peclr_utils.weights.saving import save_checkpoint, save_encoder, save_safetensors
+from peclr_utils.weights.saving import remove_leftovers, save_checkpoint, save_encoder, save_safetensors
 
 __all__ = [
     "FORMAT",
@@ -42,6 +43,7 @@ __all__ = [
     "load_pose_network",
     "load_strictly",
     "read_checkpoint",
+    "remove_leftovers",
     "save_checkpoint",
     "save_encoder",
     "save_safetensors",

@@ -3,8 +3,9 @@
 Chapter 05 takes the authors' published weights through it.
 """
 
+import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -14,7 +15,10 @@ from peclr_utils.skeleton import NUM_KEYPOINTS
 
 FORMAT = "peclr_utils 1"
 
-LABELS = ("kind", "arch", "keypoint_order")
+VIEW = {"image_size": int, "view_factor": float}
+"""What a checkpoint of this project says of the crops that a pose network was trained on."""
+
+LABELS = ("kind", "arch", "keypoint_order", *VIEW)
 """What a checkpoint of this project says of its network beside the tensors."""
 
 ENCODER = {"encoder": "", "contrastive": "encoder.", "pose": "backbone."}
@@ -99,6 +103,7 @@ class Weights:
         keys: our name to the file's.
         dropped: keys in the file for which there is no place.
         keypoint_order: of a pose network, otherwise "".
+        view: what is known of the crops it was trained on, by the names in `VIEW`.
     """
 
     path: str
@@ -107,6 +112,7 @@ class Weights:
     keys: dict[str, str]
     dropped: tuple[str, ...]
     keypoint_order: str = ""
+    view: dict[str, int | float] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -169,7 +175,28 @@ def recognise(checkpoint: Mapping[str, Any], path: str) -> Weights:
         # These networks predict pixels and bone lengths as they are.
         order = "ait_palm"
         named |= {"scale": torch.ones(OUTPUTS), "offset": torch.zeros(OUTPUTS)}
-    return Weights(path, layout, named, keys, tuple(dropped), order)
+    view = _view(checkpoint, path) if layout is OWN["pose"] else {}
+    return Weights(path, layout, named, keys, tuple(dropped), order, view)
+
+
+def _view(checkpoint: Mapping[str, Any], path: str) -> dict[str, int | float]:
+    """How training cut its crops: as the file's labels say it, or else the settings of the run it is of."""
+    config = checkpoint.get("config")
+    view: dict[str, int | float] = {}
+    for name, kind in VIEW.items():
+        if name in checkpoint:
+            try:
+                view[name] = kind(checkpoint[name])
+            except (TypeError, ValueError, OverflowError):
+                view[name] = 0
+            if not 0 < view[name] < math.inf:
+                raise ValueError(f"{path}: {name}: expected a positive number, found {checkpoint[name]!r}")
+        elif isinstance(config, Mapping):
+            # Anyone's settings, which may mean something else by that name.
+            value = config.get(name)
+            if isinstance(value, int | float) and 0 < value < math.inf:
+                view[name] = kind(value)
+    return view
 
 
 def _unwrap(state: Any, path: str) -> dict[str, tuple[str, Tensor]]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from peclr_utils.models import FEATURES, ContrastiveModel, PoseNetwork25D, build_encoder
 from peclr_utils.weights.architecture import difference, find_architecture, load_strictly
-from peclr_utils.weights.layouts import AUTHORS_TRAINING, Weights, recognise
+from peclr_utils.weights.layouts import AUTHORS_TRAINING, VIEW, Weights, recognise
 from peclr_utils.weights.reading import read_checkpoint
 
 logger = logging.getLogger("peclr_utils.weights")
@@ -70,9 +70,11 @@ def _build(weights: Weights, arch: str) -> nn.Module:
         return ContrastiveModel(arch, *_projector_widths(weights))
     if weights.kind == "pose":
         try:
-            return PoseNetwork25D(arch, weights.keypoint_order)
+            network = PoseNetwork25D(arch, weights.keypoint_order)
         except ValueError as error:
             raise ValueError(f"{weights.path}: {error}") from None
+        network.image_size, network.view_factor = (weights.view.get(name) for name in VIEW)
+        return network
     return build_encoder(arch)
 
 
@@ -164,7 +166,8 @@ def load_pose_network(path: str | Path) -> PoseNetwork25D:
         path: the file.
 
     Returns:
-        The network, in evaluation mode, in its file's `keypoint_order`.
+        The network, in evaluation mode, in its file's `keypoint_order`; of this project's networks it knows
+        the crops that they were trained on, too.
 
     Raises:
         FileNotFoundError, ValueError: as `load_encoder`.

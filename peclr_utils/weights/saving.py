@@ -3,6 +3,7 @@
 Chapters 03 and 04 save with it.
 """
 
+import glob
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from peclr_utils.models import ContrastiveModel, PoseNetwork25D
 from peclr_utils.weights.architecture import find_architecture
-from peclr_utils.weights.layouts import ENCODER, FORMAT, LABELS
+from peclr_utils.weights.layouts import ENCODER, FORMAT, LABELS, VIEW
 from peclr_utils.weights.reading import SAFETENSORS
 
 
@@ -25,10 +26,24 @@ def _write_whole(path: str | Path, write: Callable[[Path], Any]) -> Path:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
+        with temporary.open("r+b") as file:
+            # Else a machine that loses power may have renamed a file whose content never reached the disk.
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     return path
+
+
+def remove_leftovers(path: str | Path) -> None:
+    """Remove what a process left that was killed while it wrote a file; nobody else may be writing it now.
+
+    Args:
+        path: the file itself, which stays.
+    """
+    path = Path(path)
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        temporary.unlink(missing_ok=True)
 
 
 def _describe(model: nn.Module, path: str | Path) -> dict[str, Any]:
@@ -39,6 +54,7 @@ def _describe(model: nn.Module, path: str | Path) -> dict[str, Any]:
     labels = {"kind": kind, "arch": find_architecture(encoder, str(path))}
     if isinstance(model, PoseNetwork25D):
         labels["keypoint_order"] = model.keypoint_order
+        labels |= {name: value for name in VIEW if (value := getattr(model, name)) is not None}
     return {"format": FORMAT, **labels, "model": state}
 
 
@@ -88,7 +104,7 @@ def save_checkpoint(
 
 
 def save_safetensors(path: str | Path, model: nn.Module) -> Path:
-    """Write a network as `.safetensors`; kind, architecture and keypoint order go into the metadata.
+    """Write a network as `.safetensors`; what else a checkpoint says of it goes into the metadata.
 
     Args:
         path: the file, ending in `.safetensors`; its folder is made when missing.
@@ -106,7 +122,7 @@ def save_safetensors(path: str | Path, model: nn.Module) -> Path:
             "Rename it"
         )
     described = _describe(model, path)
-    labels = {label: described[label] for label in LABELS if label in described}
+    labels = {label: str(described[label]) for label in LABELS if label in described}
     # "format" is what other libraries look for: tensors of PyTorch.
     metadata = {"format": "pt", "peclr_utils": FORMAT, **labels}
     return _write_whole(path, lambda file: save_file(described["model"], file, metadata))

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from peclr_utils.datasets.images import read_image
+from peclr_utils.inference import __main__ as command_line
 from peclr_utils.inference import predict
-from peclr_utils.inference.__main__ import main, trained_size
+from peclr_utils.inference.__main__ import main
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.weights import load_pose_network, save_checkpoint
 
@@ -23,7 +24,7 @@ def files(tmp_path_factory):
     angle = torch.linspace(0, 6, 21)
     hand = torch.stack([32 + 20 * torch.cos(angle), 32 + 20 * torch.sin(angle), 0.1 * angle], 1)
     network.start_at(hand, torch.full((21, 3), 0.1))
-    save_checkpoint(folder / "network.pt", network, config={"image_size": 64})
+    save_checkpoint(folder / "network.pt", network, config={"image_size": 64, "view_factor": 1.2})
     image = np.full((180, 240, 3), 90, np.uint8)
     cv2.imwrite(str(folder / "picture.jpg"), image)
     return folder
@@ -42,7 +43,7 @@ def test_the_skeleton_is_drawn_over_the_picture(files, capsys):
     assert "bone lengths (a guess: its camera is unknown" in said and "out.png" in said
     drawn, original = read_image(files / "out.png"), read_image(files / "picture.jpg")
     assert drawn.shape == original.shape
-    expected = predict(load_pose_network(files / "network.pt"), files / "picture.jpg", size=64)
+    expected = predict(load_pose_network(files / "network.pt"), files / "picture.jpg")
     values = json.loads((files / "out.json").read_text())
     np.testing.assert_allclose(values["keypoints_2d"], expected.keypoints_2d)
     np.testing.assert_allclose(values["keypoints_3d"], expected.keypoints_3d)
@@ -78,10 +79,16 @@ def test_all_that_is_known_can_be_given(files, capsys):
     assert "average adult" in capsys.readouterr().out
 
 
-def test_the_size_of_the_crops_is_the_one_of_the_training(files, tmp_path):
-    assert trained_size(files / "network.pt") == 64
-    torch.save({"state_dict": {}}, tmp_path / "published.pth")
-    assert trained_size(tmp_path / "published.pth") == 224
+def test_crops_are_cut_as_in_training_unless_said_otherwise(files, monkeypatch):
+    crops = []
+
+    def note(network, picture, *_, **options):
+        crops.append((network.image_size, network.view_factor, options["size"], options["view_factor"]))
+        return predict(network, picture, **options)
+
+    monkeypatch.setattr(command_line, "predict", note)
+    assert main(command(files)) == main(command(files, "--size", "32", "--view-factor", "1.5")) == 0
+    assert crops == [(64, 1.2, None, None), (64, 1.2, 32, 1.5)]
 
 
 @pytest.mark.parametrize(
