@@ -11,36 +11,9 @@ import zipfile
 
 import pytest
 import torch
-import torchvision
-from torch import nn
 
 from peclr_utils import weights
 from peclr_utils.weights import foreign, unpickling
-
-
-def tensors():
-    """A ResNet-18's state dict in which every tensor is full of a number of its own."""
-    with torch.device("meta"):
-        resnet = torchvision.models.resnet18()
-        resnet.fc = nn.Identity()
-    return {
-        key: torch.tensor(float(number) if value.is_floating_point() else number).expand(value.shape)
-        for number, (key, value) in enumerate(resnet.state_dict().items())
-    }
-
-
-STATE = tensors()
-FORMS = {"zip": True, "before PyTorch 1.6": False}
-
-
-def write(path, value, form="zip", protocol=2):
-    torch.save(value, path, pickle_protocol=protocol, _use_new_zipfile_serialization=FORMS[form])
-    return path
-
-
-def loads(path):
-    encoder = weights.load_encoder(path).state_dict()
-    return encoder.keys() == STATE.keys() and all(torch.equal(encoder[key], STATE[key]) for key in STATE)
 
 
 def archive(path, program, **records):
@@ -117,28 +90,30 @@ class Holder:
 
 
 PLACES = {
-    "alone": lambda attack: attack,
-    "as the state dict": lambda attack: {"state_dict": attack},
-    "as a tensor": lambda attack: {"state_dict": {**STATE, "bn1.weight": attack}},
+    "alone": lambda attack, state: attack,
+    "as the state dict": lambda attack, state: {"state_dict": attack},
+    "as a tensor": lambda attack, state: {"state_dict": {**state, "bn1.weight": attack}},
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("name", [*ATTACKS, "a chain of getattr", "state"])
-def test_a_file_that_would_run_something_is_an_error_and_runs_nothing(tmp_path, marker, name, place, form):
-    path = write(tmp_path / "evil.pt", PLACES[place](_attacks(marker)[name]), form)
+def test_a_file_that_would_run_something_is_an_error_and_runs_nothing(
+    tmp_path, marker, state, write, name, place, form
+):
+    path = write(tmp_path / "evil.pt", PLACES[place](_attacks(marker)[name], state), form)
     with pytest.raises(ValueError, match="evil.pt: .* of tensors") as caught:
         weights.load_encoder(path)
     assert not marker.exists()
     assert "weights_only" not in str(caught.value)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_what_would_run_beside_the_tensors_runs_nothing_and_is_named(tmp_path, marker, caplog, form):
+def test_what_would_run_beside_the_tensors_runs_nothing_and_is_named(
+    tmp_path, marker, caplog, state, write, loads, form
+):
     attacks = list(_attacks(marker).values())
     beside = {"hyper_parameters": Holder(attacks), "callbacks": attacks, "more": {Holder: attacks[0]}}
-    path = write(tmp_path / "evil.ckpt", {**beside, "state_dict": STATE, "after": Holder(attacks[1])}, form)
+    path = write(tmp_path / "evil.ckpt", {**beside, "state_dict": state, "after": Holder(attacks[1])}, form)
     assert loads(path)
     assert not marker.exists()
     assert "also names '__builtin__.__import__', '__builtin__.eval', " in caplog.text
@@ -252,11 +227,10 @@ def test_a_compressed_record_is_an_error_before_it_is_unpacked(tmp_path):
         foreign.read_foreign(tmp_path / "bomb.pt")
 
 
-@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95, 0.999])
-def test_a_file_that_is_cut_anywhere_is_an_error(tmp_path, form, share):
-    state = {"a": torch.ones(500), "b": torch.ones(500, dtype=torch.int64)}
-    path = write(tmp_path / "cut.ckpt", {"path": pathlib.PurePosixPath("/"), "state_dict": state}, form)
+def test_a_file_that_is_cut_anywhere_is_an_error(tmp_path, write, form, share):
+    tensors = {"a": torch.ones(500), "b": torch.ones(500, dtype=torch.int64)}
+    path = write(tmp_path / "cut.ckpt", {"path": pathlib.PurePosixPath("/"), "state_dict": tensors}, form)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(ValueError, match="cut.ckpt: cannot be read"):
