@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from peclr_utils.training.engine import Run
+from peclr_utils.training.runlog import replace_file
 from peclr_utils.training.settings import RunSettings
-from peclr_utils.weights import load_strictly, read_checkpoint, save_checkpoint
+from peclr_utils.weights import load_strictly, read_checkpoint, remove_leftovers, save_checkpoint
 
 CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
@@ -32,11 +33,12 @@ def checkpoint_path(output: str) -> Path | None:
 
 
 def start_folder(config: RunSettings) -> None:
-    """Make the run's folder and write its settings there."""
+    """Make the run's folder, write its settings there, and clear away what a kill left of a checkpoint."""
     if config.output:
         folder = Path(config.output)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CONFIG).write_text(config.to_json())
+        remove_leftovers(folder / CHECKPOINT)
+        replace_file(folder / CONFIG, config.to_json())
 
 
 def find_checkpoint(config: RunSettings, pictures: int) -> dict[str, Any] | None:

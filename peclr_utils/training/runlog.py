@@ -40,6 +40,13 @@ def read_log(output: str | Path) -> list[dict[str, Any]]:
     return rows
 
 
+def replace_file(path: Path, text: str) -> None:
+    """Write a small file so that it is always whole, whenever the process is killed."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
 class RunLog:
     """Writes a run's log and shows its progress.
 
@@ -71,9 +78,7 @@ class RunLog:
             folder = Path(config.output)
             folder.mkdir(parents=True, exist_ok=True)
             self.history = [row for row in read_log(folder) if row["step"] < first_step]
-            temporary = folder / f".{LOG}.tmp"
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in self.history))
-            os.replace(temporary, folder / LOG)
+            replace_file(folder / LOG, "".join(json.dumps(row) + "\n" for row in self.history))
             self._file = (folder / LOG).open("a")
         self._loggers = open_loggers(config, title) if first_step < steps else []
         hidden = not config.progress

@@ -31,6 +31,7 @@ from peclr_utils.augmentation import (
 from peclr_utils.crops import CropSet
 from peclr_utils.hands.backgrounds import sample_background
 from peclr_utils.training.engine import Machine
+from peclr_utils.training.prefetch import prefetch
 
 ORDER, VIEWS, BACKGROUNDS, HELD_OUT = 1, 2, 3, 4
 """Keep the streams of random numbers apart that are drawn from one seed."""
@@ -119,7 +120,7 @@ def _start_worker(_: int) -> None:
 
 
 def load(batches: Dataset, numbers: range, machine: Machine) -> Iterator[dict[str, Any]]:
-    """Make batches by number, in order, by the machine's loader workers.
+    """Make batches by number, in order, by the machine's loader workers; a GPU gets each one early.
 
     Args:
         batches: `PairBatches` or `PoseBatches`.
@@ -127,20 +128,19 @@ def load(batches: Dataset, numbers: range, machine: Machine) -> Iterator[dict[st
         machine: how many workers, and for which device.
 
     Returns:
-        The batches, on the CPU.
+        The batches, their tensors on the GPU if it is one, else on the CPU.
     """
-    return iter(
-        DataLoader(
-            batches,
-            batch_size=None,
-            sampler=numbers,
-            num_workers=machine.workers,
-            collate_fn=_as_they_are,
-            worker_init_fn=_start_worker,
-            pin_memory=machine.device.type == "cuda",
-            generator=torch.Generator(),  # else the loader draws its seed from the global one
-        )
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=numbers,
+        num_workers=machine.workers,
+        collate_fn=_as_they_are,
+        worker_init_fn=_start_worker,
+        pin_memory=machine.device.type == "cuda",
+        generator=torch.Generator(),  # else the loader draws its seed from the global one
     )
+    return prefetch(loader, machine.device)
 
 
 def _as_they_are(batch: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import nn
 from peclr_utils.models import ContrastiveModel
 from peclr_utils.training import engine
 from peclr_utils.training.config import PretrainConfig
+from peclr_utils.training.settings import OPTIMISERS
 
 
 def test_warm_up_rises_linearly_to_the_peak():
@@ -78,7 +79,51 @@ def test_a_device_that_is_not_there_is_a_clear_error():
 def test_auto_choices_are_settled_and_can_be_read():
     machine = engine.choose_machine(PretrainConfig(device="cpu", precision="fp32"))
     assert machine.executor == "opencv" and machine.workers == 0
-    assert "float32" in str(machine) and "opencv" in str(machine)
+    threads = torch.get_num_threads()
+    assert str(machine) == (
+        f"cpu, {threads} threads, float32, channels last, fused optimiser, not compiled, views by opencv, "
+        "0 loader workers"
+    )
+
+
+def test_every_other_choice_is_said_as_well():
+    changes = {"optimiser": "layerwise_adam", "compile": True, "channels_last": False, "workers": 3}
+    text = str(engine.choose_machine(PretrainConfig(device="cpu", executor="batch", **changes)))
+    choices = ("optimiser not fused", ", compiled", "channels first", "views by batch", "3 loader workers")
+    assert all(choice in text for choice in choices)
+
+
+@pytest.fixture
+def cudnn(monkeypatch):
+    """cuDNN's settings, put back afterwards; they are there without a GPU, too."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    before = torch.backends.cudnn.conv.fp32_precision
+    yield torch.backends.cudnn
+    torch.backends.cudnn.conv.fp32_precision = before
+
+
+@pytest.mark.parametrize(
+    ("precision", "capability", "expected"),
+    [("tf32", (8, 0), "tf32"), ("fp32", (8, 0), "ieee"), ("tf32", (7, 5), "ieee"), ("auto", (9, 0), "ieee")],
+)
+def test_only_convolutions_use_tf32_and_only_when_asked(monkeypatch, cudnn, precision, capability, expected):
+    monkeypatch.setattr(engine, "choose_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "a GPU")
+    before = torch.backends.cuda.matmul.fp32_precision
+    machine = engine.choose_machine(PretrainConfig(device="cuda", precision=precision))
+    assert cudnn.conv.fp32_precision == expected
+    assert torch.backends.cuda.matmul.fp32_precision == before != "tf32"
+    assert machine.tf32 == (expected == "tf32") == ("convolutions in TF32" in str(machine))
+    assert machine.dtype == (torch.bfloat16 if precision == "auto" else torch.float32)
+
+
+def test_the_optimiser_is_fused_where_the_machine_says_so():
+    for name in OPTIMISERS:
+        weights = [nn.Parameter(torch.zeros(2))]
+        optimiser = engine.make_optimiser(name, [{"params": weights, "lr": 0.1}], torch.device("cpu"))
+        machine = engine.choose_machine(PretrainConfig(device="cpu", optimiser=name))
+        assert bool(optimiser.defaults.get("fused")) == machine.fused == (name != "layerwise_adam")
 
 
 def test_a_finite_loss_passes_and_a_broken_one_stops():
