@@ -2,14 +2,19 @@
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 
 import nbformat
 import pytest
+import torch
+import torchvision
 
+from peclr_utils.course.execution import execute_chapter
 from peclr_utils.course.profiles import CHAPTERS, PROFILES
 from peclr_utils.course.runner import run_course
+from peclr_utils.evaluation import PUBLISHED
 from peclr_utils.training.label_fractions import NAMES
 
 METHODS = {"mean_pose", "scratch", "simclr", "peclr"}
@@ -87,6 +92,57 @@ def test_the_result_table_holds_finite_positive_errors(cells):
 
 def test_the_printed_table_names_the_same_methods(course, cells):
     assert [c["method"] for c in cells if NAMES[c["method"]] not in course.results] == []
+
+
+def published_rows(notebook):
+    """Rows of chapter 05's table of published numbers, cell by cell, by whence their numbers are."""
+    tables = [output.get("data", {}).get("text/markdown", "") for output in outputs(notebook)]
+    lines = next(table for table in tables if "aligned AUC" in table and "published" in table).splitlines()
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    return {whence: [row for row in rows if row[1] == whence] for whence in ("published", "measured here")}
+
+
+def printed(notebook):
+    return "".join(output.get("text", "") for output in outputs(notebook))
+
+
+def test_without_a_checkpoint_chapter_05_shows_the_published_numbers_and_how_to_measure_one(course):
+    notebook = nbformat.read(course.folder / "05_evaluation.ipynb", as_version=4)
+    rows = published_rows(notebook)
+    assert [row[0] for row in rows["published"]] == [network.name for network in PUBLISHED.values()]
+    assert not rows["measured here"]
+    assert "-p published_checkpoint FILE" in printed(notebook)
+
+
+@pytest.fixture
+def published_file(tmp_path):
+    """A ResNet-50 in the layout of the authors' fine-tuned files, its weights random."""
+    torch.manual_seed(0)
+    resnet = torchvision.models.resnet50()
+    resnet.fc = torch.nn.Linear(2048, 64)
+    widths = {0: (64, 128), 1: 128, 3: (128, 128), 4: 128, 6: (128, 1)}
+    state = {f"backend_model.{key}": value for key, value in resnet.state_dict().items()}
+    for place, width in widths.items():
+        part = torch.nn.Linear(*width) if isinstance(width, tuple) else torch.nn.BatchNorm1d(width)
+        state |= {f"zroot_ref.zroot_ref.{place}.{key}": value for key, value in part.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "rn50.pth")
+    return tmp_path / "rn50.pth"
+
+
+def test_chapter_05_puts_a_published_checkpoint_below_its_published_row(
+    course, repository, published_file, tmp_path
+):
+    shutil.copytree(course.folder / "finetune", tmp_path / "run" / "finetune")
+    given = {"test_images": 8, "run_dir": str(tmp_path / "run"), "published_checkpoint": str(published_file)}
+    executed = tmp_path / "out.ipynb"
+    execute_chapter(repository / "notebooks" / "05_evaluation.ipynb", executed, given, tmp_path)
+    notebook = nbformat.read(executed, as_version=4)
+    assert_ran_to_its_end(notebook)
+    (row,) = published_rows(notebook)["measured here"]
+    assert row[0] == PUBLISHED["rn50"].name
+    assert all(math.isfinite(float(number)) for number in row[2:])
+    assert float(row[4]) > 1  # aligned EPE in cm: the weights are random
+    assert "Measured on 8 hands that were rendered" in printed(notebook)
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS[1:])
