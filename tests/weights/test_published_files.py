@@ -113,7 +113,7 @@ def in_place(module, state):
     return own.keys() == state.keys() and all(torch.equal(own[key], state[key]) for key in own)
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("arch", ["resnet18", "resnet50", "resnet152"])
 def test_the_published_pretrained_file_loads_and_says_what_it_drops(tmp_path, caplog, arch):
     state = torchvision_file(arch)
     assert state["fc.weight"].shape[0] == 1000
@@ -138,10 +138,12 @@ def test_nothing_is_said_where_nothing_is_dropped(tmp_path, caplog):
     assert caplog.records == []
 
 
-def test_a_training_checkpoint_gives_the_encoder_with_each_tensor_in_its_place(tmp_path, caplog):
-    state = numbered(training_network, "resnet50")
-    loaded = weights.load_encoder(save(tmp_path / "epoch=99.ckpt", state), "resnet50").state_dict()
-    for theirs, ours in TRAINING_NAMES.items():
+@pytest.mark.parametrize("arch", ["resnet50", "resnet152"])
+def test_a_training_checkpoint_gives_the_encoder_with_each_tensor_in_its_place(tmp_path, caplog, arch):
+    state = numbered(training_network, arch)
+    loaded = weights.load_encoder(save(tmp_path / "epoch=99.ckpt", state), arch).state_dict()
+    deepest = {"encoder.features.6.35.conv3.weight": "layer3.35.conv3.weight"} if arch == "resnet152" else {}
+    for theirs, ours in {**TRAINING_NAMES, **deepest}.items():
         assert torch.equal(loaded[ours], state[theirs]), theirs
     # Each tensor has its own number, so none is used twice or left out.
     numbers = {int(value.flatten()[0]) for value in loaded.values()}
