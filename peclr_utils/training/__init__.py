@@ -1,14 +1,19 @@
 """Pre-training and fine-tuning: one readable loop each, on a small engine.
 
-Chapter 03 runs `pretrain`, chapter 04 `finetune`.
+Chapter 03 runs `pretrain`, chapter 04 `finetune`; `run_paper` is the paper's whole experiment. What the
+authors' published code does otherwise lies in `authors` (their batches), `layerwise` (their optimiser) and
+`peclr_utils.augmentation.authors` (their views); `PretrainConfig(authors_exact=True)` switches it on.
 """
 
 import warnings
 
+from peclr_utils.training.authors import AuthorsPairBatches, WholePictures
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.training.engine import NonFiniteLossError
 from peclr_utils.training.finetune import FinetuneResult, finetune
 from peclr_utils.training.label_fractions import LabelFractionsConfig, run_label_fractions
+from peclr_utils.training.layerwise import LayerwiseAdam, scaled_gradient
+from peclr_utils.training.paper import PaperConfig, PaperResult, run_paper
 from peclr_utils.training.predict import Predictions, extract_features, predict_dataset
 from peclr_utils.training.pretrain import PretrainResult, pretrain
 from peclr_utils.training.results import load_results, markdown, summarise
@@ -20,13 +25,18 @@ from peclr_utils.training.sources import open_crops
 warnings.filterwarnings("ignore", f".*{__name__}.*found in sys.modules after import", RuntimeWarning)
 
 __all__ = [
+    "AuthorsPairBatches",
     "FinetuneConfig",
     "FinetuneResult",
     "LabelFractionsConfig",
+    "LayerwiseAdam",
     "NonFiniteLossError",
+    "PaperConfig",
+    "PaperResult",
     "Predictions",
     "PretrainConfig",
     "PretrainResult",
+    "WholePictures",
     "extract_features",
     "finetune",
     "load_results",
@@ -36,5 +46,7 @@ __all__ = [
     "pretrain",
     "read_log",
     "run_label_fractions",
+    "run_paper",
+    "scaled_gradient",
     "summarise",
 ]

@@ -83,6 +83,16 @@ def test_finetuning_is_at_224_pixels(preset, arch):
     assert min(config.weight_2d, config.weight_relative_depth, config.weight_root_depth) > 0
 
 
+def test_what_the_paper_needs_is_where_a_user_looks():
+    import peclr_utils.training as training
+
+    expected = {"PaperConfig", "PaperResult", "run_paper", "LayerwiseAdam", "AuthorsPairBatches"}
+    assert expected <= set(training.__all__)
+    assert all(hasattr(training, name) for name in training.__all__)
+    # Modules of the same name must not stand in the functions' place.
+    assert all(callable(getattr(training, name)) for name in ("pretrain", "finetune", "run_paper"))
+
+
 def test_every_field_is_explained_and_survives_json():
     config = PaperConfig.paper_rn152(pretrain={"epochs": 3})
     assert all(field_comments(PaperConfig).get(name) for name in vars(config))
