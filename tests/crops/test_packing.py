@@ -2,9 +2,9 @@ import errno
 import inspect
 import os
 import shutil
-import threading
 import tracemalloc
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -324,11 +324,8 @@ def test_a_disk_that_gets_full_is_an_error_after_which_it_goes_on(
 
 def test_two_threads_make_a_set_once(tmp_path, drawn_hands, build, assert_holds):
     datasets = [drawn_hands(length=150) for _ in range(2)]
-    threads = [threading.Thread(target=build, args=(data, tmp_path / "crops")) for data in datasets]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as threads:
+        assert all(len(crops) == 150 for crops in threads.map(build, datasets, [tmp_path / "crops"] * 2))
     assert sorted(data.asked for data in datasets) == [PROBES, PROBES + 150]
     assert_holds(CropSet(tmp_path / "crops"), drawn_hands(length=150))
 

@@ -186,6 +186,7 @@ def test_ctrl_c_ends_it_quietly_and_it_goes_on(tmp_path, start):
     os.killpg(stopped.pid, signal.SIGINT)  # as a terminal does: its workers get it, too
     assert stopped.wait(PATIENCE) != 0
     assert (tmp_path / "said0.txt").read_text().count("Traceback") == 1  # its own, none of the workers
+    assert (len(asked(tmp_path)) - PROBES) % 64 == 0  # which were not torn out of a chunk
     done = len(journal(tmp_path))
     before = len(asked(tmp_path))
     succeed(start())
