@@ -4,10 +4,14 @@ A profile gives every chapter a dict of plain literals. The runner adds `run_dir
 of it to papermill, which writes it below the chapter's cell tagged `parameters`. So each name here must
 stand in that cell too, with the value a reader gets who simply opens the chapter.
 
-Sizes are chosen for two cores and no GPU, except for `paper`.
+Sizes are chosen for two cores and no GPU, except for `paper`: its numbers are those of the presets that
+`python -m peclr_utils.training.paper` runs with, as far as chapters have a name for them.
 """
 
 from pathlib import Path
+
+from peclr_utils.evaluation.published import EVALUATION_HANDS
+from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 
 Literal = str | int | float | bool | list | None
 
@@ -18,6 +22,8 @@ CHAPTERS: tuple[str, ...] = (
     "04_finetuning",
     "05_evaluation",
 )
+
+_PRETRAIN, _FINETUNE = PretrainConfig.paper_rn50(), FinetuneConfig.paper_rn50()
 
 PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
     # Does everything work? As small as can be; the numbers mean nothing yet.
@@ -81,28 +87,32 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
         "01_data_loading": {"seed": 0},
         "02_equivariant_augmentation": {"seed": 0},
         "03_contrastive_pretraining": {
-            "arch": "resnet50",
-            "image_size": 128,
-            "unlabelled_images": 130240,
+            "arch": _PRETRAIN.arch,
+            "image_size": _PRETRAIN.image_size,
+            "unlabelled_images": 200_000,  # more than FreiHAND and YouTube3DHands have: all
             "methods": ["simclr_no_rotation", "simclr", "peclr"],
-            "epochs": 100,
-            "batch_size": 512,
-            "temperature": 0.5,
+            "epochs": _PRETRAIN.epochs,
+            "batch_size": _PRETRAIN.batch_size,
+            "temperature": _PRETRAIN.temperature,
             "probe_images": 3000,
             "ablation_epochs": 10,
-            "seed": 0,
+            "seed": _PRETRAIN.seed,
         },
         "04_finetuning": {
-            "arch": "resnet50",
-            "image_size": 128,
+            "arch": _FINETUNE.arch,
+            "image_size": _FINETUNE.image_size,
             "methods": ["scratch", "simclr_no_rotation", "simclr", "peclr"],
-            "label_counts": [2965, 29652],
-            "steps": 40000,
-            "batch_size": 128,
+            "label_counts": [2965, 29652],  # of the part that is not kept for validation: a tenth, and all
+            "steps": _FINETUNE.steps,
+            "batch_size": _FINETUNE.batch_size,
             "validation_images": 3000,
-            "seed": 0,
+            "seed": _FINETUNE.seed,
         },
-        "05_evaluation": {"image_size": 128, "test_images": 3960, "seed": 0},
+        "05_evaluation": {
+            "image_size": _FINETUNE.image_size,
+            "test_images": EVALUATION_HANDS,
+            "seed": _FINETUNE.seed,
+        },
     },
 }
 

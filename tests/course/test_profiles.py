@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from peclr_utils.course.profiles import CHAPTERS, NEEDS_DATA, PROFILES, chapter_parameters
+from peclr_utils.training import FinetuneConfig, PretrainConfig
 
 
 def plain(value):
@@ -22,6 +23,18 @@ def test_a_profile_names_every_chapter_and_holds_plain_literals(profile):
 def test_all_profiles_set_the_same_parameters_of_a_chapter(chapter):
     names = {profile: set(PROFILES[profile][chapter]) for profile in PROFILES}
     assert len({frozenset(own) for own in names.values()}) == 1, names
+
+
+def test_the_papers_profile_has_the_numbers_of_the_papers_command():
+    paper = PROFILES["paper"]
+    pretraining, finetuning, evaluation = (paper[chapter] for chapter in CHAPTERS[2:])
+    first, second = PretrainConfig.paper_rn50(), FinetuneConfig.paper_rn50()
+    for name in ("arch", "image_size", "epochs", "batch_size", "temperature", "seed"):
+        assert pretraining[name] == getattr(first, name), name
+    for name in ("arch", "image_size", "steps", "batch_size", "seed"):
+        assert finetuning[name] == getattr(second, name), name
+    assert (pretraining["image_size"], pretraining["epochs"], finetuning["image_size"]) == (128, 100, 224)
+    assert (evaluation["image_size"], evaluation["test_images"]) == (224, 3960)
 
 
 def test_the_promised_profiles_exist():
