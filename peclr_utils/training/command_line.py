@@ -106,7 +106,8 @@ def run_command_line(
         print(f"\n{stop}" if str(stop) else "\nstopped", file=sys.stderr)
         return 130
     except (ValueError, FileNotFoundError, NonFiniteLossError) as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        # Notes say what was kept, such as crops that need not be made again.
+        print(f"{program}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 2
     print(show(result))
     return 0
