@@ -69,9 +69,19 @@ def test_pretraining_has_the_papers_numbers(preset, arch):
         "method": "peclr", "arch": arch, "encoder": "imagenet", "image_size": 128, "rotation_degrees": 45.0,
         "temperature": 0.5, "projector_hidden": 512, "projection_size": 128, "epochs": 100,
         "warmup_epochs": 10.0, "weight_decay": 1e-6, "learning_rate": 1e-4, "optimiser": "adam",
-        "batch_size": 128, "accumulate": 16, "authors_exact": False,
+        "batch_size": 128, "accumulate": 16, "grad_cache": True, "compared_pairs": 2048,
+        "authors_exact": False,
     }  # fmt: skip
     assert {name: getattr(config, name) for name in expected} == expected
+    assert config.peak_learning_rate == pytest.approx(1e-4 * 2048**0.5)
+
+
+@pytest.mark.parametrize("preset", ["paper_rn50", "paper_rn152"])
+def test_the_authors_batch_is_128_added_up_16_times_at_the_same_rate(preset):
+    config = getattr(PretrainConfig, preset)(authors_exact=True)
+    config.validate()
+    assert (config.batch_size, config.accumulate, config.compared_pairs) == (128, 16, 128)
+    assert (config.precision, config.optimiser, config.pair_identities) == ("fp16", "layerwise_adam", False)
     assert config.peak_learning_rate == pytest.approx(1e-4 * 2048**0.5)
 
 
