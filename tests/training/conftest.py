@@ -75,6 +75,6 @@ def _points(identity: int) -> np.ndarray:
     return (points + [0, 0.05, 0.45]).astype(np.float32)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dot_hands() -> type[DotHands]:
     return DotHands
