@@ -15,7 +15,10 @@ from peclr_utils.training.finetune import main as finetune_main
 from peclr_utils.training.pretrain import main as pretrain_main
 from peclr_utils.weights import read_checkpoint
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.skipif(os.name == "nt", reason="kills and interrupts as Unix does"),
+]
 
 COMMON = {
     "sources": ("synthetic:16?seed=1&size=96",), "batch_size": 8, "image_size": 32, "log_every": 1,
@@ -92,24 +95,14 @@ def _wait_for_steps(folder: Path, child: subprocess.Popen, steps: int) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="sends Ctrl-C as a terminal of Unix does")
 @pytest.mark.parametrize(
     ("main", "endless"),
     [(pretrain_main, ["--epochs", "100000"]), (finetune_main, ["--steps", "100000"])],
 )
 def test_ctrl_c_in_a_terminal_saves_and_says_how_to_go_on(main, endless, tmp_path, capsys):
-    arguments = [
-        "--preset",
-        "smoke",
-        "--sources",
-        *COMMON["sources"],
-        "--batch_size",
-        "8",
-        "--log_every",
-        "1",
-    ]
-    arguments += [*endless, "--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "run")]
-    arguments += ["--workers", "2", "--no-tensorboard", "--device", "cpu"]
+    small = ["--preset", "smoke", "--sources", *COMMON["sources"], "--batch_size", "8", "--log_every", "1"]
+    places = ["--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "run")]
+    arguments = [*small, *places, *endless, "--workers", "2", "--no-tensorboard", "--device", "cpu"]
     child = subprocess.Popen(
         [sys.executable, "-m", main.__module__, *arguments],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
