@@ -1,10 +1,12 @@
 """Trainings in processes of their own that are killed or interrupted, and go on."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -88,10 +90,26 @@ def test_a_run_killed_in_the_middle_of_everything_ends_as_one_never_killed(kind,
     ]  # fmt: skip
 
 
+@contextlib.contextmanager
+def _in_a_group_of_its_own(command: list[str]) -> Iterator[subprocess.Popen]:
+    """Start a process as a terminal does; none of its group is left in the end."""
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    try:
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.communicate()
+
+
 def _wait_for_steps(folder: Path, child: subprocess.Popen, steps: int) -> None:
     deadline = time.monotonic() + PATIENCE
     while len(read_log(folder)) < steps:
-        assert child.poll() is None and time.monotonic() < deadline, child.communicate()[1]
+        assert child.poll() is None, child.communicate()[1]
+        assert time.monotonic() < deadline, f"fewer than {steps} steps in {PATIENCE} s"
         time.sleep(0.05)
 
 
@@ -103,14 +121,10 @@ def test_ctrl_c_in_a_terminal_saves_and_says_how_to_go_on(main, endless, tmp_pat
     small = ["--preset", "smoke", "--sources", *COMMON["sources"], "--batch_size", "8", "--log_every", "1"]
     places = ["--cache", str(tmp_path / "cache"), "--output", str(tmp_path / "run")]
     arguments = [*small, *places, *endless, "--workers", "2", "--no-tensorboard", "--device", "cpu"]
-    child = subprocess.Popen(
-        [sys.executable, "-m", main.__module__, *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    _wait_for_steps(tmp_path / "run", child, 2)
-    os.killpg(child.pid, signal.SIGINT)  # the whole group, as a terminal does: the loader's processes too
-    error = child.communicate(timeout=PATIENCE)[1]
+    with _in_a_group_of_its_own([sys.executable, "-m", main.__module__, *arguments]) as child:
+        _wait_for_steps(tmp_path / "run", child, 2)
+        os.killpg(child.pid, signal.SIGINT)  # as a terminal does: the loader's processes get it too
+        error = child.communicate(timeout=PATIENCE)[1]
     assert child.returncode == 130, error
     assert "Traceback" not in error
     checkpoint = tmp_path / "run" / "checkpoint.pt"
