@@ -14,8 +14,10 @@ from torch.nn.functional import normalize
 LOWEST = -1e30
 """Stands for the logarithm of zero; finite, so that a row without negatives has finite gradients."""
 
-BLOCK = 1024
-"""Rows and columns of the similarity matrix that are held at once: 4 MB in float32, some rest in a cache."""
+BLOCK = {"cpu": 512, "cuda": 2048}
+"""Rows and columns of the similarities that are held at once: 1 MB in float32, which a core's cache holds.
+
+A GPU wants more to do at a time."""
 
 
 def nt_xent(
@@ -45,8 +47,8 @@ def nt_xent(
         identity: (N,) integers, or None when all pairs differ.
         block: how many rows and columns of the (2N, 2N) similarities to hold at once, 0 for all. The loss is
             the same. In blocks the memory grows with N and not with its square, each block is computed
-            twice, and the gradient cannot be differentiated again. None takes `BLOCK` where 2N is at least
-            twice that.
+            twice, and the gradient cannot be differentiated again. None takes `BLOCK` where 2N is more
+            than twice that.
 
     Returns:
         Scalar, float32 or wider.
@@ -67,7 +69,8 @@ def nt_xent(
         raise ValueError(f"nt_xent: expected identity ({count},), found {tuple(identity.shape)}")
 
     if block is None:
-        block = BLOCK if 2 * count >= 2 * BLOCK else 0
+        usual = BLOCK.get(z1.device.type, BLOCK["cpu"])
+        block = usual if count > usual else 0
     if block < 0:
         raise ValueError(f"nt_xent: block must be a number of rows, or 0 for all at once, found {block}")
 
@@ -95,58 +98,84 @@ class _BlockwiseNTXent(torch.autograd.Function):
         dL/ds_ip = - sigma(n_i - s_ip) / (R P_i)                         for a positive p
         dL/ds_ik = exp(s_ik - n_i) sum_p sigma(n_i - s_ip) / (R P_i)     for a negative k
 
-    The similarities are symmetric, so only blocks on and above the diagonal are made.
+    The similarities are symmetric, so only blocks on and above the diagonal are made. The rows are sorted by
+    identity first: then only blocks near the diagonal hold positives, however many rows share an identity,
+    and these blocks can be made a second time once n is known.
     """
 
     @staticmethod
     def forward(ctx: Any, z: Tensor, identity: Tensor, temperature: float, block: int) -> Tensor:
+        identity, order = identity.sort()
+        z = z[order]
         negatives = z.new_full((len(z),), LOWEST)
-        found = []
-        for rows, columns, similarity in _blocks(z, temperature, block):
-            i, j = (identity[rows][:, None] == identity[columns]).nonzero(as_tuple=True)
-            found.append((i + rows.start, j + columns.start, similarity[i, j]))
-            similarity[i, j] = LOWEST
-            negatives[rows] = torch.logaddexp(negatives[rows], similarity.logsumexp(dim=1))
-            if rows != columns:
-                negatives[columns] = torch.logaddexp(negatives[columns], similarity.logsumexp(dim=0))
-        i, j, s = (torch.cat(parts) for parts in zip(*found, strict=True))
-        below = (i < j) & (i // block != j // block)  # the mirrored blocks were not made
-        i, j, s = torch.cat([i, j[below]]), torch.cat([j, i[below]]), torch.cat([s, s[below]])
-        other = i != j
-        i, j, s = i[other], j[other], s[other]
-        weight = 1.0 / (len(z) * torch.bincount(i, minlength=len(z)).to(z.dtype))
-        ctx.save_for_backward(z, identity, negatives, i, j, s, weight)
+        for rows, columns, similarity, same in _blocks(z, identity, temperature, block):
+            if same is not None:
+                similarity.masked_fill_(same, LOWEST)
+            for of, s in _both_ways(rows, columns, similarity):
+                negatives[of] = torch.logaddexp(negatives[of], s.logsumexp(dim=1))
+
+        _, group, count = identity.unique_consecutive(return_inverse=True, return_counts=True)
+        weight = 1.0 / (len(z) * (count[group] - 1).to(z.dtype))
+        loss, push = z.new_zeros(()), torch.zeros_like(negatives)
+        for rows, columns, similarity, same in _blocks(z, identity, temperature, block, with_positives=True):
+            positive = same.fill_diagonal_(False) if rows == columns else same
+            for of, s, on in _both_ways(rows, columns, similarity, positive):
+                n = negatives[of, None]
+                loss += (torch.logaddexp(s, n).sub_(s).mul_(on).sum(dim=1) * weight[of]).sum()
+                push[of] += torch.sigmoid(n - s).mul_(on).sum(dim=1) * weight[of]
+        ctx.save_for_backward(z, identity, order, negatives, weight, push)
         ctx.temperature, ctx.block = temperature, block
-        return (weight[i] * (torch.logaddexp(s, negatives[i]) - s)).sum()
+        return loss
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        z, identity, negatives, i, j, s, weight = ctx.saved_tensors
-        pull = weight[i] * torch.sigmoid(negatives[i] - s)
-        push = torch.zeros_like(negatives).index_add_(0, i, pull)
+        z, identity, order, n, weight, push = ctx.saved_tensors
         result = torch.zeros_like(z)
-        result.index_add_(0, i, pull[:, None] * z[j], alpha=-1).index_add_(
-            0, j, pull[:, None] * z[i], alpha=-1
-        )
-        for rows, columns, similarity in _blocks(z, ctx.temperature, ctx.block):
-            same = (identity[rows][:, None] == identity[columns]).nonzero(as_tuple=True)
-            similarity[same] = LOWEST
-            share = (similarity - negatives[rows, None]).exp_().mul_(push[rows, None])
-            share += similarity.sub_(negatives[columns]).exp_().mul_(push[columns])
-            result[rows] += share @ z[columns]
+        for rows, columns, similarity, same in _blocks(z, identity, ctx.temperature, ctx.block):
+            share = (similarity - n[rows, None]).exp_().mul_(push[rows, None])
+            share += (similarity - n[columns]).exp_().mul_(push[columns])
+            if same is not None:
+                pull = torch.sigmoid(n[rows, None] - similarity).mul_(weight[rows, None])
+                pull += torch.sigmoid(n[columns] - similarity).mul_(weight[columns])
+                share = torch.where(same, -pull, share)
+            if rows == columns:
+                share.fill_diagonal_(0.0)
+            result[rows].addmm_(share, z[columns])
             if rows != columns:
-                result[columns] += share.T @ z[rows]
+                result[columns].addmm_(share.T, z[rows])
+        result = torch.empty_like(z).index_copy_(0, order, result)
         return result * (gradient / ctx.temperature), None, None, None
 
 
-def _blocks(z: Tensor, temperature: float, block: int) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Rows, columns and similarities of each block on and above the diagonal."""
+def _blocks(
+    z: Tensor, identity: Tensor, temperature: float, block: int, with_positives: bool = False
+) -> Iterator[tuple[slice, slice, Tensor, Tensor | None]]:
+    """Rows, columns and similarities of each block on and above the diagonal, and which are of one identity.
+
+    The last is None where none is; `with_positives` leaves those blocks out. All blocks share one memory:
+    freed blocks of new ones would leave holes, which had taken ten times as much.
+    """
     parts = [slice(start, min(start + block, len(z))) for start in range(0, len(z), block)]
+    first, last = identity[::block].tolist(), identity[[part.stop - 1 for part in parts]].tolist()
+    memory = z.new_empty(block * block)
     for k, rows in enumerate(parts):
         scaled = z[rows] / temperature
-        for columns in parts[k:]:
-            yield rows, columns, scaled @ z[columns].T
+        for m, columns in enumerate(parts[k:], start=k):
+            shared = first[m] <= last[k]
+            if with_positives and not shared:
+                break
+            shape = (rows.stop - rows.start, columns.stop - columns.start)
+            similarity = torch.mm(scaled, z[columns].T, out=memory[: shape[0] * shape[1]].view(shape))
+            same = identity[rows, None] == identity[columns] if shared else None
+            yield rows, columns, similarity, same
+
+
+def _both_ways(rows: slice, columns: slice, *blocks: Tensor) -> Iterator[tuple[Any, ...]]:
+    """What blocks say about their rows, and about their columns where these are others."""
+    yield rows, *blocks
+    if rows != columns:
+        yield columns, *(block.T for block in blocks)
 
 
 class Pose25D(Protocol):

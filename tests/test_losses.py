@@ -114,6 +114,20 @@ def test_gradient_in_blocks_agrees_with_finite_differences():
     assert torch.autograd.gradcheck(lambda a, b: nt_xent(a, b, 0.3, identity, block=3), (z1, z2))
 
 
+def test_blocks_hold_no_list_of_the_positives_of_a_large_identity():
+    """Saved for the way back are a few numbers a row, also where all pairs of rows are positives."""
+    z1, z2 = (z.requires_grad_() for z in views(40))
+    loss = nt_xent(z1, z2, identity=torch.arange(40) // 30, block=8)
+    saved = [tensor for tensor in loss.grad_fn.saved_tensors if tensor.shape != (80, 16)]
+    assert saved and all(tensor.numel() <= 80 for tensor in saved)
+
+
+def test_many_pairs_go_in_blocks_by_themselves():
+    z1, z2 = (z.float().requires_grad_() for z in views(520))
+    assert "Blockwise" in nt_xent(z1, z2).grad_fn.name()
+    assert "Blockwise" not in nt_xent(z1[:500], z2[:500]).grad_fn.name()
+
+
 def test_small_temperatures_and_half_precision_stay_finite():
     z1, z2 = (z.to(torch.bfloat16).requires_grad_() for z in views(16))
     loss = nt_xent(z1, z2, 1e-3)
