@@ -174,11 +174,11 @@ class PoseNetwork25D(nn.Module):
             self.offset[:-1] = mean_25d.flatten()
             self.scale[:-1] = spread_25d.flatten()
 
-    def forward(self, images: Tensor, K: Tensor | None = None) -> PoseOutput:
+    def forward(self, image: Tensor, K: Tensor | None = None) -> PoseOutput:
         """Predict a batch of hands.
 
         Args:
-            images: (B, 3, H, W) float, ImageNet-normalised RGB crops.
+            image: (B, 3, H, W) float, ImageNet-normalised RGB crops.
             K: (B, 3, 3) or (3, 3) intrinsics of the crops in pixels. None takes `DEFAULT_K` whatever the
                 crops' size, as the authors' network does, although it is meant for 224 x 224 only: for
                 another size, or a crop of a larger picture, give K (`peclr_utils.inference` always does).
@@ -189,13 +189,13 @@ class PoseNetwork25D(nn.Module):
         Raises:
             ValueError: if K has another shape.
         """
-        if K is not None and K.shape not in {(3, 3), (1, 3, 3), (len(images), 3, 3)}:
+        if K is not None and K.shape not in {(3, 3), (1, 3, 3), (len(image), 3, 3)}:
             raise ValueError(
-                f"K: expected shape (3, 3) or ({len(images)}, 3, 3) for {len(images)} images, "
+                f"K: expected shape (3, 3) or ({len(image)}, 3, 3) for {len(image)} images, "
                 f"found {tuple(K.shape)}"
             )
-        out = self.backbone(images)
-        with torch.autocast(images.device.type, enabled=False):
+        out = self.backbone(image)
+        with torch.autocast(image.device.type, enabled=False):
             # Half precision has three digits: too few for pixels, and for the difference of two rays.
             out = out.to(torch.promote_types(out.dtype, torch.float32)) * self.scale + self.offset
             return self._lift(out, (self.default_K if K is None else K).to(out))

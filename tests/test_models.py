@@ -57,6 +57,12 @@ def test_the_3d_prediction_projects_onto_the_2d_prediction(order):
     )
 
 
+def test_picture_and_intrinsics_can_be_given_by_name():
+    net, image, K = network().eval(), torch.randn(2, 3, 32, 32), torch.eye(3) * 50
+    by_name, by_place = net(image=image, K=K), net(image, K)
+    assert all(torch.equal(a, b) for a, b in zip(by_name, by_place, strict=True))
+
+
 def test_the_roots_relative_depth_is_zero_whatever_the_layer_says():
     out = network().eval()(torch.randn(3, 3, 64, 64))
     assert torch.equal(out.relative_depth[:, 0], torch.zeros(3))

@@ -9,9 +9,10 @@ inside it:
 
 - Keypoints that span a box of side L have one that lies at least L / 2 from their mean. So no view of such a
   hand is smaller than `view_factor` L, and no second crop is made smaller, however small the network finds
-  the hand. Networks that learnt from few labels find hands a tenth too small, and without that floor one that
-  puts all points into the middle would look closer and closer at nothing.
-- In rendered hands the farthest one lies at 0.63 L (from 0.53 L to 0.79 L): the first crop of a given box.
+  the hand. Networks that learnt from few labels find hands a tenth too small; one that puts all points into
+  the middle would be shown next to nothing.
+- In the rendered hands of `data/sample` the farthest one lies at 0.63 L (median; 0.53 L to 0.79 L). So large
+  a hand makes the first crop of a given box.
 - Without a box, the hand is taken to be as large as a third of the picture's square, which is the authors'
   guess, up to all of it. The first crop is the geometric mean of the two, so that it is at most 1.6 times too
   large or too small.

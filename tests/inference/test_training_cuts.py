@@ -4,10 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from peclr_utils.camera import project
+from peclr_utils.course.runner import find_repository
 from peclr_utils.crops import CropSet
 from peclr_utils.crops.cropping import crop_box, crop_matrix
-from peclr_utils.datasets import SyntheticHands
+from peclr_utils.datasets import FreiHAND, SyntheticHands
 from peclr_utils.inference import predict
+from peclr_utils.inference.cutting import SMALLEST_REACH, USUAL_REACH
 from peclr_utils.models import PoseNetwork25D, PoseOutput
 from peclr_utils.training import FinetuneConfig, open_crops
 from peclr_utils.training.finetune import weak_augmentation
@@ -175,6 +178,14 @@ def test_a_training_runs_checkpoint_says_it_in_its_settings(tmp_path):
     network.image_size = "large"
     with pytest.raises(ValueError, match="pose.pt: image_size: expected a positive number, found 'large'"):
         load_pose_network(save_checkpoint(path, network))
+
+
+def test_the_usual_reach_is_that_of_the_committed_hands():
+    labels = FreiHAND(find_repository() / "data/sample").labels
+    uv = project(labels.xyz.astype(np.float64), labels.K.astype(np.float64))
+    reach = np.linalg.norm(uv - uv.mean(1, keepdims=True), axis=2).max(1) / np.ptp(uv, axis=1).max(1)
+    assert np.median(reach) == pytest.approx(USUAL_REACH, abs=0.01)
+    assert SMALLEST_REACH < reach.min() and reach.max() < 0.8
 
 
 def test_a_wrong_factor_is_named():
