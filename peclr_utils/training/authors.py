@@ -10,7 +10,8 @@ Chapter 03 trains without it. With it:
 - gradients are scaled layer by layer before Adam, and some norms decay (`training.layerwise`);
 - on a GPU the encoder computes in float16 with a scaled loss. A CPU has no hardware for that and computes in
   float32. Projector and loss compute in float32 in either case; the authors' partly do in float16;
-- `PretrainConfig.paper_rn50` and `paper_rn152` accumulate 16 batches of 128 pairs, and the loss sees 128.
+- `PretrainConfig.paper_rn50` and `paper_rn152` add up the gradients of 16 batches of 128 pairs, each with a
+  loss of its own, in place of one loss over 2,048 (`grad_cache` is off).
 
 What is not reproduced: the authors draw pictures with replacement, here an epoch shows each at most once more
 than another of its data set; their learning rate is one step behind in the warm-up (it begins at 0); they

@@ -98,6 +98,7 @@ def run_command_line(
     Returns:
         The process's exit code: 0, 2 for a wrong setting or missing file, 130 after Ctrl-C.
     """
+    from peclr_utils.training.distributed import processes_started
     from peclr_utils.training.engine import NonFiniteLossError
 
     try:
@@ -109,5 +110,6 @@ def run_command_line(
         # Notes say what was kept, such as crops that need not be made again.
         print(f"{program}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 2
-    print(show(result))
+    if processes_started().first:
+        print(show(result))
     return 0

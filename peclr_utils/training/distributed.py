@@ -18,7 +18,7 @@ The first process alone crops, logs and saves.
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
@@ -238,7 +238,7 @@ def joined(device: str) -> Iterator[Group]:
     if dist.is_available() and dist.is_initialized():
         yield Group(dist.get_rank(), dist.get_world_size())
         return
-    if not (dist.is_available() and dist.is_torchelastic_launched()) or os.environ["WORLD_SIZE"] == "1":
+    if processes_started().size == 1:
         yield Group()
         return
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
@@ -254,6 +254,24 @@ def joined(device: str) -> Iterator[Group]:
         yield Group(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
+
+
+def processes_started() -> Group:
+    """This process among those that torchrun started, whether they have joined or not; else alone."""
+    if not (dist.is_available() and dist.is_torchelastic_launched()):
+        return Group()
+    return Group(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+
+
+def in_one_process(run: Callable[[Value], Any]) -> Callable[[Value], Any]:
+    """Make a run refuse to be started several times over by torchrun, all of them in one folder."""
+
+    def checked(config: Value) -> Any:
+        if (size := processes_started().size) > 1:
+            raise ValueError(f"expected one process, found {size}; several can only pre-train")
+        return run(config)
+
+    return checked
 
 
 def _take_own_gpu(local_rank: int) -> None:

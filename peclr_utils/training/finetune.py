@@ -21,6 +21,7 @@ from peclr_utils.losses import pose_loss
 from peclr_utils.models import PoseNetwork25D, PoseOutput
 from peclr_utils.training.command_line import run_command_line
 from peclr_utils.training.config import FinetuneConfig
+from peclr_utils.training.distributed import in_one_process
 from peclr_utils.training.engine import (
     Machine,
     Run,
@@ -265,9 +266,8 @@ def _introduce(config: FinetuneConfig, machine: Machine, data: _Data, first_step
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fine-tune as the command line says."""
-    return run_command_line(
-        FinetuneConfig, finetune, "python -m peclr_utils.training.finetune", _summary, arguments
-    )
+    program = "python -m peclr_utils.training.finetune"
+    return run_command_line(FinetuneConfig, in_one_process(finetune), program, _summary, arguments)
 
 
 def _summary(result: FinetuneResult) -> str:

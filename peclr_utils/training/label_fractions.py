@@ -25,6 +25,7 @@ from peclr_utils.models import build_encoder
 from peclr_utils.skeleton import ROOT
 from peclr_utils.training.command_line import run_command_line
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
+from peclr_utils.training.distributed import in_one_process
 from peclr_utils.training.engine import choose_machine, seeded
 from peclr_utils.training.finetune import finetune, weak_augmentation
 from peclr_utils.training.labelled import plain_labels
@@ -294,7 +295,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The process's exit code: 0, 2 for a wrong setting or missing file, 130 after Ctrl-C.
     """
     program = "python -m peclr_utils.training.label_fractions"
-    return run_command_line(LabelFractionsConfig, run_label_fractions, program, markdown, arguments)
+    run = in_one_process(run_label_fractions)
+    return run_command_line(LabelFractionsConfig, run, program, markdown, arguments)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ It pre-trains on both data sets, fine-tunes on FreiHAND, evaluates on FreiHAND's
 the published numbers beside its own. Chapter 05 reads the table. Stopped at any time, the same command goes
 on from there.
 
-Pre-training is the paper's (`PretrainConfig.paper_rn50`), or with `--authors_exact` what the authors' code
-does. Fine-tuning (`FinetuneConfig.paper_rn50`) is ours, for the authors publish neither schedule nor losses.
+Pre-training is the paper's (`PretrainConfig.paper_rn50`), a true batch of 2,048 pairs, or with
+`--authors_exact` what the authors' code does. Started by torchrun, all processes share in it, and the first
+goes on alone. Fine-tuning (`FinetuneConfig.paper_rn50`) is ours, for the authors publish neither schedule nor
+losses.
 
 The published networks find the hand themselves, by two crops (`peclr_utils.inference`), and so does the row
 "measured here" below theirs. The row "crops around the true keypoints" is told where the hand is.
@@ -28,6 +30,7 @@ from peclr_utils.inference import predict
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.training.command_line import run_command_line
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
+from peclr_utils.training.distributed import processes_started
 from peclr_utils.training.finetune import finetune
 from peclr_utils.training.pretrain import pretrain
 from peclr_utils.training.raw_data import find_set
@@ -128,6 +131,8 @@ def run_paper(config: PaperConfig) -> PaperResult:
     pretrained = pretrain(config.pretrain_config())
     if not pretrained.finished:
         return PaperResult("pre-training stopped early; the same command goes on")
+    if not processes_started().first:
+        return PaperResult("the first process fine-tunes and evaluates")
     settings = config.finetune_config()
     finetuned = finetune(settings)
     if not finetuned.finished:

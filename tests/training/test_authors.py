@@ -86,6 +86,14 @@ def test_pictures_of_any_size_with_keypoints_or_an_outline_make_even_batches(dot
     assert batch.view1.shape == (4, 3, 32, 32) and batch.shift2.shape == (4, 2)
 
 
+def test_rows_of_a_batch_are_those_rows_of_the_whole_one(dot_hands):
+    whole, part = _batches(dot_hands(9))[1], _batches(dot_hands(9), rows=slice(2, 4))[1]
+    assert torch.equal(part["views"].images, whole["views"].images[[2, 3, 6, 7]])
+    assert torch.equal(part["shift"], whole["shift"][[2, 3, 6, 7]])
+    assert torch.equal(part["angle"], whole["angle"][[2, 3, 6, 7]])
+    assert torch.equal(part["identity"], whole["identity"][2:])
+
+
 def test_workers_and_earlier_batches_do_not_change_a_batch(dot_hands):
     alone, shared = (list(load(_batches(dot_hands(12)), range(1, 3), _machine(n))) for n in (0, 2))
     for one, other in zip(alone, shared, strict=True):

@@ -153,6 +153,15 @@ def test_both_executors_make_the_same_views(crops):
     assert (views[0] - views[1]).abs().mean() < 0.02
 
 
+@pytest.mark.parametrize("executor", ["opencv", "batch"])
+def test_rows_of_a_batch_are_those_rows_of_the_whole_one(crops, executor):
+    whole, part = (_batches(crops, executor=executor, rows=rows)[1] for rows in (slice(None), slice(1, 3)))
+    assert torch.equal(part["identity"], whole["identity"][1:3])
+    assert torch.equal(part["shift"], whole["shift"][[1, 2, 6, 7]])
+    found, expected = (pairs_on_device(item, _machine(executor), SIZE) for item in (part, whole))
+    assert torch.equal(found.view1, expected.view1[1:3]) and torch.equal(found.view2, expected.view2[1:3])
+
+
 def test_a_batch_has_the_promised_shapes(crops):
     batch = pairs_on_device(_batches(crops)[0], _machine(), SIZE)
     assert batch.view1.shape == batch.view2.shape == (5, 3, SIZE, SIZE)

@@ -19,6 +19,8 @@ from peclr_utils.training import PretrainConfig, pretrain, read_log
 from peclr_utils.training.contrastive import StepGradients
 from peclr_utils.training.distributed import Group, divide, joined
 from peclr_utils.training.engine import Run, choose_machine, seeded
+from peclr_utils.training.finetune import main as finetune_main
+from peclr_utils.training.label_fractions import main as table_main
 from peclr_utils.training.pair_data import open_pair_data
 from peclr_utils.training.views import backgrounds_on, load
 
@@ -156,6 +158,14 @@ def test_a_batch_that_cannot_be_shared_out_is_an_error():
         divide(BASE, Group(0, 3), CPU)
 
 
+def test_only_pre_training_takes_several_processes(monkeypatch, capsys):
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    for main in (finetune_main, table_main):
+        assert main([]) == 2
+        assert "expected one process, found 2; several can only pre-train" in capsys.readouterr().err
+
+
 def test_the_command_trains_in_two_processes_and_one_goes_on_from_there(tmp_path):
     output, shown = tmp_path / "run", ["--no-tensorboard", "--device", "cpu", "--precision", "fp32"]
     smoke = ["--preset", "smoke", "--sources", "synthetic:20?seed=1&size=96", "--equivariance_pictures", "4"]
@@ -174,7 +184,8 @@ def test_the_command_trains_in_two_processes_and_one_goes_on_from_there(tmp_path
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("pre-training resnet18") == done.stdout.count("step limit reached") == 1
+    for once in ("pre-training resnet18", "step limit reached", "stopped early"):
+        assert done.stdout.count(once) == 1
     assert "on 2 processes, each with cpu" in done.stdout
     assert sorted(path.name for path in output.iterdir()) == ["checkpoint.pt", "config.json", "log.jsonl"]
 
