@@ -4,16 +4,18 @@ A profile gives every chapter a dict of plain literals. The runner adds `run_dir
 of it to papermill, which writes it below the chapter's cell tagged `parameters`. So each name here must
 stand in that cell too, with the value a reader gets who simply opens the chapter.
 
-Sizes are chosen for two cores and no GPU, except for `paper`: its numbers are those of the presets that
-`python -m peclr_utils.training.paper` runs with, as far as chapters have a name for them.
+Sizes are chosen for two cores and no GPU, except for `paper`: its settings are those of the presets that
+`python -m peclr_utils.training.paper` runs with.
 """
 
+import json
 from pathlib import Path
 
 from peclr_utils.evaluation.published import EVALUATION_HANDS
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
+from peclr_utils.training.settings import RunSettings
 
-Literal = str | int | float | bool | list | None
+Literal = str | int | float | bool | list | dict | None
 
 CHAPTERS: tuple[str, ...] = (
     "01_data_loading",
@@ -24,6 +26,17 @@ CHAPTERS: tuple[str, ...] = (
 )
 
 _PRETRAIN, _FINETUNE = PretrainConfig.paper_rn50(), FinetuneConfig.paper_rn50()
+
+_OWN = "arch image_size epochs steps batch_size temperature seed output cache sources test_sources".split()
+"""Fields that chapters have parameters for, or settle by themselves."""
+
+
+def _further(preset: RunSettings) -> dict[str, Literal]:
+    """The rest of a preset: its other fields that differ from the defaults."""
+    defaults = vars(type(preset)())
+    changed = {name: v for name, v in vars(preset).items() if name not in _OWN and v != defaults[name]}
+    return json.loads(json.dumps(changed))
+
 
 PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
     # Does everything work? As small as can be; the numbers mean nothing yet.
@@ -40,6 +53,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "temperature": 0.2,
             "probe_images": 128,
             "ablation_epochs": 1,
+            "further_settings": {},
             "seed": 0,
         },
         "04_finetuning": {
@@ -50,6 +64,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "steps": 12,
             "batch_size": 32,
             "validation_images": 128,
+            "further_settings": {},
             "seed": 0,
         },
         "05_evaluation": {"image_size": 64, "test_images": 128, "seed": 0},
@@ -68,6 +83,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "temperature": 0.2,
             "probe_images": 1024,
             "ablation_epochs": 2,
+            "further_settings": {},
             "seed": 0,
         },
         "04_finetuning": {
@@ -78,6 +94,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "steps": 280,
             "batch_size": 32,
             "validation_images": 512,
+            "further_settings": {},
             "seed": 0,
         },
         "05_evaluation": {"image_size": 64, "test_images": 1024, "seed": 0},
@@ -96,6 +113,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "temperature": _PRETRAIN.temperature,
             "probe_images": 3000,
             "ablation_epochs": 10,
+            "further_settings": _further(_PRETRAIN),
             "seed": _PRETRAIN.seed,
         },
         "04_finetuning": {
@@ -106,6 +124,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "steps": _FINETUNE.steps,
             "batch_size": _FINETUNE.batch_size,
             "validation_images": 3000,
+            "further_settings": _further(_FINETUNE),
             "seed": _FINETUNE.seed,
         },
         "05_evaluation": {

@@ -232,6 +232,8 @@ def weak_augmentation(config: FinetuneConfig) -> AugmentationConfig:
 def _make_network(config: FinetuneConfig, batches: PoseBatches) -> PoseNetwork25D:
     with seeded(config.seed):
         network = PoseNetwork25D(config.arch)
+    # Inference shows a network the crops that it learnt from.
+    network.image_size, network.view_factor = config.image_size, config.view_factor
     if config.encoder:
         linear, encoder = network.backbone.fc, load_encoder(config.encoder, config.arch)
         encoder.fc = linear

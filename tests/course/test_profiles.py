@@ -9,6 +9,8 @@ from peclr_utils.training import FinetuneConfig, PretrainConfig
 def plain(value):
     if isinstance(value, list):
         return all(map(plain, value))
+    if isinstance(value, dict):
+        return all(type(name) is str and plain(item) for name, item in value.items())
     return value is None or type(value) in (str, int, float, bool)
 
 
@@ -34,6 +36,15 @@ def test_the_papers_profile_has_the_numbers_of_the_papers_command():
     for name in ("arch", "image_size", "steps", "batch_size", "seed"):
         assert finetuning[name] == getattr(second, name), name
     assert (pretraining["image_size"], pretraining["epochs"], finetuning["image_size"]) == (128, 100, 224)
+    rest = pretraining["further_settings"]
+    assert (rest["encoder"], rest["warmup_epochs"]) == ("imagenet", 10)
+    assert (rest["grad_cache"], rest["accumulate"] * pretraining["batch_size"]) == (True, 2048)
+    made = {"cache": first.cache, "output": first.output, **rest}
+    made |= {name: pretraining[name] for name in ("arch", "image_size", "epochs", "batch_size", "seed")}
+    assert PretrainConfig().replace(**made) == first
+    made = {"cache": second.cache, "output": second.output, **finetuning["further_settings"]}
+    made |= {name: finetuning[name] for name in ("arch", "image_size", "steps", "batch_size", "seed")}
+    assert FinetuneConfig().replace(**made) == second
     assert (evaluation["image_size"], evaluation["test_images"]) == (224, 3960)
 
 
