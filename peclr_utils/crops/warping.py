@@ -12,6 +12,7 @@ taps are chosen so that box, taps and bilinear kernel together have the variance
 an antialiased bilinear resize uses (a third more just above s = 2, where boxes of two set in).
 """
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -22,6 +23,10 @@ ANTIALIAS_ABOVE = 1.5
 
 FLOAT_WARP = int(cv2.__version__.split(".")[0]) >= 5
 """OpenCV 5 interpolates in float; 4.x rounds positions to 1/32 pixel, up to 6 grey levels off on noise."""
+
+Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""The upper two rows of a 3x3 matrix, as plain numbers: NumPy takes as long for six of them as for hundreds,
+and the many small steps around a warp would cost more than the warp itself."""
 
 
 class Antialias(NamedTuple):
@@ -59,9 +64,9 @@ def antialias(shrink: float) -> Antialias:
     """
     if shrink <= ANTIALIAS_ABOVE:
         return Antialias(1, 0.0)
-    reduce = int(np.ceil(shrink / 2))
+    reduce = math.ceil(shrink / 2)
     missing = (shrink**2 / 6 - (reduce**2 - 1) / 12 - reduce**2 / 6) / reduce**2
-    return Antialias(reduce, float(np.round(np.clip(missing / 2, 0, 0.25) * 256) / 256))
+    return Antialias(reduce, round(min(max(missing / 2, 0), 0.25) * 256) / 256)
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
@@ -87,12 +92,8 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         )
     if np.shape(matrix) != (3, 3):
         raise ValueError(f"warp: expected a (3, 3) matrix, source to output pixels, found {np.shape(matrix)}")
-    try:
-        inverse = np.linalg.inv(np.asarray(matrix, dtype=np.float64))
-    except np.linalg.LinAlgError as error:
-        raise ValueError(f"warp: the matrix cannot be inverted: {np.asarray(matrix).tolist()}") from error
-    (a, b, _), (c, d, _) = inverse[:2].tolist()
-    smoothing = antialias(_largest_singular_value(a, b, c, d))
+    inverse = _inverse(matrix)
+    smoothing = antialias(_largest_singular_value(inverse))
     channels = image.shape[2:]
     if smoothing != (1, 0.0):
         image, inverse = _smooth(image, inverse, size, smoothing)
@@ -103,28 +104,33 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     # Four channels are read in one go: with an idle fourth one the warp of three takes half as long.
     padded = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if channels == (3,) else image
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    warped = cv2.warpAffine(padded, inverse[:2], (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    places = np.array(inverse)
+    warped = cv2.warpAffine(padded, places, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT)
     if channels == (3,):
         return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
     return warped.reshape(size, size, *channels)
 
 
-def _largest_singular_value(a: float, b: float, c: float, d: float) -> float:
-    # The closed form for 2x2 costs a microsecond; `np.linalg.norm` costs as much as a tenth of the warp.
-    return (np.hypot(a + d, b - c) + np.hypot(a - d, b + c)) / 2
+def _inverse(matrix: np.ndarray) -> Affine:
+    (a, b, x), (c, d, y) = np.asarray(matrix, dtype=np.float64)[:2].tolist()
+    determinant = a * d - b * c
+    if determinant == 0 or not math.isfinite(determinant + x + y):
+        raise ValueError(f"warp: the matrix cannot be inverted: {np.asarray(matrix).tolist()}")
+    a, b, c, d = d / determinant, -b / determinant, -c / determinant, a / determinant
+    return (a, b, -(a * x + b * y)), (c, d, -(c * x + d * y))
 
 
-def _smooth(
-    image: np.ndarray, inverse: np.ndarray, size: int, smoothing: Antialias
-) -> tuple[np.ndarray, np.ndarray]:
+def _largest_singular_value(affine: Affine) -> float:
+    (a, b, _), (c, d, _) = affine
+    return (math.hypot(a + d, b - c) + math.hypot(a - d, b + c)) / 2
+
+
+def _smooth(image: np.ndarray, inverse: Affine, size: int, smoothing: Antialias) -> tuple[np.ndarray, Affine]:
     """Smooth the part of the picture that the output shows; return it and the output-to-part matrix."""
     reduce, side = smoothing
-    height, width = image.shape[:2]
-    corners = inverse[:2] @ np.array([[0, size - 1, 0, size - 1], [0, 0, size - 1, size - 1], [1, 1, 1, 1]])
-    reach = 4 * reduce
-    # Boxes are counted from the picture's corner, whatever part of it is smoothed.
-    left, top = (np.floor(corners.min(axis=1) - reach).clip(0) // reduce * reduce).astype(int).tolist()
-    right, bottom = np.ceil(corners.max(axis=1) + reach).clip(0, (width, height)).astype(int).tolist()
+    (left, right), (top, bottom) = (
+        _shown(row, size, length, reduce) for row, length in zip(inverse, image.shape[1::-1], strict=True)
+    )
     part = image[top:bottom, left:right]
     if part.size and reduce > 1:
         rows, columns = -(-part.shape[0] // reduce), -(-part.shape[1] // reduce)
@@ -135,16 +141,28 @@ def _smooth(
     if part.size and side > 0:
         taps = np.array([side, 1 - 2 * side, side])
         part = cv2.sepFilter2D(part, -1, taps, taps, borderType=cv2.BORDER_CONSTANT)
-    offset = np.array([left, top])
-    to_part = np.diag([1 / reduce, 1 / reduce, 1])
-    to_part[:2, 2] = (0.5 - offset) / reduce - 0.5
-    return part, to_part @ inverse
+    to_part = (
+        (a / reduce, b / reduce, (c - start + 0.5) / reduce - 0.5)
+        for (a, b, c), start in zip(inverse, (left, top), strict=True)
+    )
+    return part, tuple(to_part)
 
 
-def _bilinear(image: np.ndarray, inverse: np.ndarray, size: int) -> np.ndarray:
+def _shown(row: tuple[float, float, float], size: int, length: int, reduce: int) -> tuple[int, int]:
+    """The pixels along one axis that an output reads; boxes count from the picture's edge, whatever part."""
+    along_x, along_y, start = row
+    ends = (along_x * (size - 1), along_y * (size - 1))
+    reach = 4 * reduce
+    first = math.floor(start + sum(min(end, 0.0) for end in ends) - reach)
+    last = math.ceil(start + sum(max(end, 0.0) for end in ends) + reach)
+    return max(first, 0) // reduce * reduce, min(max(last, 0), length)
+
+
+def _bilinear(image: np.ndarray, inverse: Affine, size: int) -> np.ndarray:
     """Interpolate in float32 by hand, for OpenCV 4, whose `warpAffine` rounds positions."""
     y, x = np.mgrid[:size, :size]
-    x, y = np.tensordot(inverse[:2, :2], np.stack([x, y]), axes=1) + inverse[:2, 2, None, None]
+    (a, b, c), (d, e, f) = inverse
+    x, y = a * x + b * y + c, d * x + e * y + f
     left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     fx, fy = (x - left).astype(np.float32), (y - top).astype(np.float32)
     height, width = image.shape[:2]
