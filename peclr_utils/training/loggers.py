@@ -39,12 +39,17 @@ class Logger(Protocol):
 
 
 class TensorBoardLogger:
-    """Writes numbers for TensorBoard into the run's folder."""
+    """Writes numbers for TensorBoard into the run's folder.
 
-    def __init__(self, folder: Path):
+    Args:
+        folder: the run's.
+        first_step: what an earlier part of the run wrote from this step on is hidden, for it runs again.
+    """
+
+    def __init__(self, folder: Path, first_step: int = 0):
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder))
+        self._writer = SummaryWriter(str(folder), purge_step=first_step or None)
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         for name, value in _numbers(values).items():
@@ -90,12 +95,13 @@ class CometLogger:
         self._experiment.end()
 
 
-def open_loggers(config: RunSettings, title: str) -> list[Logger]:
+def open_loggers(config: RunSettings, title: str, first_step: int = 0) -> list[Logger]:
     """Open the services that a configuration asks for; TensorBoard only where it is installed.
 
     Args:
         config: its `tensorboard`, `comet` and output folder.
         title: of the run.
+        first_step: the step that comes next.
 
     Returns:
         The open loggers, perhaps none.
@@ -106,7 +112,7 @@ def open_loggers(config: RunSettings, title: str) -> list[Logger]:
     loggers: list[Logger] = []
     if config.tensorboard and config.output:
         with suppress(ImportError):
-            loggers.append(TensorBoardLogger(Path(config.output)))
+            loggers.append(TensorBoardLogger(Path(config.output), first_step))
     if config.comet:
         loggers.append(CometLogger(config, title))
     return loggers

@@ -80,7 +80,7 @@ class RunLog:
             self.history = [row for row in read_log(folder) if row["step"] < first_step]
             replace_file(folder / LOG, "".join(json.dumps(row) + "\n" for row in self.history))
             self._file = (folder / LOG).open("a")
-        self._loggers = open_loggers(config, title) if first_step < steps else []
+        self._loggers = open_loggers(config, title, first_step) if first_step < steps else []
         hidden = not config.progress
         self._bar = tqdm(
             total=steps, initial=first_step, desc=title, unit="step", mininterval=1, disable=hidden

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from peclr_utils.training import PretrainConfig, read_log
-from peclr_utils.training.loggers import QUIET
+from peclr_utils.training.loggers import QUIET, TensorBoardLogger
 from peclr_utils.training.runlog import RunLog
 
 ROWS = [(0, {"loss": 2.5, "epoch": 0.5, "note": "words stay out"}), (1, {"loss": 2.25, "epoch": 1.0})]
@@ -106,3 +106,15 @@ def test_the_package_itself_writes_an_archive_offline(tmp_path, monkeypatch):
     with zipfile.ZipFile(archive) as file:
         text = b"".join(file.read(name) for name in file.namelist()).decode(errors="replace")
     assert "temperature" in text and "loss" in text and json.dumps(2.25) in text
+
+
+def test_tensorboard_hides_what_a_resumed_run_does_again(tmp_path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    for first_step, steps in ((0, range(0, 6)), (3, range(3, 5))):
+        logger = TensorBoardLogger(tmp_path, first_step)
+        for step in steps:
+            logger.write(step, {"loss": float(step)})
+        logger.close()
+    events = accumulator.EventAccumulator(str(tmp_path))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [0, 1, 2, 3, 4]
