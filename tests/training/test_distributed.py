@@ -28,19 +28,14 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 CPU = torch.device("cpu")
 BASE = PretrainConfig(
-    batch_size=4,
-    accumulate=2,
-    image_size=32,
-    device="cpu",
-    precision="fp32",
-    progress=False,
-    tensorboard=False,
-)
+    batch_size=4, accumulate=2, image_size=32, exchange_background=False, device="cpu", precision="fp32",
+    progress=False, tensorboard=False,
+)  # fmt: skip
 CASES = {  # settings, and whether batch norm is frozen
     "losses of batches": (BASE, True),
     "one loss, whole batches shared out": (BASE.replace(grad_cache=True), True),
     "one loss, rows shared out": (BASE.replace(grad_cache=True, accumulate=3), True),
-    "views by the batch executor": (BASE.replace(executor="batch", method="simclr"), True),
+    "views by the batch executor": (BASE.replace(executor="batch", exchange_background=True), True),
     "training mode, whole batches shared out": (BASE.replace(grad_cache=True), False),
 }
 
@@ -167,22 +162,16 @@ def test_only_pre_training_takes_several_processes(monkeypatch, capsys):
 
 
 def test_the_command_trains_in_two_processes_and_one_goes_on_from_there(tmp_path):
-    output, shown = tmp_path / "run", ["--no-tensorboard", "--device", "cpu", "--precision", "fp32"]
+    output = tmp_path / "run"
+    plain = ["--no-tensorboard", "--no-exchange_background", "--device", "cpu", "--precision", "fp32"]
     smoke = ["--preset", "smoke", "--sources", "synthetic:20?seed=1&size=96", "--equivariance_pictures", "4"]
     shape = ["--batch_size", "4", "--accumulate", "2", "--grad_cache", "--epochs", "2", "--max_steps", "3"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [
-        *torchrun,
-        "-m",
-        "peclr_utils.training.pretrain",
-        *smoke,
-        *shape,
-        *shown,
-        "--output",
-        str(output),
-    ]
+    train = [*torchrun, "-m", "peclr_utils.training.pretrain", "--output", str(output)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment)
+    done = subprocess.run(
+        [*train, *smoke, *shape, *plain], capture_output=True, text=True, timeout=600, env=environment
+    )
     assert done.returncode == 0, done.stderr
     for once in ("pre-training resnet18", "step limit reached", "stopped early"):
         assert done.stdout.count(once) == 1
