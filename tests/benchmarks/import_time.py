@@ -1,27 +1,43 @@
-"""Print how long `import peclr_utils` and some rooms take beyond torch and torchvision."""
+"""How long `import peclr_utils` and some rooms take beyond torch and torchvision.
+
+python tests/benchmarks/import_time.py
+"""
 
 import statistics
 import subprocess
 import sys
 
+from harness import Row, main
+
 CODE = """\
-import time, torch, torchvision
+import time
 start = time.perf_counter()
+import torch, torchvision
+middle = time.perf_counter()
 import {module}
-print(time.perf_counter() - start)
+print(middle - start, time.perf_counter() - middle)
 """
 ROOMS = ("peclr_utils", "peclr_utils.augmentation", "peclr_utils.hands", "peclr_utils.training")
+REPEATS = 3
 
 
-def seconds(module: str, repeats: int = 3) -> float:
-    """Median over fresh interpreters."""
+def milliseconds(module: str) -> tuple[float, float]:
+    """Medians over fresh interpreters: torch and torchvision, and the module after them."""
+    command = [sys.executable, "-c", CODE.format(module=module)]
     runs = [
-        subprocess.run([sys.executable, "-c", CODE.format(module=module)], capture_output=True, check=True)
-        for _ in range(repeats)
+        subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.split() for _ in range(REPEATS)
     ]
-    return statistics.median(float(run.stdout) for run in runs)
+    return tuple(1e3 * statistics.median(map(float, times)) for times in zip(*runs, strict=True))
+
+
+def measure() -> list[Row]:
+    rows = []
+    for room in ROOMS:
+        before, own = milliseconds(room)
+        against = f"torch and torchvision before it: {before:,.0f} ms"
+        rows.append(Row(f"import {room}", f"{own:,.1f} ms", against))
+    return rows
 
 
 if __name__ == "__main__":
-    for room in ROOMS:
-        print(f"import {room:<28} {1e3 * seconds(room):7.1f} ms")
+    main(measure)

@@ -1,0 +1,80 @@
+"""NT-Xent of 4,096 pairs of 128 numbers, there and back, on two cores or the GPU: time and memory.
+
+python tests/benchmarks/compare_pairs.py
+"""
+
+import torch
+from harness import (
+    MEMORY,
+    MEMORY_ON_GPU,
+    Row,
+    installed,
+    interleaved,
+    main,
+    not_installed,
+    peak_bytes,
+    use_threads,
+)
+
+from peclr_utils.losses import nt_xent
+from peclr_utils.training.engine import choose_device
+
+PAIRS, WIDTH, TEMPERATURE = 4096, 128, 0.5
+FEW = 640
+"""Pairs to begin with: enough to go the same way, and few enough to take next to no memory."""
+
+REPEATS = 7
+
+
+def measure() -> list[Row]:
+    use_threads(2)
+    device = choose_device()
+    where = "2 cores" if device.type == "cpu" else "on the GPU"
+    what = f"NT-Xent, {PAIRS} pairs × {WIDTH}, forward + backward, {where}"
+    time_row, memory_row = Row(f"{what}: time", at_most=1 / 2), Row(f"{what}: memory", at_most=1 / 8)
+    if not installed("lightly"):
+        return [not_installed("lightly", row) for row in (time_row, memory_row)]
+    from lightly.loss import NTXentLoss
+
+    theirs = NTXentLoss(temperature=TEMPERATURE)
+    losses = {"ours": lambda a, b: nt_xent(a, b, TEMPERATURE), "lightly": lambda a, b: theirs(a, b)}
+
+    def run(name: str, pairs: int) -> torch.Tensor:
+        z1, z2 = inputs[pairs]
+        z1.grad = z2.grad = None
+        loss = losses[name](z1, z2)
+        loss.backward()
+        return loss
+
+    generator = torch.Generator().manual_seed(0)
+    inputs = {
+        pairs: [torch.randn(pairs, WIDTH, generator=generator).to(device).requires_grad_() for _ in range(2)]
+        for pairs in (FEW, PAIRS)
+    }
+    for name in losses:
+        run(name, FEW)  # what torch sets up once is not the loss's
+    # Ours first: see `peak_bytes`.
+    ours, against = (peak_bytes(lambda which=name: run(which, PAIRS), device) for name in losses)
+    assert torch.allclose(run("ours", PAIRS), run("lightly", PAIRS), rtol=1e-5)
+    found = interleaved(lambda: run("ours", PAIRS), lambda: run("lightly", PAIRS), REPEATS, device)
+    return [
+        Row(
+            time_row.measure,
+            f"{found.ours:.2f} s",
+            f"lightly's NTXentLoss: {found.against:.2f} s",
+            found.share,
+            at_most=time_row.at_most,
+        ),
+        Row(
+            memory_row.measure,
+            f"{ours / 2**20:,.0f} MiB",
+            f"lightly's NTXentLoss: {against / 2**20:,.0f} MiB",
+            ours / against,
+            at_most=memory_row.at_most,
+            remark=f"{MEMORY if device.type == 'cpu' else MEMORY_ON_GPU}, after one with {FEW} pairs.",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main(measure)

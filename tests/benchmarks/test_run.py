@@ -1,0 +1,109 @@
+import json
+import sys
+
+import pytest
+
+SCRIPT = """\
+from harness import Row, main
+main(lambda: [Row("what {name} takes", "1 s", "theirs: 2 s", {ratio}, at_least=1.5, remark="a remark")])
+"""
+
+
+@pytest.fixture
+def benchmarks(repository, monkeypatch):
+    """The modules `run` and `harness`, which are found as they are when `run.py` is started."""
+    monkeypatch.syspath_prepend(repository / "tests" / "benchmarks")
+    import harness
+    import run
+
+    yield run, harness
+    for name in ("run", "harness"):
+        del sys.modules[name]
+
+
+@pytest.fixture
+def folder(benchmarks, tmp_path, monkeypatch, repository):
+    """Two benchmarks, and one that fails."""
+    monkeypatch.setenv("PYTHONPATH", str(repository / "tests" / "benchmarks"))
+    for name, ratio in (("one", 2.0), ("two", 1.0)):
+        (tmp_path / f"{name}.py").write_text(SCRIPT.format(name=name, ratio=ratio))
+    (tmp_path / "broken.py").write_text("raise RuntimeError('it is broken')")
+    return tmp_path
+
+
+def test_a_benchmark_that_fails_costs_no_other_its_row(benchmarks, folder, capsys):
+    run, _ = benchmarks
+    assert run.main([], folder, ("broken", "one", "two")) == 1
+    said, page = capsys.readouterr().out, (folder / "RESULTS.md").read_text()
+    assert "it is broken" in said
+    for text in (said, page):
+        assert "| what one takes | 1 s | theirs: 2 s | 2× | ≥ 1.5× | yes |" in text
+        assert "| what two takes | 1 s | theirs: 2 s | 1× | ≥ 1.5× | **no** |" in text
+        assert "- *what one takes:* a remark" in text
+    assert run.environment()["machine"] in page and "torch" in page
+
+
+def test_what_was_measured_before_stays_when_some_are_measured_anew(benchmarks, folder, capsys):
+    run, _ = benchmarks
+    names = ("one", "two")
+    run.main([], folder, names)
+    (folder / "two.py").write_text(SCRIPT.format(name="two", ratio=7.5))
+    (folder / "one.py").unlink()
+    capsys.readouterr()
+    assert run.main(["two"], folder, names) == 0
+    page, said = (folder / "RESULTS.md").read_text(), capsys.readouterr().out
+    assert page.index("what one takes") < page.index("what two takes")
+    assert "7.5×" in page and page.count("what two takes | 1 s") == 1
+    assert "what one takes" not in said
+
+
+def test_results_of_another_machine_keep_a_table_of_their_own(benchmarks, folder, monkeypatch):
+    run, _ = benchmarks
+    run.main(["one"], folder, ("one",))
+    monkeypatch.setattr(run, "environment", lambda: {"machine": "a GPU", "versions": "v", "date": "d"})
+    run.main(["one"], folder, ("one",))
+    page = (folder / "RESULTS.md").read_text()
+    assert "## a GPU" in page and page.count("what one takes | 1 s") == 2
+    assert len(json.loads((folder / "results.json").read_text())) == 2
+
+
+def test_an_unknown_name_is_refused_with_those_there_are(benchmarks, folder, capsys):
+    run, _ = benchmarks
+    with pytest.raises(SystemExit):
+        run.main(["tow"], folder, ("one", "two"))
+    assert "there is no benchmark tow; there are one, two" in capsys.readouterr().err
+
+
+def test_every_benchmark_has_its_script_and_a_missing_package_is_said(benchmarks, repository):
+    run, harness = benchmarks
+    for name in run.BENCHMARKS:
+        assert "def measure() -> list[Row]:" in (repository / "tests/benchmarks" / f"{name}.py").read_text()
+    row = harness.not_installed("kornia", harness.Row("pairs", at_least=6))
+    assert row.met is None and "pip install" in row.cells()[2]
+
+
+def test_ratios_are_medians_of_pairs_taken_in_turn(benchmarks):
+    _, harness = benchmarks
+    calls, now = [], [0.0]
+
+    def action(name, durations):
+        def act():
+            calls.append(name)
+            now[0] += durations.pop(0)
+
+        return act
+
+    ours = action("ours", [9.0, 1.0, 2.0, 4.0])
+    against = action("against", [9.0, 3.0, 4.0, 40.0])
+    found = harness.interleaved(ours, against, repeats=3, clock=lambda: now[0])
+    assert calls == ["ours", "against"] * 4
+    assert found == pytest.approx((2.0, 4.0, 1 / 3, 3.0))
+
+
+def test_peak_memory_is_what_a_call_takes_beyond_what_was_taken_before(benchmarks):
+    _, harness = benchmarks
+    held = bytearray(b"x") * (50 << 20)
+    for size in (20, 80):
+        found = harness.peak_bytes(lambda size=size: bytearray(b"x") * (size << 20))
+        assert found == pytest.approx(size << 20, abs=8 << 20)
+    assert len(held)
