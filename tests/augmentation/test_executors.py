@@ -98,6 +98,16 @@ def test_a_view_turns_as_opencv_turns(angle):
     assert np.abs(apply_opencv(image, views(angle=[-float(angle)]), 65).astype(int) - expected).mean() > 10
 
 
+@pytest.mark.parametrize("executor", ["opencv", "torch"])
+@pytest.mark.parametrize("factor", [1.75, 2.5, 3.5, 6])
+def test_views_that_shrink_do_not_alias(executor, factor):
+    """Uniform noise turns grey like a mean over as many pixels as one pixel of the view covers."""
+    image = np.random.default_rng(3).integers(0, 256, (400, 400, 3), dtype=np.uint8)
+    params, size = views(angle=[20.0], scale=[400 / (factor * int(300 / factor))]), int(300 / factor)
+    view = apply_opencv(image, params, size) if executor == "opencv" else by_torch([image], params, size)[0]
+    assert 0.6 * 73.6 / factor < view.std() < 1.15 * 73.6 / factor
+
+
 def blob(centre: np.ndarray, sigma: float, size: int) -> np.ndarray:
     y, x = np.mgrid[:size, :size]
     grey = 255 * np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * sigma**2))
