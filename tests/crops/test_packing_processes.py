@@ -16,7 +16,7 @@ LENGTH, CHUNKS, PROBES = 640, 10, 8
 PATIENCE = 120  # seconds until a test gives up on another process
 
 PROGRAM = f'''
-import os, sys, time
+import os, signal, sys, time
 import numpy as np
 from peclr_utils.crops import pack
 from peclr_utils.datasets.sample import HandSample
@@ -53,6 +53,7 @@ class Counted:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite in the background has it ignored
     folder, name, workers = sys.argv[1:]
     pack(Counted(folder), folder + "/" + name, 16, 1.2, workers=int(workers))
 '''
