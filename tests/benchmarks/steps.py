@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from pack_crops import SAMPLE, Repeated
+from harness import SAMPLE
+from pack_crops import Repeated
 
 from peclr_utils.datasets import FreiHAND
 from peclr_utils.models import ContrastiveModel
