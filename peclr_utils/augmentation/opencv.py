@@ -135,11 +135,15 @@ def _on_background(
     """Warp picture and mask as one picture of four channels, and put another background under the hand."""
     if mask.shape != image.shape[:2]:
         raise ValueError(f"apply_opencv: the mask must be {image.shape[:2]}, found {mask.shape}")
-    warped = warp(cv2.merge((image, mask)), matrix, len(background))
-    alpha = warped[..., 3:].astype(np.float32) * np.float32(1 / 255)
-    under = background.astype(np.float32)
-    under += (warped[..., :3] - under) * alpha
-    return cv2.convertScaleAbs(under)
+    with_mask = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
+    with_mask[..., 3] = mask
+    warped = warp(with_mask, matrix, len(background))
+    hand = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
+    # As wide as the picture: products of equal shapes take a quarter of the time.
+    alpha = cv2.cvtColor(cv2.extractChannel(warped, 3), cv2.COLOR_GRAY2RGB)
+    over = cv2.multiply(hand, alpha, scale=1 / 255, dtype=cv2.CV_32F)
+    under = cv2.multiply(background, cv2.bitwise_not(alpha), scale=1 / 255, dtype=cv2.CV_32F)
+    return cv2.add(over, under, dtype=cv2.CV_8U)
 
 
 def _spoil(view: np.ndarray, params: ViewParameters, index: int) -> np.ndarray:
