@@ -49,7 +49,7 @@ class TensorBoardLogger:
     def __init__(self, folder: Path, first_step: int = 0):
         from torch.utils.tensorboard import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder), purge_step=first_step or None)
+        self._writer = SummaryWriter(str(folder), purge_step=first_step)
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
         for name, value in _numbers(values).items():

@@ -100,7 +100,9 @@ def resume(
     load_strictly(model, checkpoint["model"], str(checkpoint_path(config.output)))
     if checkpoint["training"] is not None:
         optimiser.load_state_dict(checkpoint["training"]["optimiser"])
-        scaler.load_state_dict(checkpoint["training"]["scaler"])
+        # Empty if that part ran without float16: then this one's starts anew.
+        if state := checkpoint["training"]["scaler"]:
+            scaler.load_state_dict(state)
     return checkpoint["extra"]["steps_done"]
 
 
