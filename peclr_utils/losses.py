@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import normalize
 
 LOWEST = -1e30
@@ -128,8 +127,10 @@ class _BlockwiseNTXent(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        # `once_differentiable` would let a second derivative of the loss itself pass, and get it wrong.
+        if torch.is_grad_enabled():
+            raise RuntimeError("nt_xent in blocks can't be differentiated twice; take block=0")
         z, identity, order, n, weight, push = ctx.saved_tensors
         result = torch.zeros_like(z)
         for rows, columns, similarity, same in _blocks(z, identity, ctx.temperature, ctx.block):

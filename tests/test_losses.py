@@ -159,3 +159,11 @@ def test_pose_loss_of_the_truth_is_zero_and_of_a_known_offset_is_that_offset():
     off = pose_loss(PoseOutput(uv + 6.4, z - 0.5, root + 2, torch.empty(0)), uv, z, root, 64, 10.0, 1.0, 0.1)
     assert off["keypoints_2d"].item() == pytest.approx(0.1, abs=1e-5)
     assert off["total"].item() == pytest.approx(10 * 0.1 + 0.5 + 0.1 * 2, abs=1e-5)
+
+
+def test_blocks_refuse_a_second_derivative_which_they_would_get_wrong():
+    z1, z2 = (z.requires_grad_() for z in views(8))
+    (gradient,) = torch.autograd.grad(nt_xent(z1, z2, block=0), z1, create_graph=True)
+    assert gradient.requires_grad
+    with pytest.raises(RuntimeError, match="block=0"):
+        torch.autograd.grad(nt_xent(z1, z2, block=4), z1, create_graph=True)

@@ -5,9 +5,11 @@ of it to papermill, which writes it below the chapter's cell tagged `parameters`
 stand in that cell too, with the value a reader gets who simply opens the chapter.
 
 Sizes are chosen for two cores and no GPU, except for `paper`: its settings are those of the presets that
-`python -m peclr_utils.training.paper` runs with.
+`python -m peclr_utils.training.paper` runs with. Only, chapter 03 keeps a few pictures out to look at, and
+chapter 04 keeps some for validation.
 """
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -27,15 +29,14 @@ CHAPTERS: tuple[str, ...] = (
 
 _PRETRAIN, _FINETUNE = PretrainConfig.paper_rn50(), FinetuneConfig.paper_rn50()
 
-_OWN = "arch image_size epochs steps batch_size temperature seed output cache sources test_sources".split()
-"""Fields that chapters have parameters for, or settle by themselves."""
+_OWN = "arch image_size epochs steps batch_size temperature sources test_sources".split()
+"""Fields that chapters have parameters for, beside those of machine and run."""
 
 
-def _further(preset: RunSettings) -> dict[str, Literal]:
-    """The rest of a preset: its other fields that differ from the defaults."""
-    defaults = vars(type(preset)())
-    changed = {name: v for name, v in vars(preset).items() if name not in _OWN and v != defaults[name]}
-    return json.loads(json.dumps(changed))
+def _further(preset: RunSettings, *settled: str) -> dict[str, Literal]:
+    """The rest of a preset: whatever it says of the training that a chapter does not settle by itself."""
+    left_out = {*_OWN, *settled, *(field.name for field in dataclasses.fields(RunSettings))}
+    return json.loads(json.dumps({name: v for name, v in vars(preset).items() if name not in left_out}))
 
 
 PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
@@ -113,7 +114,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "temperature": _PRETRAIN.temperature,
             "probe_images": 3000,
             "ablation_epochs": 10,
-            "further_settings": _further(_PRETRAIN),
+            "further_settings": _further(_PRETRAIN, "method", "rotation_degrees", "equivariance_pictures"),
             "seed": _PRETRAIN.seed,
         },
         "04_finetuning": {
@@ -124,7 +125,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "steps": _FINETUNE.steps,
             "batch_size": _FINETUNE.batch_size,
             "validation_images": 3000,
-            "further_settings": _further(_FINETUNE),
+            "further_settings": _further(_FINETUNE, "encoder", "labels"),
             "seed": _FINETUNE.seed,
         },
         "05_evaluation": {

@@ -1,4 +1,4 @@
-"""A network from a file, evaluated as the authors evaluate theirs, to stand beside their published numbers.
+"""A network from a file, evaluated on whole pictures, to stand beside the published numbers.
 
 Chapter 05 does so where its parameter `published_checkpoint` names a file.
 """
@@ -44,7 +44,9 @@ class Measured:
 
 
 def evaluate_published(checkpoint: str | Path, data: Sequence[str], count: int) -> Measured:
-    """Evaluate a pose network from a file on hands that it has to find itself, by the authors' two crops.
+    """Evaluate a pose network from a file on hands that it has to find itself, by two crops.
+
+    A published network sees the authors' crops, one of this project those it was trained on.
 
     Args:
         checkpoint: a fine-tuned network as the authors published them, or one of this project. A relative
@@ -88,7 +90,10 @@ def verdict(result: Measured) -> str:
             f"can be close, not equal. With test_images = {EVALUATION_HANDS} they are over the same hands."
         )
     if result.name not in PUBLISHED:
-        return "Measured on the same hands as the published numbers, and by the same protocol."
+        return (
+            "Measured on the same hands as the published numbers and by the same metrics, with crops as this "
+            "network was trained on."
+        )
     published, ours = PUBLISHED[result.name], result.evaluation
     if published.agrees(ours):
         return "Measured on the same hands: every published number is met, to its last digit."

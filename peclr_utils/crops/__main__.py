@@ -1,4 +1,4 @@
-"""Check packed crops in full: every byte of every file, against its checksum.
+"""Check packed crops in full: every byte that is read, against its checksum.
 
     python -m peclr_utils.crops FOLDER
 

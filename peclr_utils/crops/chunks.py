@@ -157,7 +157,9 @@ def make_chunks(maker: ChunkMaker, numbers: Iterable[int], workers: int) -> Iter
         pool.shutdown(cancel_futures=True)
     if isinstance(failure, BrokenProcessPool):
         raise RuntimeError(
-            "a worker process died while packing crops: killed, or out of memory; try fewer workers"
+            "a worker process died while packing crops, or could not start. If it was killed or ran out of "
+            "memory, try fewer workers. If it could not start, define the data set in a module and guard the "
+            'script with `if __name__ == "__main__":`, or pack with workers=0'
         ) from failure
     if failure is not None:
         raise failure

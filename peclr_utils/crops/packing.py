@@ -82,6 +82,7 @@ def pack(
     }
     found, _ = _find(path, plan)
     if found is not None:
+        shutil.rmtree(_outdated(path), ignore_errors=True)  # a kill may have left it
         return found
     say = _say if progress else _say_nothing
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +185,7 @@ def _finished(
 
 def _put_in_place(folder: Path, path: Path) -> None:
     """Rename the finished folder to `path`, out of whose way an outdated one goes first."""
-    outdated = path.with_name(f".{path.name}.outdated")
+    outdated = _outdated(path)
     shutil.rmtree(outdated, ignore_errors=True)
     try:
         if path.exists() and any(path.iterdir()):
@@ -197,6 +198,11 @@ def _put_in_place(folder: Path, path: Path) -> None:
             error.errno, f"{error.strerror}; the new crops are whole, end what reads the old ones", str(path)
         ) from error
     shutil.rmtree(outdated, ignore_errors=True)
+
+
+def _outdated(path: Path) -> Path:
+    """Where the crops go that new ones replace, until they are removed."""
+    return path.with_name(f".{path.name}.outdated")
 
 
 def _cores() -> int:

@@ -62,7 +62,7 @@ class UnfinishedSet:
         if obstacle:
             say(f"{folder} was begun {obstacle}: starting anew")
         if obstacle is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=not folder.exists())
         self._need_room()
         if obstacle is not None:
             self._begin()
@@ -112,7 +112,8 @@ class UnfinishedSet:
 
     def _refuse_others_files(self) -> None:
         if self.folder.exists():
-            others = sorted({path.name for path in self.folder.iterdir()} - OURS)
+            found = {path.name for path in self.folder.iterdir()}
+            others = sorted(name for name in found - OURS if not name.startswith("."))
             if others:
                 raise FileExistsError(
                     f"{self.folder}: crops are to be packed there, but it holds {others[0]}; move that away"

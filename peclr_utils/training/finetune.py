@@ -126,14 +126,15 @@ def _train(run: Run, data: "_Data", steps: range, log: RunLog, stopping: Stoppin
     train_mode(network, config)
     for step in steps:
         if reason := stopping.reason(step):
-            saving.save(step)
+            saving.save(step, unread=[terms["total"] for terms in running])
             return reason
         rate = set_learning_rate(run.optimiser, step, steps.stop, config.warmup_steps)
         items = itertools.islice(stream, config.accumulate)
         batches = (labelled_on_device(item, machine, config.image_size, backgrounds) for item in items)
-        running += gather_gradients(run, forward, batches)
+        measured = gather_gradients(run, forward, batches)
         if machine.device.type == "cpu":  # elsewhere reading the loss would hold up the device: see below
-            check_finite(running[-1]["total"], step, rate, saving.path)
+            check_finite(_means(measured)["total"], step, rate, saving.path)
+        running += measured
         take_step(run.optimiser, run.scaler)
         log.tick()
 

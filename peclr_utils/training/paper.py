@@ -12,7 +12,8 @@ goes on alone. Fine-tuning (`FinetuneConfig.paper_rn50`) is ours, for the author
 losses.
 
 The published networks find the hand themselves, by two crops (`peclr_utils.inference`), and so does the row
-"measured here" below theirs. The row "crops around the true keypoints" is told where the hand is.
+"measured here" below theirs; each network sees the kind of crop it was trained on. The row "crops around the
+true keypoints" is told where the hand is.
 """
 
 import sys
@@ -161,7 +162,7 @@ def open_evaluation(data: str) -> FreiHAND:
 
 
 def evaluate_two_crops(network: PoseNetwork25D, dataset: FreiHAND, image_size: int) -> Evaluation:
-    """Evaluate a network that finds the hand itself, as the published numbers were made.
+    """Evaluate a network that finds the hand itself, by two crops of the kind it was trained on.
 
     Args:
         network: a pose network.
@@ -189,7 +190,10 @@ def paper_table(arch: str, two_crops: Evaluation, true_crops: Evaluation | None 
     results = {ROWS.get(arch, arch): two_crops}
     if true_crops is not None:
         results[f"{arch}, crops around the true keypoints"] = true_crops
-    notes = ["Fine-tuning's schedule and losses are ours: the authors do not publish theirs."]
+    notes = [
+        "Fine-tuning's schedule and losses are ours: the authors do not publish theirs. Our networks see "
+        "crops as they were trained on, the authors' see crops around the predicted keypoints' box."
+    ]
     hands = len(two_crops.per_hand_epe_mm)
     if hands != EVALUATION_HANDS:
         notes.append(

@@ -133,12 +133,13 @@ def _train(
     model.train()
     for step in steps:
         if reason := group.agree(stopping.reason(step)):
-            saving.save(step)
+            saving.save(step, unread=[loss for loss, _ in running])
             return reason
         rate = set_learning_rate(run.optimiser, step, steps.stop, warmup)
-        running += gradients(itertools.islice(stream, len(division.batches)))
+        measured = gradients(itertools.islice(stream, len(division.batches)))
         if machine.device.type == "cpu":  # elsewhere reading the loss would hold up the device: see below
-            check_finite(running[-1][0], step, rate, saving.path)
+            check_finite(torch.stack(measured)[:, 0].mean(), step, rate, saving.path)
+        running += measured
         take_step(run.optimiser, run.scaler)
         log.tick()
 

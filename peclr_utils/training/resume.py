@@ -4,14 +4,14 @@ Chapter 03 stops a run and goes on.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from peclr_utils.training.engine import Run
+from peclr_utils.training.engine import Run, check_finite
 from peclr_utils.training.runlog import replace_file
 from peclr_utils.training.settings import RunSettings
 from peclr_utils.weights import load_strictly, read_checkpoint, remove_leftovers, save_checkpoint
@@ -124,10 +124,21 @@ class Saving:
         self._run, self._pictures, self._steps, self._clock = run, pictures, steps, clock
         self._last = clock()
 
-    def save(self, steps_done: int) -> None:
-        """Write the checkpoint; a finished run's has no optimiser, for nothing goes on from it."""
+    def save(self, steps_done: int, unread: Sequence[Tensor] = ()) -> None:
+        """Write the checkpoint; a finished run's has no optimiser, for nothing goes on from it.
+
+        Args:
+            steps_done: so many.
+            unread: losses that nobody has looked at yet.
+
+        Raises:
+            NonFiniteLossError: if one of them is NaN or infinite; the checkpoint before this one stays.
+        """
         if self.path is None:
             return
+        if unread:
+            rate = self._run.optimiser.param_groups[0]["lr"]
+            check_finite(torch.stack(list(unread)).mean(), steps_done - 1, rate, self.path)
         run, finished = self._run, steps_done == self._steps
         training = {"optimiser": run.optimiser.state_dict(), "scaler": run.scaler.state_dict()}
         extra = {"steps_done": steps_done, "pictures": self._pictures, "finished": finished}

@@ -9,7 +9,7 @@ content as fractions of the view's side, as in `peclr_utils.equivariance`.
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -119,7 +119,7 @@ def _start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def load(batches: Dataset, numbers: range, machine: Machine) -> Iterator[dict[str, Any]]:
+def load(batches: Dataset, numbers: Sequence[int], machine: Machine) -> Iterator[dict[str, Any]]:
     """Make batches by number, in order, by the machine's loader workers; a GPU gets each one early.
 
     Args:

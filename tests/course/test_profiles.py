@@ -4,6 +4,7 @@ import pytest
 
 from peclr_utils.course.profiles import CHAPTERS, NEEDS_DATA, PROFILES, chapter_parameters
 from peclr_utils.training import FinetuneConfig, PretrainConfig
+from peclr_utils.training.label_fractions import LABELLED_VIEWS
 
 
 def plain(value):
@@ -39,12 +40,19 @@ def test_the_papers_profile_has_the_numbers_of_the_papers_command():
     rest = pretraining["further_settings"]
     assert (rest["encoder"], rest["warmup_epochs"]) == ("imagenet", 10)
     assert (rest["grad_cache"], rest["accumulate"] * pretraining["batch_size"]) == (True, 2048)
-    made = {"cache": first.cache, "output": first.output, **rest}
-    made |= {name: pretraining[name] for name in ("arch", "image_size", "epochs", "batch_size", "seed")}
-    assert PretrainConfig().replace(**made) == first
-    made = {"cache": second.cache, "output": second.output, **finetuning["further_settings"]}
-    made |= {name: finetuning[name] for name in ("arch", "image_size", "steps", "batch_size", "seed")}
-    assert FinetuneConfig().replace(**made) == second
+    # What the chapters begin with, which must not survive.
+    begun = PretrainConfig(warmup_epochs=1.0, cache=first.cache, output=first.output, method="peclr")
+    made = {name: pretraining[name] for name in ("arch", "image_size", "epochs", "batch_size", "temperature")}
+    assert begun.replace(**made, **rest) == first
+    begun = FinetuneConfig(
+        augmentation=dict(LABELLED_VIEWS),
+        warmup_steps=7,
+        log_every=7,
+        cache=second.cache,
+        output=second.output,
+    )
+    made = {name: finetuning[name] for name in ("arch", "image_size", "steps", "batch_size")}
+    assert begun.replace(**made, **finetuning["further_settings"]) == second
     assert (evaluation["image_size"], evaluation["test_images"]) == (224, 3960)
 
 

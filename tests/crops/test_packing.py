@@ -134,8 +134,10 @@ def test_an_equal_set_is_reused_and_another_one_replaces_it(
     build(drawn_hands(), path)
     first = stamp_time(path)
     again = drawn_hands()
+    (tmp_path / ".crops.outdated").mkdir()  # left by a kill
     build(again, path)
     assert stamp_time(path) == first and again.asked == PROBES
+    assert names(tmp_path) == ["crops"]
     assert capsys.readouterr().err == ""
     for dataset, options in [
         (drawn_hands(seed=1), {}),

@@ -94,6 +94,19 @@ def test_a_loss_that_is_not_a_number_stops_and_leaves_the_last_checkpoint(crops,
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
+def test_a_loss_that_is_not_a_number_is_seen_in_every_batch_of_a_step(crops, monkeypatch):
+    calls = []
+
+    def broken_at_first(z1, *_):
+        calls.append(z1)
+        return z1.mean() * (float("nan") if len(calls) == 1 else 1.0), torch.tensor(0.0)
+
+    monkeypatch.setattr(contrastive, "contrastive_loss", broken_at_first)
+    with pytest.raises(NonFiniteLossError, match="at step 0"):
+        pretrain(TINY.replace(batch_size=TINY.batch_size // 2, accumulate=2, log_every=100), crops)
+    assert len(calls) == 2
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(crops, tmp_path, monkeypatch):
     original, calls = contrastive.contrastive_loss, []
 

@@ -7,8 +7,8 @@ from torch import nn
 from peclr_utils import weights
 from peclr_utils.models import build_encoder
 from peclr_utils.training import PretrainConfig
-from peclr_utils.training.engine import Run, choose_machine
-from peclr_utils.training.resume import Saving, start_folder
+from peclr_utils.training.engine import NonFiniteLossError, Run, choose_machine
+from peclr_utils.training.resume import Saving, resume, start_folder
 from peclr_utils.training.runlog import RunLog, read_log
 
 
@@ -62,11 +62,30 @@ def test_a_checkpoint_is_written_when_the_last_one_is_old(saving):
 def test_a_checkpoint_that_was_due_anyway_starts_the_minutes_anew(saving):
     make, clock, saved = saving
     saves = make(save_every_minutes=2.0)
-    clock.seconds += 100
-    saves.after_log_line(3, due=True)
-    clock.seconds += 100
-    saves.after_log_line(4, due=False)
+    for step, due in ((3, True), (4, False)):
+        clock.seconds += 100
+        saves.after_log_line(step, due)
     assert saved() == 3
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_of_a_loss_that_nobody_has_read_do_not_replace_good_ones(saving, bad):
+    make, _, saved = saving
+    saves = make()
+    saves.save(3, unread=[torch.tensor(1.0)])
+    with pytest.raises(NonFiniteLossError, match="at step 5"):
+        saves.save(6, unread=[torch.tensor(bad), torch.tensor(1.0)])
+    assert saved() == 3
+
+
+def test_a_run_without_float16_goes_on_with_it(saving, encoder, tmp_path):
+    saving[0]().save(3)
+    config = PretrainConfig(output=str(tmp_path), device="cpu")
+    optimiser = torch.optim.SGD(encoder.parameters(), lr=0.1)
+    scaler = torch.amp.GradScaler("cpu", enabled=True)
+    before = scaler.state_dict()
+    assert resume(config, encoder, optimiser, scaler, pictures=7) == 3
+    assert scaler.state_dict() == before
 
 
 def test_no_minutes_mean_that_only_the_loop_decides(saving):
