@@ -16,6 +16,7 @@ The first process alone crops, logs and saves.
 """
 
 import contextlib
+import inspect
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -124,8 +125,13 @@ class Group:
         Every process takes the whole loss, and `gather` adds up what flows back from all of them; the mean is
         then the gradient of one process with the whole batch.
         """
+        if self.size == 1:
+            return module
         # Batch norm's statistics are averaged by `average_buffers`, not overwritten by the first process's.
-        return module if self.size == 1 else DistributedDataParallel(module, broadcast_buffers=False)
+        # Newer versions of torch have another name for that and warn about the old one.
+        known = inspect.signature(DistributedDataParallel).parameters
+        name = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        return DistributedDataParallel(module, **{name: False})
 
     @torch.no_grad()
     def average_buffers(self, module: nn.Module) -> None:
