@@ -11,7 +11,7 @@ All functions but `random_rotations` take NumPy arrays or torch tensors, with an
 and return the same kind.
 """
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -216,12 +216,15 @@ def from_25d(
         (..., 21, 3) metres, camera frame.
     """
     xp = _library(points_25d)
+    alike: dict[str, Any] = {"dtype": points_25d.dtype}
+    if xp is torch:
+        alike["device"] = points_25d.device
     as_array = xp.as_tensor if xp is torch else xp.asarray
-    length = as_array(bone_length, dtype=points_25d.dtype)
+    length = as_array(bone_length, **alike)
     if root_depth is None:
         root = _root_depth(points_25d, K, bone) * length
     else:
-        root = as_array(root_depth, dtype=points_25d.dtype)
+        root = as_array(root_depth, **alike)
     depth = points_25d[..., 2] * length[..., None] + root[..., None]
     return unproject(points_25d[..., :2], depth, K)
 

@@ -161,7 +161,6 @@ class PoseNetwork25D(nn.Module):
         self.root_refinement = RootRefinement()
         self.register_buffer("scale", torch.ones(outputs))
         self.register_buffer("offset", torch.zeros(outputs))
-        self.register_buffer("default_K", torch.tensor(DEFAULT_K), persistent=False)
 
     def start_at(self, mean_25d: Tensor, spread_25d: Tensor) -> None:
         """Set the output's offset and scale to the training labels' mean and standard deviation.
@@ -184,7 +183,8 @@ class PoseNetwork25D(nn.Module):
                 another size, or a crop of a larger picture, give K (`peclr_utils.inference` always does).
 
         Returns:
-            `PoseOutput`, float32 (float64 if the network is), also under autocast.
+            `PoseOutput`, float32, also under autocast and from a network in half precision; float64 from one
+            in double.
 
         Raises:
             ValueError: if K has another shape.
@@ -198,7 +198,7 @@ class PoseNetwork25D(nn.Module):
         with torch.autocast(image.device.type, enabled=False):
             # Half precision has three digits: too few for pixels, and for the difference of two rays.
             out = out.to(torch.promote_types(out.dtype, torch.float32)) * self.scale + self.offset
-            return self._lift(out, (self.default_K if K is None else K).to(out))
+            return self._lift(out, out.new_tensor(DEFAULT_K) if K is None else K.to(out))
 
     def _lift(self, out: Tensor, K: Tensor) -> PoseOutput:
         uvz = out[:, :-1].reshape(-1, skeleton.NUM_KEYPOINTS, 3)
@@ -211,5 +211,6 @@ class PoseNetwork25D(nn.Module):
         # Detached, as the square root's gradient is unbounded for bones seen end-on.
         rough = rough.detach().clamp(*ROOT_DEPTH_RANGE)
         seen = torch.cat([z, rays[..., :2].flatten(1), rough[:, None]], dim=1)
-        root = rough + self.root_refinement(seen).squeeze(1)
+        refinement = self.root_refinement(seen.to(self.root_refinement[0].weight.dtype))
+        root = rough + refinement.squeeze(1).to(rough)
         return PoseOutput(uv, z, root, rays * (z + root[:, None])[..., None])

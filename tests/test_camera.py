@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from peclr_utils import camera
 from peclr_utils.skeleton import REFERENCE_BONE, ROOT
@@ -98,6 +99,15 @@ def test_arrays_and_tensors_give_the_same():
     np.testing.assert_allclose(tensor.numpy(), points, atol=1e-12)
     lifted = camera.from_25d(tensor, torch.from_numpy(K), 0.03)
     np.testing.assert_allclose(lifted.numpy(), camera.from_25d(points, K, 0.03), atol=1e-12)
+
+
+def test_lengths_given_as_numbers_go_where_the_points_are():
+    """No GPU is needed: fake tensors have a device but no values."""
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        points = torch.ones(2, 21, 3, device="cuda")
+        intrinsics = torch.eye(3, device="cuda")
+        for root in (None, 0.5):
+            assert camera.from_25d(points, intrinsics, 0.03, root).device.type == "cuda"
 
 
 def test_one_camera_for_each_hand_of_a_batch():

@@ -105,6 +105,18 @@ def test_no_gradient_flows_through_the_quadratic():
     assert net.backbone.fc.weight.grad is None or not net.backbone.fc.weight.grad.any()
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_network_in_half_precision_predicts_about_the_same_in_float32(dtype):
+    net, images = network().eval(), torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        whole = net(images)
+        half = net.to(dtype)(images.to(dtype))
+    assert all(field.dtype == torch.float32 for field in half)
+    # Pixels and bone lengths with three digits, or two.
+    torch.testing.assert_close(half.keypoints_2d, whole.keypoints_2d, atol=1.0, rtol=0)
+    torch.testing.assert_close(half.root_depth, whole.root_depth, atol=0.5, rtol=0)
+
+
 def test_training_and_evaluation_need_no_second_forward_and_leave_the_input_alone():
     net, images = network(), torch.randn(4, 3, 64, 64)
     before = images.clone()
@@ -112,7 +124,7 @@ def test_training_and_evaluation_need_no_second_forward_and_leave_the_input_alon
         out = net.train(mode)(images)
         assert all(field.isfinite().all() for field in out)
     assert torch.equal(images, before)
-    assert "default_K" not in net.state_dict()
+    assert not any("K" in name for name in net.state_dict()), "cameras belong to pictures, not to weights"
 
 
 # An independent NumPy version of everything behind the last layer, for one hand, in double precision.

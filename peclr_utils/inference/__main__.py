@@ -59,7 +59,10 @@ def arguments(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _scale(text: str) -> float | str:
-    return text if text == AVERAGE else float(text)
+    try:
+        return text if text == AVERAGE else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected metres or '{AVERAGE}', found {text!r}") from None
 
 
 def describe(hand: HandPrediction) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch.utils.data import Dataset
 
 from peclr_utils.datasets.image_folder import ImageFolderHands
 from peclr_utils.datasets.images import read_image
@@ -73,9 +75,10 @@ def is_single(source: Source) -> bool:
         return source.ndim != 4
     if isinstance(source, HandSample):
         return True
-    if type(source).__module__.partition(".")[0] != "torch" and hasattr(source, "__getitem__"):
-        if hasattr(source, "__len__"):
-            return False
+    if isinstance(source, Dataset | Sequence) or (
+        not isinstance(source, torch.Tensor) and hasattr(source, "__getitem__") and hasattr(source, "__len__")
+    ):
+        return False
     raise TypeError(
         "predict: expected a picture as a (H, W, 3) uint8 array, a file, a folder, a list of these, a batch "
         f"(N, H, W, 3) or a data set, found {type(source).__name__}"

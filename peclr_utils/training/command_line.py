@@ -47,7 +47,17 @@ def _option(kind: object) -> dict:
         return {"type": kind, "metavar": kind.__name__.upper()}
     if typing.get_origin(kind) is tuple:
         return {"type": typing.get_args(kind)[0], "nargs": "*", "metavar": "VALUE"}
-    return {"type": json.loads, "metavar": "JSON"}
+    return {"type": _json_object, "metavar": "JSON"}
+
+
+def _json_object(text: str) -> dict:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"expected JSON such as '{{\"steps\": 100}}', {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError(f"expected a JSON object such as '{{\"steps\": 100}}', found {text}")
+    return value
 
 
 def parse(kind: type[Settings], arguments: Sequence[str] | None, program: str) -> Settings:
@@ -96,7 +106,8 @@ def run_command_line(
     """Run a training from the command line; errors in settings are one line, not a traceback.
 
     Returns:
-        The process's exit code: 0, 2 for a wrong setting or missing file, 130 after Ctrl-C.
+        The process's exit code: 0, 2 for a wrong setting or a file that is missing or can't be
+            written, 130 after Ctrl-C.
     """
     from peclr_utils.training.distributed import processes_started
     from peclr_utils.training.engine import NonFiniteLossError
@@ -106,7 +117,7 @@ def run_command_line(
     except KeyboardInterrupt as stop:
         print(f"\n{stop}" if str(stop) else "\nstopped", file=sys.stderr)
         return 130
-    except (ValueError, FileNotFoundError, NonFiniteLossError) as error:
+    except (ValueError, OSError, NonFiniteLossError) as error:
         # Notes say what was kept, such as crops that need not be made again.
         print(f"{program}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 2

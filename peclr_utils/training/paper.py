@@ -34,7 +34,7 @@ from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.training.distributed import processes_started
 from peclr_utils.training.finetune import finetune
 from peclr_utils.training.pretrain import pretrain
-from peclr_utils.training.raw_data import find_set
+from peclr_utils.training.raw_data import KINDS, find_set, find_sets
 from peclr_utils.training.settings import Settings
 
 TABLE = "table.md"
@@ -76,6 +76,18 @@ class PaperConfig(Settings):
         """
         self._require(bool(self.data), "data", "the folder that holds FreiHAND and YouTube3DHands")
         self._require(bool(self.output), "output", "a folder: this takes long, and is resumed from there")
+        for name in ("pretrain", "finetune"):
+            fine = isinstance(getattr(self, name), dict)
+            self._require(fine, name, "a dict of the settings that differ from the paper's")
+            # A network of another architecture would be noticed after the pre-training only.
+            fine = getattr(self, name).get("arch", self.arch) == self.arch
+            self._require(fine, name, f"no 'arch' but {self.arch!r}; PaperConfig.arch sets it for both")
+        if "sources" not in self.pretrain:
+            found = find_sets(self.data)
+            missing = ", ".join(f"{kind} ({file})" for kind, file in KINDS.items() if kind not in found)
+            both = f"FreiHAND and YouTube3DHands in it, for the paper pre-trains on both; no {missing}"
+            instead = "is there. To pre-train on others, give --pretrain '{\"sources\": [...]}'"
+            self._require(not missing, "data", f"{both} {instead}")
         self.pretrain_config().validate()
         self.finetune_config().validate()
 
@@ -139,7 +151,7 @@ def run_paper(config: PaperConfig) -> PaperResult:
     if not finetuned.finished:
         return PaperResult("fine-tuning stopped early; the same command goes on")
     two_crops = evaluate_two_crops(finetuned.model, evaluation_set, settings.image_size)
-    table = paper_table(config.arch, two_crops, finetuned.evaluation)
+    table = paper_table(pretrained.config, two_crops, finetuned.evaluation)
     Path(config.output, TABLE).write_text(table + "\n", encoding="utf-8")
     return PaperResult(table, two_crops, finetuned.evaluation)
 
@@ -177,22 +189,27 @@ def evaluate_two_crops(network: PoseNetwork25D, dataset: FreiHAND, image_size: i
     return evaluate_keypoints(found, dataset.labels.xyz[dataset.ids])
 
 
-def paper_table(arch: str, two_crops: Evaluation, true_crops: Evaluation | None = None) -> str:
+def paper_table(
+    pretrained: PretrainConfig, two_crops: Evaluation, true_crops: Evaluation | None = None
+) -> str:
     """Put the published numbers beside ours.
 
     Args:
-        arch: the network's.
+        pretrained: settings of the pre-training; they name the architecture.
         two_crops, true_crops: see `PaperResult`.
 
     Returns:
         A Markdown table, and under it what the reader must know to compare.
     """
-    results = {ROWS.get(arch, arch): two_crops}
+    results = {ROWS.get(pretrained.arch, pretrained.arch): two_crops}
     if true_crops is not None:
-        results[f"{arch}, crops around the true keypoints"] = true_crops
+        results[f"{pretrained.arch}, crops around the true keypoints"] = true_crops
+    kinds = [source.partition(":")[0] for source in pretrained.sources]
+    exactly = "as the authors' code does it" if pretrained.authors_exact else "as the paper says"
     notes = [
+        f"Measured here: pre-trained {exactly}, {pretrained.epochs} epochs on {' and '.join(kinds)}.",
         "Fine-tuning's schedule and losses are ours: the authors do not publish theirs. Our networks see "
-        "crops as they were trained on, the authors' see crops around the predicted keypoints' box."
+        "crops as they were trained on, the authors' see crops around the predicted keypoints' box.",
     ]
     hands = len(two_crops.per_hand_epe_mm)
     if hands != EVALUATION_HANDS:

@@ -91,7 +91,7 @@ def _fill(weights: Weights, arch: str | None) -> nn.Module:
         load_strictly(network, weights.state, weights.path, weights.name)
     if weights.dropped:
         logger.warning(
-            "%s: dropped %s, for which an encoder has no place. Everything else was loaded.",
+            "%s: dropped %s, for which an encoder has no place. Everything else fits.",
             weights.path,
             ", ".join(weights.dropped),
         )

@@ -22,6 +22,15 @@ SAFETENSORS = ".safetensors"
 NAMED = 5
 """How many foreign classes are named."""
 
+MISTAKEN = {
+    b"\x1f\x8b": "an archive, as the authors publish theirs: unpack it (tar -xzf) and name the file in it",
+    b"BZh": "a compressed archive: unpack it and name the file in it",
+    b"\xfd7zXZ": "a compressed archive: unpack it and name the file in it",
+    b"version https://git-lfs": "a Git LFS pointer to the file, not the file: fetch it with `git lfs pull`",
+    b"<": "a web page that was saved in the file's place: fetch the file itself",
+}
+"""What people name in a checkpoint's place, by how it begins."""
+
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a file of `torch.save` or a `.safetensors` file without running anything in it.
@@ -41,7 +50,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         FileNotFoundError: if there is no such file.
         ValueError: if it cannot be read, or is no dict.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such checkpoint")
     if path.suffix == SAFETENSORS:
@@ -63,6 +72,8 @@ def _without_foreign_classes(path: Path) -> dict[str, Any]:
         state, foreign = read_foreign(path)
     except Exception as error:  # a damaged or hostile file raises anything
         # Not torch's reason, which advises to switch the protection off.
+        if mistake := _mistake(path):
+            raise ValueError(f"{path}: this is {mistake}") from None
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(
             f"{path}: cannot be read as a checkpoint of tensors and plain values ({reason}). Fetch the file "
@@ -78,12 +89,21 @@ def _without_foreign_classes(path: Path) -> dict[str, Any]:
     return {"state_dict": state}
 
 
+def _mistake(path: Path) -> str:
+    """What a file that is no checkpoint seems to be, and what to do; "" if that is not known."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip()
+    return next((mistake for sign, mistake in MISTAKEN.items() if start.startswith(sign)), "")
+
+
 def _read_safetensors(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
+        if mistake := _mistake(path):
+            raise ValueError(f"{path}: this is {mistake}") from None
         raise ValueError(f"{path}: cannot be read as safetensors ({error}). Fetch the file again") from None
     if metadata.get("peclr_utils") != FORMAT:
         return {"state_dict": tensors}

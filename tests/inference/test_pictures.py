@@ -89,6 +89,14 @@ def test_a_data_set_brings_its_own_camera_bone_and_side():
     assert all(o.K[0, 0] == 960 and o.bone_length == AVERAGE_BONE for o in others)
 
 
+def test_a_part_of_a_data_set_is_one_too():
+    samples = [HandSample(picture(k), k, "hands", name=str(k)) for k in range(4)]
+    part = torch.utils.data.Subset(samples, [2, 0])
+    joined = torch.utils.data.ConcatDataset([part, samples[3:]])
+    assert [hand.name for hand in predict(model, part)] == ["2", "0"]
+    assert [hand.name for hand in predict(model, joined)] == ["2", "0", "3"]
+
+
 def test_a_grey_file_is_read_as_rgb(tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), picture(0)[..., 0])
     expected = predict(model, picture(0)[..., :1].repeat(3, axis=2), K)

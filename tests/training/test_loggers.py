@@ -100,7 +100,6 @@ def test_offline_needs_a_folder():
 
 def test_the_package_itself_writes_an_archive_offline(tmp_path, monkeypatch):
     monkeypatch.setenv("COMET_LOGGING_CONSOLE", "error")
-    pytest.importorskip("comet_ml")
     _run(_config(tmp_path, comet="offline"))
     (archive,) = (tmp_path / "run" / "comet").glob("*.zip")
     with zipfile.ZipFile(archive) as file:

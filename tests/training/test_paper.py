@@ -12,6 +12,7 @@ from peclr_utils.datasets import SyntheticHands, export_freihand
 from peclr_utils.training import FinetuneConfig, PretrainConfig
 from peclr_utils.training.command_line import field_comments, parse
 from peclr_utils.training.paper import PaperConfig, main, open_evaluation
+from peclr_utils.training.pretrain import main as pretrain_main
 from peclr_utils.training.raw_data import find_set, find_sets
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -152,9 +153,33 @@ def test_missing_evaluation_labels_are_reported_before_anything_is_trained(raw, 
             (copy / path.name).symlink_to(path)
     with pytest.raises(FileNotFoundError, match="no evaluation_xyz.json; the evaluation needs it"):
         open_evaluation(str(copy))
-    assert main(["--data", str(copy), "--output", str(tmp_path / "run")]) == 2
+    alone = json.dumps({"sources": [f"freihand:{copy}"]})
+    assert main(["--data", str(copy), "--output", str(tmp_path / "run"), "--pretrain", alone]) == 2
     assert "no evaluation_xyz.json" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_one_data_set_is_not_silently_taken_for_both(raw, tmp_path, capsys):
+    freihand = raw / "FreiHAND_pub_v2"
+    assert main(["--data", str(freihand), "--output", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert "PaperConfig.data: expected FreiHAND and YouTube3DHands" in error
+    assert "no youtube (youtube_train.json) is there" in error
+    PaperConfig(data=str(freihand), pretrain={"sources": [f"freihand:{freihand}"]}).validate()
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "{bad"])
+def test_settings_that_are_no_json_object_are_one_line(raw, text, capsys):
+    with pytest.raises(SystemExit):
+        main(["--data", str(raw), "--pretrain", text])
+    assert "argument --pretrain: expected" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_an_output_that_cannot_be_written_is_one_line(raw, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    arguments = ["--preset", "smoke", "--output", str(tmp_path / "file" / "run"), "--no-progress"]
+    assert pretrain_main([*arguments, "--sources", "synthetic:64", "--cache", ""]) == 2
+    assert "file" in capsys.readouterr().err
 
 
 def test_settings_reach_both_trainings_and_wrong_ones_are_named(raw, tmp_path):
@@ -166,6 +191,11 @@ def test_settings_reach_both_trainings_and_wrong_ones_are_named(raw, tmp_path):
     assert second.encoder == str(tmp_path / "run/pretrain/checkpoint.pt")
     with pytest.raises(ValueError, match="PaperConfig.data: expected the folder"):
         PaperConfig().validate()
+    for part in ("pretrain", "finetune"):
+        with pytest.raises(ValueError, match=f"PaperConfig.{part}: expected no 'arch' but 'resnet152'"):
+            config.replace(**{part: {"arch": "resnet18"}}).validate()
+        with pytest.raises(ValueError, match=f"PaperConfig.{part}: expected a dict"):
+            config.replace(**{part: []}).validate()
     with pytest.raises(ValueError, match="FinetuneConfig.steps"):
         config.replace(finetune={"steps": 0}).validate()
 
@@ -183,6 +213,8 @@ def test_one_command_goes_from_raw_folders_to_the_table(raw, tmp_path, capsys, i
     for number in ("0.71", "0.860", "4.71", "0.357", "0.66", "0.868", "4.56", "0.360"):
         assert number in table
     assert "resnet18, crops around the true keypoints" in table and "ours over 6 others" in table
+    how = "as the authors' code does it" if exact else "as the paper says"
+    assert f"pre-trained {how}, 2 epochs on freihand and youtube." in table
     assert (tmp_path / "run/table.md").read_text() in table
     saved = PretrainConfig.load(tmp_path / "run/pretrain/config.json")
     assert saved.authors_exact == exact and len(saved.sources) == 2

@@ -1,5 +1,6 @@
 """The authors' files: every key in its place, the shapes from modules built here as theirs builds them."""
 
+import gzip
 import logging
 
 import pytest
@@ -319,3 +320,25 @@ def test_what_are_no_plain_numbers_of_the_right_kind_is_an_error(tmp_path, value
     path = save(tmp_path / "odd.pth", {**torchvision_file(), "bn1.weight": value})
     with pytest.raises(ValueError, match="odd.pth: .*bn1.weight"):
         weights.load_encoder(path)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (gzip.compress(b"rn50.pth"), r"an archive, .*tar -xzf"),
+        (b"\n<!DOCTYPE html><html>", "a web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS pointer"),
+    ],
+)
+def test_what_is_no_checkpoint_is_called_by_its_name(tmp_path, suffix, content, advice):
+    path = tmp_path / f"peclr_rn50{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=advice):
+        weights.load_encoder(path)
+
+
+def test_a_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    torch.save({"state_dict": torchvision.models.resnet18().state_dict()}, tmp_path / "encoder.pth")
+    assert weights.load_encoder("~/encoder.pth", "resnet18") is not None
