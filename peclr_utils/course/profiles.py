@@ -4,9 +4,9 @@ A profile gives every chapter a dict of plain literals. The runner adds `run_dir
 of it to papermill, which writes it below the chapter's cell tagged `parameters`. So each name here must
 stand in that cell too, with the value a reader gets who simply opens the chapter.
 
-Sizes are chosen for two cores and no GPU, except for `paper`: its settings are those of the presets that
-`python -m peclr_utils.training.paper` runs with. Only, chapter 03 keeps a few pictures out to look at, and
-chapter 04 keeps some for validation.
+Sizes are chosen for two cores and no GPU, except for `paper` and `paper_rn152`: their settings are those of
+the presets that `python -m peclr_utils.training.paper` runs with. Only, chapter 03 keeps a few pictures out
+to look at, and chapter 04 keeps some for validation.
 """
 
 import dataclasses
@@ -27,8 +27,6 @@ CHAPTERS: tuple[str, ...] = (
     "05_evaluation",
 )
 
-_PRETRAIN, _FINETUNE = PretrainConfig.paper_rn50(), FinetuneConfig.paper_rn50()
-
 _OWN = "arch image_size epochs steps batch_size temperature sources test_sources".split()
 """Fields that chapters have parameters for, beside those of machine and run."""
 
@@ -37,6 +35,43 @@ def _further(preset: RunSettings, *settled: str) -> dict[str, Literal]:
     """The rest of a preset: whatever it says of the training that a chapter does not settle by itself."""
     left_out = {*_OWN, *settled, *(field.name for field in dataclasses.fields(RunSettings))}
     return json.loads(json.dumps({name: v for name, v in vars(preset).items() if name not in left_out}))
+
+
+def _paper(pretrain: PretrainConfig, finetune: FinetuneConfig) -> dict[str, dict[str, Literal]]:
+    """The chapters at the paper's setting."""
+    return {
+        "01_data_loading": {"seed": 0},
+        "02_equivariant_augmentation": {"seed": 0},
+        "03_contrastive_pretraining": {
+            "arch": pretrain.arch,
+            "image_size": pretrain.image_size,
+            "unlabelled_images": 200_000,  # more than FreiHAND and YouTube3DHands have: all
+            "methods": ["simclr_no_rotation", "simclr", "peclr"],
+            "epochs": pretrain.epochs,
+            "batch_size": pretrain.batch_size,
+            "temperature": pretrain.temperature,
+            "probe_images": 3000,
+            "ablation_epochs": 10,
+            "further_settings": _further(pretrain, "method", "rotation_degrees", "equivariance_pictures"),
+            "seed": pretrain.seed,
+        },
+        "04_finetuning": {
+            "arch": finetune.arch,
+            "image_size": finetune.image_size,
+            "methods": ["scratch", "simclr_no_rotation", "simclr", "peclr"],
+            "label_counts": [2965, 29652],  # of the part that is not kept for validation: a tenth, and all
+            "steps": finetune.steps,
+            "batch_size": finetune.batch_size,
+            "validation_images": 3000,
+            "further_settings": _further(finetune, "encoder", "labels"),
+            "seed": finetune.seed,
+        },
+        "05_evaluation": {
+            "image_size": finetune.image_size,
+            "test_images": EVALUATION_HANDS,
+            "seed": finetune.seed,
+        },
+    }
 
 
 PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
@@ -101,42 +136,11 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
         "05_evaluation": {"image_size": 64, "test_images": 1024, "seed": 0},
     },
     # Real photographs (give DATA), a GPU and time.
-    "paper": {
-        "01_data_loading": {"seed": 0},
-        "02_equivariant_augmentation": {"seed": 0},
-        "03_contrastive_pretraining": {
-            "arch": _PRETRAIN.arch,
-            "image_size": _PRETRAIN.image_size,
-            "unlabelled_images": 200_000,  # more than FreiHAND and YouTube3DHands have: all
-            "methods": ["simclr_no_rotation", "simclr", "peclr"],
-            "epochs": _PRETRAIN.epochs,
-            "batch_size": _PRETRAIN.batch_size,
-            "temperature": _PRETRAIN.temperature,
-            "probe_images": 3000,
-            "ablation_epochs": 10,
-            "further_settings": _further(_PRETRAIN, "method", "rotation_degrees", "equivariance_pictures"),
-            "seed": _PRETRAIN.seed,
-        },
-        "04_finetuning": {
-            "arch": _FINETUNE.arch,
-            "image_size": _FINETUNE.image_size,
-            "methods": ["scratch", "simclr_no_rotation", "simclr", "peclr"],
-            "label_counts": [2965, 29652],  # of the part that is not kept for validation: a tenth, and all
-            "steps": _FINETUNE.steps,
-            "batch_size": _FINETUNE.batch_size,
-            "validation_images": 3000,
-            "further_settings": _further(_FINETUNE, "encoder", "labels"),
-            "seed": _FINETUNE.seed,
-        },
-        "05_evaluation": {
-            "image_size": _FINETUNE.image_size,
-            "test_images": EVALUATION_HANDS,
-            "seed": _FINETUNE.seed,
-        },
-    },
+    "paper": _paper(PretrainConfig.paper_rn50(), FinetuneConfig.paper_rn50()),
+    "paper_rn152": _paper(PretrainConfig.paper_rn152(), FinetuneConfig.paper_rn152()),
 }
 
-NEEDS_DATA = ("paper",)
+NEEDS_DATA = ("paper", "paper_rn152")
 """Profiles that make no sense on rendered hands."""
 
 

@@ -1,6 +1,7 @@
 """A network from a file, evaluated on whole pictures, to stand beside the published numbers.
 
-Chapter 05 does so where its parameter `published_checkpoint` names a file.
+Chapter 05 does so with chapter 04's networks where the pictures are FreiHAND's, and with the file that its
+parameter `published_checkpoint` names.
 """
 
 from collections.abc import Sequence
@@ -43,7 +44,7 @@ class Measured:
     evaluation: Evaluation
 
 
-def evaluate_published(checkpoint: str | Path, data: Sequence[str], count: int) -> Measured:
+def evaluate_whole_pictures(checkpoint: str | Path, data: Sequence[str], count: int) -> Measured:
     """Evaluate a pose network from a file on hands that it has to find itself, by two crops.
 
     A published network sees the authors' crops, one of this project those it was trained on.

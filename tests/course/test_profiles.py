@@ -56,8 +56,14 @@ def test_the_papers_profile_has_the_numbers_of_the_papers_command():
     assert (evaluation["image_size"], evaluation["test_images"]) == (224, 3960)
 
 
+def test_the_larger_network_differs_in_nothing_but_its_size():
+    for chapter in CHAPTERS[2:4]:
+        changed = {**PROFILES["paper"][chapter], "arch": "resnet152"}
+        assert PROFILES["paper_rn152"][chapter] == changed
+
+
 def test_the_promised_profiles_exist():
-    assert {"smoke", "laptop", "paper"} <= set(PROFILES)
+    assert {"smoke", "laptop", "paper", "paper_rn152"} <= set(PROFILES)
     assert set(NEEDS_DATA) <= set(PROFILES)
 
 

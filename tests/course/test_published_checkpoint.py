@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from peclr_utils.course import published
-from peclr_utils.course.published import Measured, evaluate_published, verdict
+from peclr_utils.course.published import Measured, evaluate_whole_pictures, verdict
 from peclr_utils.datasets import SyntheticHands, export_freihand, open_source
 from peclr_utils.evaluation import PUBLISHED, evaluate_keypoints, published_table
 from peclr_utils.inference import predict
@@ -44,7 +44,7 @@ def scored(**numbers):
 
 
 def test_it_predicts_whole_pictures_by_two_crops_and_scores_all_of_them(folder):
-    result = evaluate_published(folder / "rn18.pth", [], 5)
+    result = evaluate_whole_pictures(folder / "rn18.pth", [], 5)
     hands = open_source("synthetic:5?seed=3")
     samples = [hands[k] for k in range(5)]
     found = np.stack([hand.keypoints_3d for hand in predict(load_pose_network(folder / "rn18.pth"), samples)])
@@ -54,7 +54,7 @@ def test_it_predicts_whole_pictures_by_two_crops_and_scores_all_of_them(folder):
 
 
 def test_the_hands_are_freihands_evaluation_set_if_it_is_there(folder):
-    result = evaluate_published(folder / "rn18.pth", [f"freihand:{folder / 'FreiHAND'}"], 4)
+    result = evaluate_whole_pictures(folder / "rn18.pth", [f"freihand:{folder / 'FreiHAND'}"], 4)
     assert result.hands == 4
     assert "split=evaluation" in result.source
 
@@ -68,12 +68,12 @@ def test_a_published_network_stands_below_its_published_row(arch, row, tmp_path,
     monkeypatch.setattr(PoseNetwork25D, "to", lambda self, device: self)
     monkeypatch.setattr(published, "load_pose_network", lambda path: network)
     monkeypatch.setattr(published, "_predict", lambda network, hands: (np.ones((2, 21, 3)) * 0.1,) * 2)
-    assert evaluate_published(tmp_path / "file", [], 2).name == row
+    assert evaluate_whole_pictures(tmp_path / "file", [], 2).name == row
 
 
 def test_a_network_of_ours_is_evaluated_under_its_files_name(folder):
     save_checkpoint(folder / "ours.pt", PoseNetwork25D("resnet18"))
-    assert evaluate_published(folder / "ours.pt", [], 2).name == "ours.pt"
+    assert evaluate_whole_pictures(folder / "ours.pt", [], 2).name == "ours.pt"
 
 
 def test_a_relative_path_counts_from_the_current_folder_then_from_the_repository(
@@ -89,10 +89,10 @@ def test_a_relative_path_counts_from_the_current_folder_then_from_the_repository
 
 def test_a_missing_file_and_one_of_another_kind_are_refused_by_name(folder):
     with pytest.raises(FileNotFoundError, match=r"typo\.pth: there is no such checkpoint"):
-        evaluate_published("typo.pth", [], 2)
+        evaluate_whole_pictures("typo.pth", [], 2)
     torch.save({"state_dict": {"weight": torch.ones(2)}}, folder / "other.pth")
     with pytest.raises(ValueError, match=r"other\.pth"):
-        evaluate_published(folder / "other.pth", [], 2)
+        evaluate_whole_pictures(folder / "other.pth", [], 2)
 
 
 EQUAL = scored(epe_mm=47.1, auc=0.357, pa_epe_mm=7.1, pa_auc=0.86)

@@ -132,3 +132,19 @@ def test_exercises_are_numbered_from_one(chapter):
     number = int(chapter[:2])
     names = [exercise.name for exercise in chapter_exercises(number)]
     assert names == [f"{number}.{k}" for k in range(1, len(names) + 1)]
+
+
+WIDGET = re.compile(r"^(?:\w+_explorer|rotating_hand)\(", flags=re.MULTILINE)
+
+
+def test_a_picture_stands_beside_every_widget(code):
+    """A page on the web and a run without a window show no widget."""
+    for before, cell in zip(code, code[1:], strict=False):
+        if WIDGET.search(cell.source):
+            kinds = [kind for output in before.outputs for kind in output.get("data", {})]
+            assert any(kind.startswith("image/") for kind in kinds), cell.source
+
+
+def test_there_are_widgets(repository):
+    chapters = (nbformat.read(repository / "notebooks" / f"{name}.ipynb", as_version=4) for name in CHAPTERS)
+    assert sum(bool(WIDGET.search(cell.source)) for chapter in chapters for cell in chapter.cells) >= 3
