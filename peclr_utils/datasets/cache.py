@@ -3,18 +3,31 @@
 The place is the folder `.peclr_utils` in the data's root or, where that can't be written to, a folder in the
 user's cache. A file's name carries a stamp of the JSON files it was made from (name, size, time of change),
 so a file that exists is valid, and is complete, because it is written under another name first and then
-renamed.
+renamed. A disk or a copy may still damage it: then it is made again.
 """
 
 import hashlib
 import os
 import secrets
+import tokenize
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 BESIDE = ".peclr_utils"
 """Name of the folder in the data's root."""
+
+DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+)
+"""What reading a .npz or .npy file raises if it is cut short or its bytes have changed."""
 
 
 def folders(root: Path, override: Path | str | None = None) -> list[Path]:

@@ -6,7 +6,6 @@ Chapter 01 writes such files and opens them again.
 import json
 import os
 import warnings
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -160,9 +159,9 @@ def _read_compact(path: Path | None) -> Labels | None:
     if path is None:
         return None
     try:
-        with np.load(path) as arrays:
+        with path.open("rb") as file, np.load(file) as arrays:
             return Labels(arrays["K"], arrays.get("xyz"), arrays.get("scale"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except cache.DAMAGE:
         return None  # a damaged compact file is simply made again
 
 

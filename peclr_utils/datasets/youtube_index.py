@@ -5,7 +5,9 @@ annotation at a time, into a memory-mapped array of vertices and a small table o
 """
 
 import os
-from collections.abc import Iterator
+import reprlib
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,8 @@ VERTICES = 778
 
 _VERSION = 1
 _SHOW_PROGRESS_FROM = 50_000_000
+_LARGEST_ID = 2**63 - 1
+_LARGEST_SIDE = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class YouTubeIndex:
 
 
 def open_index(path: Path, root: Path, cache_folder: Path | str | None = None) -> YouTubeIndex:
-    """Open the compact files made from a label file, or make them.
+    """Open the compact files made from a label file, or make them; damaged ones are made again.
 
     Args:
         path: the label file.
@@ -63,16 +67,43 @@ def open_index(path: Path, root: Path, cache_folder: Path | str | None = None) -
     stem = f"{path.stem}_{cache.stamp([path], _VERSION)}"
     vertices_name, table_name = f"{stem}.vertices.npy", f"{stem}.index.npz"
     places = cache.folders(root, cache_folder)
-    table = cache.find(places, table_name)
-    if table is None or not (table.parent / vertices_name).is_file():
-        table = cache.writable(places) / table_name
-        with cache.atomic(table.parent / vertices_name) as vertices:
-            arrays = _stream(path, vertices)
-        with cache.atomic(table) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
-        cache.remove_stale(table.parent, f"{path.stem}_", keep=[vertices_name, table_name])
-    with np.load(table) as arrays:
-        return YouTubeIndex(**arrays, vertices_path=table.parent / vertices_name)
+    index = _find_compact(path, places, table_name, vertices_name)
+    if index is not None:
+        return index
+    place = cache.writable(places)
+    with cache.atomic(place / vertices_name) as vertices:
+        arrays = _stream(path, vertices)
+    with cache.atomic(place / table_name) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)
+    cache.remove_stale(place, f"{path.stem}_", keep=[vertices_name, table_name])
+    return YouTubeIndex(**arrays, vertices_path=place / vertices_name)
+
+
+def _find_compact(path: Path, places: Sequence[Path], table: str, vertices: str) -> YouTubeIndex | None:
+    """Open the first whole pair of compact files; say so where there are only damaged ones."""
+    damaged = []
+    for place in places:
+        if not (place / table).is_file():
+            continue
+        try:
+            return _read_compact(place / table, place / vertices)
+        except cache.DAMAGE as error:
+            damaged.append(f"{place / table} or its vertices ({str(error) or type(error).__name__})")
+    if damaged:
+        warnings.warn(f"{path}: read again, for damaged is {', '.join(damaged)}", stacklevel=4)
+    return None
+
+
+def _read_compact(table: Path, vertices: Path) -> YouTubeIndex:
+    """Open a pair of compact files; raises one of `cache.DAMAGE` if one of them is cut short."""
+    with table.open("rb") as file, np.load(file) as arrays:
+        names = ("names", "sizes", "image", "is_left", "ids")
+        index = YouTubeIndex(**{name: arrays[name] for name in names}, vertices_path=vertices)
+    # Mapping the file into memory reads nothing, but notices if its end is missing.
+    shape = np.load(vertices, mmap_mode="r").shape
+    if shape != (len(index.ids), VERTICES, 3):
+        raise ValueError(f"{vertices.name}: expected {len(index.ids)} hands, found shape {shape}")
+    return index
 
 
 def _stream(path: Path, vertices: Path) -> dict[str, np.ndarray]:
@@ -89,7 +120,7 @@ def _stream(path: Path, vertices: Path) -> dict[str, np.ndarray]:
                 annotations.append(_annotation(entry, positions, where))
                 out.write(_vertices(entry, where).tobytes())
             _write_header(out, len(annotations))
-    except ijson.JSONError as error:
+    except (ijson.JSONError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"{path}: not valid JSON, probably cut short ({reason}); copy the file again"
@@ -117,10 +148,13 @@ def _images(path: Path) -> tuple[dict[int, int], list[str], list[tuple[int, int]
         for image in _items_until_end(ijson.parse(file, use_float=True), "images"):
             where = _where(path, "image", image, len(names))
             key, name, width, height = _fields(image, ("id", "name", "width", "height"), where)
+            if not isinstance(name, str):
+                raise ValueError(f"{where}: expected a file's name as name, found {_shortened(name)}")
             if key in positions:
                 raise ValueError(f"{where}: its id is given twice")
-            if not (width > 0 and height > 0):
-                raise ValueError(f"{where}: expected a positive width and height, found {width} x {height}")
+            if not all(_is_whole(side, 1, _LARGEST_SIDE) for side in (width, height)):
+                found = f"{_shortened(width)} x {_shortened(height)}"
+                raise ValueError(f"{where}: expected a positive width and height, found {found}")
             positions[key] = len(names)
             names.append(name)
             sizes.append((width, height))
@@ -134,41 +168,59 @@ def _items_until_end(events: Iterator[tuple[str, str, object]], key: str) -> Ite
     import ijson
 
     builder = None
+    item = f"{key}.item"
     for prefix, event, value in events:
         if prefix == key and event == "end_array":
             return
-        if prefix == f"{key}.item" and event == "start_map":
+        if prefix == item and builder is None:
             builder = ijson.ObjectBuilder()
         if builder is not None:
             builder.event(event, value)
-            if prefix == f"{key}.item" and event == "end_map":
+            if prefix == item and event not in ("start_map", "map_key", "start_array"):
                 yield builder.value
                 builder = None
 
 
 def _where(path: Path, kind: str, entry: object, position: int) -> str:
+    """Say which entry an error is about: by its id, or by its position where that can't be told."""
+    where = f"{path}: {kind} number {position}"
     if not isinstance(entry, dict):
-        raise ValueError(f"{path}: {kind} number {position}: expected an object with fields, found {entry!r}")
-    where = f"{path}: {kind} {entry.get('id', f'number {position}')}"
-    if not isinstance(entry.get("id", 0), int):
-        raise ValueError(f"{where}: its id must be a whole number")
-    return where
+        raise ValueError(f"{where}: expected an object with fields, found {_shortened(entry)}")
+    if "id" not in entry:
+        return where
+    if not _is_whole(entry["id"], -_LARGEST_ID, _LARGEST_ID):
+        raise ValueError(f"{where}: its id must be a whole number, found {_shortened(entry['id'])}")
+    return f"{path}: {kind} {entry['id']}"
 
 
 def _annotation(entry: dict, positions: dict[int, int], where: str) -> tuple[int, bool, int]:
     image_id, is_left, key = _fields(entry, ("image_id", "is_left", "id"), where)
+    if not _is_whole(image_id, -_LARGEST_ID, _LARGEST_ID):
+        raise ValueError(f"{where}: its image_id must be a whole number, found {_shortened(image_id)}")
     if image_id not in positions:
         raise ValueError(f"{where}: its image_id {image_id} is not among the images")
     if is_left not in (0, 1):
-        raise ValueError(f"{where}: is_left must be 0 or 1, found {is_left!r}")
+        raise ValueError(f"{where}: is_left must be 0 or 1, found {_shortened(is_left)}")
     return positions[image_id], bool(is_left), key
+
+
+def _is_whole(value: object, least: int, most: int) -> bool:
+    """Whether a JSON value is a whole number within bounds, 64.0 among them; true and false are none."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and least <= value <= most and value == int(value)
+
+
+def _shortened(value: object) -> str:
+    """A value found in the file, as JSON has it and no longer than a line."""
+    return "null" if value is None else reprlib.repr(value)
 
 
 def _vertices(entry: dict, where: str) -> np.ndarray:
     (found,) = _fields(entry, ("vertices",), where)
     try:
-        vertices = np.array(found, "<f4")
-    except (ValueError, TypeError):
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+            vertices = np.array(found, "<f4")
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"{where}: vertices must be {VERTICES} x 3 numbers, found others") from None
     if vertices.shape != (VERTICES, 3):
         raise ValueError(f"{where}: vertices must be of shape {(VERTICES, 3)}, found {vertices.shape}")

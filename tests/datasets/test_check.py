@@ -160,6 +160,18 @@ def test_a_broken_youtube_folder_is_a_problem(youtube):
     assert "there is no such folder" in problems(check("youtube", str(youtube / "nowhere")))
 
 
+@pytest.mark.parametrize("damage", [{"width": "64"}, {"height": None}, {"name": 5}, {"id": [0]}])
+def test_a_youtube_label_of_another_type_is_one_line(youtube, damage, capsys):
+    path = youtube / "youtube_val.json"
+    content = json.loads(path.read_text())
+    content["images"][2].update(damage)
+    path.write_text(json.dumps(content))
+    assert main(["youtube", str(youtube)]) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "PROBLEM" in line]
+    assert f"val: {path}: image " in line
+    assert "found" in line
+
+
 def test_vertices_outside_the_frames_are_a_problem(youtube):
     path = youtube / "youtube_val.json"
     content = json.loads(path.read_text())

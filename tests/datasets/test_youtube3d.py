@@ -235,6 +235,53 @@ def test_an_interrupted_first_opening_leaves_nothing_behind(youtube_root, monkey
     assert len(YouTube3DHands(root, "train")) == 3
 
 
+@pytest.mark.parametrize("pattern", ["*.index.npz", "*.vertices.npy"])
+@pytest.mark.parametrize("keep", [0, 30, 0.7, -1, None])
+def test_damaged_compact_files_are_made_again_and_that_is_said_once(youtube_root, pattern, keep):
+    root = youtube_root()
+    YouTube3DHands(root)
+    (compact,) = (root / cache.BESIDE).glob(pattern)
+    whole = compact.read_bytes()
+    if keep is None:
+        compact.unlink()
+    else:
+        compact.write_bytes(whole[: int(len(whole) * keep) if 0 < keep < 1 else keep])
+    if keep is None and compact.suffix == ".npz":  # nothing is damaged: the first opening was interrupted
+        dataset = YouTube3DHands(root)
+    else:
+        with pytest.warns(UserWarning, match=r"youtube_train.json: read again, for damaged is") as caught:
+            dataset = YouTube3DHands(root)
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+    np.testing.assert_allclose(dataset[0].outline, mesh(0)[:, :2], atol=1e-4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(YouTube3DHands(root)) == 3
+
+
+def test_vertices_of_another_number_of_hands_are_made_again(youtube_root):
+    root = youtube_root()
+    YouTube3DHands(root)
+    (vertices,) = (root / cache.BESIDE).glob("*.vertices.npy")
+    np.save(vertices, np.load(vertices)[:2])
+    with pytest.warns(UserWarning, match=r"expected 3 hands, found shape \(2, 778, 3\)"):
+        dataset = YouTube3DHands(root)
+    assert dataset.vertices(2).shape == (778, 3)
+
+
+def test_a_damaged_file_that_cannot_be_replaced_does_not_hide_a_whole_one(youtube_root, home_is_empty):
+    root = youtube_root()
+    (root / cache.BESIDE).write_text("in the way: stands for a read-only root, also for the superuser")
+    YouTube3DHands(root)
+    (table,) = (home_is_empty / ".cache").rglob("*.index.npz")
+    (root / cache.BESIDE).unlink()
+    (root / cache.BESIDE).mkdir()
+    (root / cache.BESIDE / table.name).write_bytes(table.read_bytes()[:50])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(YouTube3DHands(root)) == 3
+
+
 def test_a_read_only_root_uses_the_users_cache(youtube_root, home_is_empty):
     root = youtube_root()
     (root / cache.BESIDE).write_text("in the way: stands for a read-only root, also for the superuser")
@@ -267,18 +314,65 @@ def test_index_past_the_end_is_refused(youtube_root):
             "annotation 502: vertices must be 778 x 3 numbers",
         ),
         (edited("annotations", 2, vertices=None), "annotation 502: vertices missing, found is_left"),
-        (edited("annotations", 0, id="x"), "annotation x: its id must be a whole number"),
+        (edited("annotations", 0, id="x"), "annotation number 0: its id must be a whole number, found 'x'"),
+        (edited("annotations", 1, id=True), "annotation number 1: its id must be a whole number, found True"),
+        (edited("images", 1, id=1.5), "image number 1: its id must be a whole number, found 1.5"),
+        (edited("annotations", 1, image_id=[0]), r"annotation 501: its image_id must be .* found \[0\]"),
+        (edited("annotations", 1, is_left=[1]), r"annotation 501: is_left must be 0 or 1, found \[1\]"),
+        (edited("annotations", 2, vertices=[["a"] * 3] * 778), "annotation 502: vertices must be 778 x 3"),
+        (edited("annotations", 2, vertices=[[1e300] * 3] * 778), "annotation 502: vertices must be finite"),
+        (edited("images", 1, name=5), "image 101: expected a file's name as name, found 5"),
+        (edited("images", 1, width="40"), "image 101: expected a positive .* found '40' x 30"),
+        (edited("images", 1, height=[30]), r"image 101: expected a positive .* found 40 x \[30\]"),
+        (edited("images", 1, width=40.5), "image 101: expected a positive width .* found 40.5 x 30"),
+        (edited("images", 1, width=10**10), "image 101: expected a positive width .* found 10000000000 x"),
         (edited("images", 1, id=100), "image 100: its id is given twice"),
         (edited("images", 1, width=0), "image 101: expected a positive width and height, found 0 x 30"),
         (edited("images", 1, name=None), "image 101: name missing"),
         (lambda content: {"images": content["images"]}, "expected a list of hands named 'annotations'"),
         (lambda content: {"annotations": content["annotations"]}, "expected a list of frames named 'images'"),
         (lambda content: {**content, "annotations": [5]}, "annotation number 0: expected an object"),
+        (
+            lambda content: {**content, "images": [*content["images"], 5]},
+            "image number 2: expected an object with fields, found 5",
+        ),
+        (
+            lambda content: {**content, "images": [[content["images"][0]], content["images"][1]]},
+            "image number 0: expected an object with fields, found",
+        ),
     ],
 )
 def test_a_wrong_entry_is_named(youtube_root, change, message):
     with pytest.raises(ValueError, match=f"youtube_train.json.*{message}"):
         YouTube3DHands(youtube_root(change), "train")
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "message"),
+    [
+        ("images", "width", "image 101: expected a positive .* found null x 30"),
+        ("images", "name", "image 101: expected a file's name as name, found null"),
+        ("images", "id", "image number 1: its id must be a whole number, found null"),
+        ("annotations", "image_id", "annotation 501: its image_id must be a whole number, found null"),
+        ("annotations", "is_left", "annotation 501: is_left must be 0 or 1, found null"),
+        ("annotations", "vertices", r"annotation 501: vertices must be of shape .* found \(\)"),
+    ],
+)
+def test_an_entry_with_a_field_that_is_null_is_named(youtube_root, kind, field, message):
+    def change(content: dict) -> dict:
+        content[kind][1][field] = None
+        return content
+
+    with pytest.raises(ValueError, match=f"youtube_train.json: {message}"):
+        YouTube3DHands(youtube_root(change), "train")
+
+
+def test_whole_numbers_written_with_a_point_are_numbers(youtube_root):
+    def change(content: dict) -> dict:
+        content["images"][1].update(width=40.0, id=101.0)
+        return content
+
+    np.testing.assert_allclose(YouTube3DHands(youtube_root(change))[0].outline, mesh(0)[:, :2], atol=1e-4)
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.999])
