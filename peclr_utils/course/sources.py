@@ -3,12 +3,14 @@
 Chapter 01 shows each data set; the names made here are what `peclr_utils.datasets.open_source` takes.
 """
 
+import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from peclr_utils.datasets.image_folder import find_pictures
 
 KINDS = ("freihand", "youtube", "folder", "synthetic")
 PATH_OPTIONS = ("boxes", "regressor", "cache", "backgrounds")
-PICTURES = {".jpg", ".jpeg", ".png"}
 
 
 def resolve_data(text: str | None) -> list[str]:
@@ -16,14 +18,15 @@ def resolve_data(text: str | None) -> list[str]:
 
     Args:
         text: None or "" for rendered hands alone; a folder that is, or holds, FreiHAND and YouTube3DHands;
-            a folder of pictures; or source names such as `freihand:/data/FreiHAND`, joined by commas.
+            a folder of pictures, in it or below; or source names such as `freihand:/data/FreiHAND`, joined
+            by commas.
 
     Returns:
         Source names, for example `["freihand:/data/FreiHAND", "youtube:/data/YouTube3DHands"]`.
 
     Raises:
         FileNotFoundError: A path does not exist.
-        ValueError: A folder holds nothing this course can read.
+        ValueError: A folder holds nothing this course can read, or a data set too far down.
     """
     if not text:
         return []
@@ -63,12 +66,27 @@ def _look_into(folder: Path) -> list[str]:
     found = [f"{kind}:{child}" for child in inside if (kind := _kind(child))]
     if found:
         return found
-    if any(child.suffix.lower() in PICTURES for child in folder.iterdir()):
-        return [f"folder:{folder}"]
-    raise ValueError(
-        f"--data {folder}: found neither FreiHAND (training/rgb, training_K.json) nor YouTube3DHands "
-        f"(youtube_train.json), here or one folder down, and no pictures. See data/README.md."
-    )
+    try:
+        pictures = find_pictures(folder)
+    except FileNotFoundError:
+        raise ValueError(
+            f"--data {folder}: found neither FreiHAND (training/rgb, training_K.json) nor YouTube3DHands "
+            f"(youtube_train.json), here or one folder down, and no pictures. See data/README.md."
+        ) from None
+    deeper = _data_sets_of(folder, pictures)
+    if deeper:
+        raise ValueError(
+            f"--data {folder}: expected a data set here or one folder down, found {deeper[0]} deeper; "
+            f"name {deeper[0].parent}, or folder:{folder} to take all pictures below without labels."
+        )
+    return [f"folder:{folder}"]
+
+
+def _data_sets_of(folder: Path, pictures: list[str]) -> list[Path]:
+    """The data sets in a folder that hold some of its pictures: as mere pictures they'd lose their labels."""
+    holders = {PurePosixPath(name) for name in {os.path.dirname(picture) for picture in pictures}}
+    above = {folder / parent for holder in holders for parent in (holder, *holder.parents)}
+    return sorted(place for place in above if _kind(place))
 
 
 def _kind(folder: Path) -> str | None:

@@ -53,7 +53,7 @@ class ImageFolderHands:
     Raises:
         FileNotFoundError: if the folder, the CSV file or a picture it names is missing, or no picture is
             there.
-        ValueError: if a column is missing or a row makes no sense; names the line.
+        ValueError: if the CSV file is not UTF-8, a column is missing or a row makes no sense; names the line.
     """
 
     source = "folder"
@@ -86,15 +86,19 @@ class ImageFolderHands:
 
 
 def find_pictures(root: Path) -> list[str]:
-    """List the pictures in a folder and the folders in it, relative to it, sorted; hidden files are left out.
+    """List the pictures in a folder and the folders in it, relative to it, sorted.
+
+    Hidden files and folders, whose names begin with a dot, are left out.
 
     Raises:
-        FileNotFoundError: if the folder is missing or holds no picture.
+        FileNotFoundError: if the folder is missing, is a file or holds no picture.
     """
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: there is no such folder")
+        reason = "this is a file; name the folder it is in" if root.exists() else "there is no such folder"
+        raise FileNotFoundError(f"{root}: {reason}")
     names = []
-    for folder, _, files in os.walk(root):
+    for folder, below, files in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(".")]  # what stays is walked into
         # Once a folder, for a `Path` takes ten times as long as the rest of a file.
         place = "" if Path(folder) == root else f"{Path(folder).relative_to(root).as_posix()}/"
         names += [
@@ -117,21 +121,18 @@ def read_boxes(root: Path, path: Path, names: list[str]) -> list[Box]:
 
     Raises:
         FileNotFoundError: if the file, or a picture it names, is missing.
-        ValueError: if a column is missing or a row makes no sense; names the line.
+        ValueError: if the file is not UTF-8, a column is missing or a row makes no sense; names the line.
     """
     file_path = next((place for place in (path, root / path) if place.is_file()), None)
     if file_path is None:
         raise FileNotFoundError(f"{path}: no such file of boxes, here or in {root}")
     known = set(names)
-    with file_path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file, skipinitialspace=True)
-        missing = [column for column in COLUMNS if column not in (rows.fieldnames or [])]
-        if missing:
-            raise ValueError(
-                f"{file_path}: column {', '.join(missing)} missing; expected {','.join(COLUMNS)}, "
-                f"found {','.join(rows.fieldnames or []) or 'an empty file'}"
-            )
-        boxes = [_box(row, f"{file_path} line {rows.line_num}", rows.line_num) for row in rows]
+    try:
+        boxes = _read_rows(file_path)
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{file_path}: expected text in UTF-8, found another encoding; save it as UTF-8"
+        ) from None
     for box in boxes:
         if box.name not in known:
             raise FileNotFoundError(
@@ -143,7 +144,30 @@ def read_boxes(root: Path, path: Path, names: list[str]) -> list[Box]:
     return boxes
 
 
-def _box(row: dict[str, str], where: str, line: int) -> Box:
+def _read_rows(path: Path) -> list[Box]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file, skipinitialspace=True)
+        try:
+            columns = rows.fieldnames or []
+            missing = [column for column in COLUMNS if column not in columns]
+            if missing:
+                raise ValueError(
+                    f"{path}: column {', '.join(missing)} missing; expected {','.join(COLUMNS)}, "
+                    f"found {','.join(columns) or 'an empty file'}"
+                )
+            return [_box(row, f"{path} line {rows.line_num}", rows.line_num) for row in rows]
+        except csv.Error as error:
+            raise ValueError(f"{path} after line {rows.line_num}: not valid CSV ({error})") from None
+
+
+def _box(row: dict[str | None, str | list[str]], where: str, line: int) -> Box:
+    extra = row.get(None, [])  # where the reader puts what has no column; a comma at the end does no harm
+    if any(text.strip() for text in extra):
+        columns = len(row) - 1
+        raise ValueError(
+            f"{where}: expected {columns} columns, as in the first line, found {columns + len(extra)}; write "
+            "numbers with a point, and names that have a comma in quotes"
+        )
     try:
         x, y, width, height = (float(row[column]) for column in COLUMNS[1:])
     except (TypeError, ValueError):

@@ -202,7 +202,8 @@ def find_labels(root: Path, split: str) -> Path:
     if path.is_file():
         return path
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: there is no such folder")
+        reason = "this is a file; name the folder it is in" if root.exists() else "there is no such folder"
+        raise FileNotFoundError(f"{root}: {reason}")
     here = sorted(other.name for other in root.glob("youtube_*.json"))
     if here:
         raise FileNotFoundError(f"{path}: no such file, found {', '.join(here)}")

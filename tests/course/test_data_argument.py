@@ -1,7 +1,7 @@
 import pytest
 
 from peclr_utils.course.sources import KINDS, resolve_data
-from peclr_utils.datasets import sources
+from peclr_utils.datasets import ImageFolderHands, sources
 
 
 @pytest.fixture
@@ -31,6 +31,36 @@ def test_a_data_set_itself_is_recognised(shelf):
 def test_a_folder_of_pictures_is_taken_as_one(shelf):
     (shelf / "notes" / "a.JPG").touch()
     assert resolve_data(str(shelf / "notes")) == [f"folder:{shelf / 'notes'}"]
+
+
+@pytest.mark.parametrize("name", ["monday/left/a.jpg", "a.bmp", "a.webp", "a.tiff"])
+def test_pictures_that_the_loader_finds_are_enough(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+    assert ImageFolderHands(tmp_path).names == [name]
+    assert resolve_data(str(tmp_path)) == [f"folder:{tmp_path}"]
+
+
+def test_hidden_pictures_are_none(tmp_path):
+    (tmp_path / ".thumb").mkdir()
+    (tmp_path / ".thumb" / "a.png").touch()
+    with pytest.raises(ValueError, match="and no pictures"):
+        resolve_data(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("label", "picture"),
+    [("training_K.json", "training/rgb/0.jpg"), ("youtube_val.json", "youtube/v/f/0.png")],
+)
+def test_a_data_set_too_far_down_is_not_taken_for_mere_pictures(tmp_path, label, picture):
+    root = tmp_path / "all" / "hands" / "set"
+    (root / picture).parent.mkdir(parents=True)
+    (root / picture).touch()
+    (root / label).write_text("{}")
+    with pytest.raises(ValueError, match=rf"found {root} deeper; name {root.parent}, or folder:{tmp_path}"):
+        resolve_data(str(tmp_path))
+    assert resolve_data(str(root.parent)) != []
+    assert resolve_data(f"folder:{tmp_path}") == [f"folder:{tmp_path}"]
 
 
 def test_source_names_keep_their_options_and_get_absolute_paths(shelf, monkeypatch):

@@ -40,6 +40,13 @@ def test_pictures_are_found_below_sorted_and_read_whole(folder):
     np.testing.assert_allclose(crop_box(sample)[0], [15.5, 11.5])
 
 
+def test_hidden_folders_are_left_out_unless_named_themselves(folder, write_picture):
+    write_picture(folder / ".thumb" / "b.png")
+    write_picture(folder / "deep" / ".thumb" / "er" / "b.png")
+    assert ImageFolderHands(folder).names == ["a.PNG", "b.jpg", "deep/er/c.jpeg"]
+    assert ImageFolderHands(folder / ".thumb").names == ["b.png"]
+
+
 def test_pictures_are_rgb(folder, write_picture, tmp_path):
     np.testing.assert_array_equal(ImageFolderHands(folder)[0].image, write_picture(tmp_path / "x.png", 1))
 
@@ -72,6 +79,17 @@ def test_backslashes_in_names_are_understood(folder, boxes):
     assert ImageFolderHands(folder, boxes("deep\\er\\c.jpeg,0,0,9,9\n"))[0].name == "deep/er/c.jpeg"
 
 
+def test_a_comma_at_the_end_of_a_row_does_no_harm(folder, boxes):
+    assert ImageFolderHands(folder, boxes("b.jpg,2,3,10,8,\n"))[0].outline[0].tolist() == [2, 3]
+
+
+def test_a_file_of_boxes_in_another_encoding_is_named(folder, boxes):
+    path = boxes("")
+    path.write_bytes((HEADER + "b.jpg,2,3,10,8\nübung.jpg,2,3,10,8\n").encode("latin-1"))
+    with pytest.raises(ValueError, match=r"boxes.csv: expected text in UTF-8, found another encoding"):
+        ImageFolderHands(folder, path)
+
+
 def test_a_missing_column_is_named(folder, boxes):
     path = boxes("b.jpg,1,2,3\n", header="name,x,y,w\n")
     with pytest.raises(ValueError, match=r"column width, height missing; expected .*, found name,x,y,w"):
@@ -98,11 +116,21 @@ def test_an_unknown_name_is_named_with_its_line(folder, boxes):
         ("b.jpg,1,2,5", "line 2: x, y, width and height must be numbers"),
         ("b.jpg,1,2,0,5", "line 2: expected a box of at least 2 x 2 pixels"),
         ("b.jpg,nan,2,5,5", "line 2: expected a box of at least 2 x 2 pixels"),
+        (
+            "b.jpg,1,5,2,10,8",
+            "line 2: expected 5 columns, as in the first line, found 6; write numbers with a",
+        ),
     ],
 )
 def test_a_row_that_makes_no_sense_is_named(folder, boxes, row, message):
     with pytest.raises(ValueError, match=message):
         ImageFolderHands(folder, boxes(row + "\n"))
+
+
+def test_what_is_no_csv_is_named_with_its_line(folder, boxes):
+    path = boxes("b.jpg,1,2,5,5\n" + 200_000 * "x")
+    with pytest.raises(ValueError, match=r"boxes.csv after line 2: not valid CSV \(field larger than"):
+        ImageFolderHands(folder, path)
 
 
 def test_a_box_outside_the_picture_is_named(folder, boxes):
@@ -117,6 +145,11 @@ def test_an_empty_folder_is_refused(tmp_path):
         ImageFolderHands(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no such folder"):
         ImageFolderHands(tmp_path / "nowhere")
+
+
+def test_a_picture_instead_of_its_folder_is_said_to_be_a_file(folder):
+    with pytest.raises(FileNotFoundError, match=r"b.jpg: this is a file; name the folder it is in"):
+        ImageFolderHands(folder / "b.jpg")
 
 
 def test_a_missing_file_of_boxes_is_named(folder):

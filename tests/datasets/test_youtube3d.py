@@ -402,6 +402,8 @@ def test_wrong_folders_name_the_right_one(youtube_root):
         YouTube3DHands(root, "val")
     with pytest.raises(FileNotFoundError, match="there is no such folder"):
         YouTube3DHands(root / "nowhere")
+    with pytest.raises(FileNotFoundError, match="youtube_train.json: this is a file; name the folder"):
+        YouTube3DHands(root / "youtube_train.json")
     with pytest.raises(ValueError, match="split must be one of train, val, test, found 'training'"):
         YouTube3DHands(root, "training")
 
