@@ -13,12 +13,14 @@ The versions are one photograph with other backgrounds: green screen, homogenise
 hands.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
 from peclr_utils.camera import project
+from peclr_utils.datasets.arguments import fraction, whole_number
 from peclr_utils.datasets.images import read_image, read_mask
 from peclr_utils.datasets.labels import explain_root, is_root, load_labels
 from peclr_utils.datasets.sample import HandSample
@@ -52,7 +54,7 @@ class FreiHAND:
 
     Raises:
         FileNotFoundError: if the folder, a label file or all pictures are missing.
-        ValueError: if a label file is damaged or an argument is out of range.
+        ValueError: if a label file is damaged, or an argument is of another type or out of range.
     """
 
     source = "freihand"
@@ -69,6 +71,8 @@ class FreiHAND:
     ):
         if split not in SPLITS:
             raise ValueError(f"FreiHAND: split must be one of {', '.join(SPLITS)}, found {split!r}")
+        val_fraction = fraction("FreiHAND", "val_fraction", val_fraction)
+        split_seed = whole_number("FreiHAND", "split_seed", split_seed, 0, 2**32 - 1)
         self.root = Path(root).expanduser()
         self.split = split
         self.part = "evaluation" if split == "evaluation" else "training"
@@ -133,14 +137,25 @@ class FreiHAND:
             versions = 1 if versions is None else versions
         elif versions is None:
             return found_versions(self.root, self.count)
-        chosen = tuple(range(versions)) if isinstance(versions, int) else tuple(int(v) for v in versions)
         limit = 1 if self.part == "evaluation" else MAX_VERSIONS
+        chosen = _listed(versions, limit)
         if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= v < limit for v in chosen):
             raise ValueError(
                 f"FreiHAND {self.split}: versions must be a count from 1 to {limit} or different numbers "
                 f"from 0 to {limit - 1}, found {versions!r}"
             )
         return chosen
+
+
+def _listed(versions: object, limit: int) -> tuple[int, ...]:
+    """The versions that a count or some numbers stand for; none if it is neither."""
+    if isinstance(versions, Integral) and not isinstance(versions, bool):
+        versions = range(min(versions, limit + 1))
+    if not isinstance(versions, Iterable):
+        return ()
+    given = list(versions)
+    whole = all(isinstance(version, Integral) and not isinstance(version, bool) for version in given)
+    return tuple(int(version) for version in given) if whole else ()
 
 
 def found_versions(root: Path, count: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ What comes before the question mark is a number of pictures or a path, what come
 by `&`. Chapter 01 opens every data set by its name.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from peclr_utils.datasets.freihand import FreiHAND
@@ -85,10 +85,16 @@ def open_source(source: str | Sequence[str]) -> HandDataset:
         The data set.
 
     Raises:
-        ValueError: if the kind, an option or a value is not understood; lists what is known.
+        ValueError: if it is no name, or the kind, an option or a value is not understood; lists what is
+            known.
         FileNotFoundError: if the data are not there.
     """
     if not isinstance(source, str):
+        if not isinstance(source, Iterable):
+            raise ValueError(
+                f"open_source: source must be a name, such as {_examples()}, or a list of names, "
+                f"found {source!r}"
+            )
         return EvenMixture([open_source(one) for one in source])
     name, _, rest = source.partition(":")
     if name not in KINDS:

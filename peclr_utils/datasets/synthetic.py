@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from peclr_utils.datasets.arguments import fraction, whole_number
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.hands.backgrounds import list_photos
 from peclr_utils.hands.scene import HandScene, ViewRange, render_scene, sample_scene
@@ -28,7 +29,7 @@ class SyntheticHands:
         backgrounds: folder of photographs to put behind the hands, or None for procedural ones.
 
     Raises:
-        ValueError: if a parameter is out of range.
+        ValueError: if a parameter is of another type or out of range.
         FileNotFoundError: if there is no folder `backgrounds`.
     """
 
@@ -45,25 +46,18 @@ class SyntheticHands:
         left_fraction: float = 0.0,
         backgrounds: str | Path | None = None,
     ):
-        for name, value, least in (
-            ("length", length, 0),
-            ("seed", seed, 0),
-            ("size", size, 16),
-            ("versions", versions, 1),
-        ):
-            if int(value) != value or value < least:
-                raise ValueError(
-                    f"SyntheticHands: {name} must be a whole number from {least} on, found {value!r}"
-                )
-        if length % versions:
+        self.length = whole_number("SyntheticHands", "length", length, 0)
+        self.seed = whole_number("SyntheticHands", "seed", seed, 0)
+        self.size = whole_number("SyntheticHands", "size", size, 16)
+        self.versions = whole_number("SyntheticHands", "versions", versions, 1)
+        if self.length % self.versions:
             raise ValueError(f"SyntheticHands: length {length} must be a multiple of versions, {versions}")
-        if not 0 <= left_fraction <= 1:
-            raise ValueError(f"SyntheticHands: left_fraction must lie in 0..1, found {left_fraction}")
+        if not isinstance(view, ViewRange | None):
+            raise ValueError(f"SyntheticHands: view must be a ViewRange or None, found {view!r}")
+        self.view = view or ViewRange()
+        self.left_fraction = fraction("SyntheticHands", "left_fraction", left_fraction)
         if backgrounds is not None:
             list_photos(backgrounds)
-        self.length, self.seed, self.size, self.versions = int(length), int(seed), int(size), int(versions)
-        self.view = view or ViewRange()
-        self.left_fraction = float(left_fraction)
         self.backgrounds = backgrounds
 
     def __len__(self) -> int:

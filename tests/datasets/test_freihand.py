@@ -90,7 +90,17 @@ def test_versions_can_be_chosen(freihand_root):
     assert len(FreiHAND(root, "training", versions=2)) == 6
 
 
-@pytest.mark.parametrize("versions", [0, 5, (), (0, 0), (4,), -1])
+def test_numpys_whole_numbers_choose_versions_too(freihand_root):
+    root = freihand_root(count=3, versions=4)
+    assert FreiHAND(root, "training", versions=np.int64(2)).versions == (0, 1)
+    assert FreiHAND(root, "training", versions=np.array([1, 3])).versions == (1, 3)
+    assert FreiHAND(root, "training", versions=range(1, 3)).versions == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "versions",
+    [0, 5, (), (0, 0), (4,), -1, 10**30, 1.0, True, "a", "12", ("1",), (0.5, 1), [None], [False]],
+)
 def test_impossible_versions_are_refused(freihand_root, versions):
     with pytest.raises(ValueError, match="versions must be a count from 1 to 4"):
         FreiHAND(freihand_root(), "training", versions=versions)
@@ -136,6 +146,27 @@ def test_unknown_split_is_refused_with_the_known_ones(freihand_root):
 def test_a_fraction_that_leaves_nothing_is_refused(freihand_root):
     with pytest.raises(ValueError, match="leaves a part empty"):
         FreiHAND(freihand_root(count=3), "val", val_fraction=0.01)
+
+
+@pytest.mark.parametrize("split", ["train", "training"])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"val_fraction": "x"}, "FreiHAND: val_fraction must be a number from 0 to 1, found 'x'"),
+        ({"val_fraction": float("nan")}, "val_fraction must be a number from 0 to 1, found nan"),
+        ({"val_fraction": None}, "val_fraction must be a number from 0 to 1, found None"),
+        ({"val_fraction": 1.5}, "val_fraction must be a number from 0 to 1, found 1.5"),
+        (
+            {"split_seed": None},
+            "FreiHAND: split_seed must be a whole number from 0 to 4294967295, found None",
+        ),
+        ({"split_seed": -1}, "split_seed must be a whole number from 0 to .* found -1"),
+        ({"split_seed": 2**32}, "split_seed must be a whole number from 0 to .* found 4294967296"),
+    ],
+)
+def test_what_is_no_fraction_or_no_seed_is_refused(freihand_root, split, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        FreiHAND(freihand_root(), split, **arguments)
 
 
 def test_missing_folder_is_said_to_be_missing(tmp_path):

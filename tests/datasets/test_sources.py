@@ -64,6 +64,15 @@ def test_a_name_that_is_not_understood_lists_what_is_known(source, message):
         open_source(source)
 
 
+@pytest.mark.parametrize("source", [5, None, [5], ["synthetic:4", None]])
+def test_what_is_no_name_is_refused_with_an_example(source):
+    found = source[-1] if isinstance(source, list) else source
+    with pytest.raises(
+        ValueError, match=rf"open_source: source must be a name, such as synthetic:4096.* found {found}$"
+    ):
+        open_source(source)
+
+
 def test_missing_data_are_said_to_be_missing(tmp_path):
     for kind in ("freihand", "youtube", "folder"):
         with pytest.raises(FileNotFoundError, match="there is no such folder"):

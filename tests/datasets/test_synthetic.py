@@ -126,11 +126,25 @@ def test_indices_past_the_end_are_refused_and_iteration_stops():
         ({"length": 4, "seed": -5}, "seed"),
         ({"length": 4, "size": 8}, "size"),
         ({"length": 4, "left_fraction": 1.2}, "left_fraction"),
+        ({"length": None}, "SyntheticHands: length must be a whole number from 0 on, found None"),
+        ({"length": "4"}, "length must be a whole number from 0 on, found '4'"),
+        ({"length": float("inf")}, "length must be a whole number from 0 on, found inf"),
+        ({"length": 4, "seed": float("nan")}, "seed must be a whole number from 0 on, found nan"),
+        ({"length": 4, "size": [64]}, r"size must be a whole number from 16 on, found \[64\]"),
+        ({"length": 4, "versions": True}, "versions must be a whole number from 1 on, found True"),
+        ({"length": 4, "left_fraction": "half"}, "left_fraction must be a number from 0 to 1, found 'half'"),
+        ({"length": 4, "view": 40}, "view must be a ViewRange or None, found 40"),
     ],
 )
 def test_bad_parameters_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         SyntheticHands(**arguments)
+
+
+def test_whole_numbers_of_any_type_are_numbers():
+    dataset = SyntheticHands(np.int64(4), 2.0, size=np.float32(32), versions=np.uint8(2))
+    assert (dataset.length, dataset.seed, dataset.size, dataset.versions) == (4, 2, 32, 2)
+    assert np.array_equal(dataset[1].image, SyntheticHands(4, 2, size=32, versions=2)[1].image)
 
 
 def test_a_missing_background_folder_is_named_at_once(tmp_path):
