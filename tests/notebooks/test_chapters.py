@@ -145,8 +145,9 @@ def test_chapters_03_and_04_run_on_freihands_layout(freihand, repository, tmp_pa
     pretraining = {**sizes, "probe_images": 16, "ablation_epochs": 0, **small}
     finetuning = {"label_counts": [16], "steps": 4, "batch_size": 8, "validation_images": 8, **small}
     for chapter, given in zip(CHAPTERS[2:4], (pretraining, finetuning), strict=True):
-        execute_chapter(repository / "notebooks" / f"{chapter}.ipynb", tmp_path / chapter, given, tmp_path)
-        notebook = nbformat.read(tmp_path / chapter, as_version=4)
+        executed = tmp_path / f"{chapter}.ipynb"
+        execute_chapter(repository / "notebooks" / executed.name, executed, given, tmp_path)
+        notebook = nbformat.read(executed, as_version=4)
         assert_ran_to_its_end(notebook)
         assert "freihand" in printed(notebook)
 
