@@ -170,7 +170,8 @@ def choose_machine(config: RunSettings) -> Machine:
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         # Not for matrix products: a ResNet's time goes into its convolutions, and the loss compares cosines.
-        torch.backends.cudnn.conv.fp32_precision = "tf32" if tf32 else "ieee"
+        # By the older of torch's two names for this: where both were used, reading either one is an error.
+        torch.backends.cudnn.allow_tf32 = tf32
     fused = has_fused(config.optimiser, device)
     return Machine(device, dtype, executor, workers, config.channels_last, tf32, fused, config.compile)
 
@@ -265,7 +266,8 @@ def check_finite(loss: Tensor | float, step: int, learning_rate: float, saved: P
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw initial weights from a seed, and leave torch's global generator as it was."""
-    with torch.random.fork_rng(devices=[]):
+    gpus = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
         yield
 

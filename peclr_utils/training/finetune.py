@@ -36,7 +36,15 @@ from peclr_utils.training.engine import (
 )
 from peclr_utils.training.labelled import PoseBatch, PoseBatches, labelled_on_device
 from peclr_utils.training.predict import predict_dataset
-from peclr_utils.training.resume import Saving, checkpoint_path, end_early, going_on, resume, start_folder
+from peclr_utils.training.resume import (
+    Saving,
+    check_start,
+    checkpoint_path,
+    end_early,
+    going_on,
+    resume,
+    start_folder,
+)
 from peclr_utils.training.runlog import RunLog
 from peclr_utils.training.sources import choose_labels, open_crops
 from peclr_utils.training.views import background_pool, backgrounds_on, load
@@ -92,6 +100,7 @@ def finetune(
         KeyboardInterrupt: on Ctrl-C, once everything is saved.
     """
     config.validate()
+    check_start(config)
     machine = choose_machine(config)
     data = _open_data(config, machine, dataset, test_dataset)
     network = machine.place(_make_network(config, data.batches))

@@ -80,15 +80,20 @@ def cached_gradients(
     return measured
 
 
-def _generators(device: torch.device) -> list:
-    """Where the random numbers of a network on this device come from."""
-    return [torch] if device.type == "cpu" else [torch, torch.get_device_module(device)]
-
-
 def _random_state(device: torch.device) -> list[Tensor]:
-    return [generator.get_rng_state() for generator in _generators(device)]
+    """States of the generators that a network on this device draws from; of several GPUs, of this one."""
+    state = [torch.get_rng_state()]
+    if device.type != "cpu":
+        state.append(torch.get_device_module(device).get_rng_state(*_number(device)))
+    return state
 
 
 def _set_random_state(device: torch.device, state: list[Tensor]) -> None:
-    for generator, value in zip(_generators(device), state, strict=True):
-        generator.set_rng_state(value)
+    torch.set_rng_state(state[0])
+    if device.type != "cpu":
+        torch.get_device_module(device).set_rng_state(state[1], *_number(device))
+
+
+def _number(device: torch.device) -> tuple[torch.device, ...]:
+    """What names one of several devices; there is one MPS, and its functions take no number."""
+    return (device,) if device.type == "cuda" else ()

@@ -66,19 +66,11 @@ class CometLogger:
         config: its `comet` is "offline", for an archive in the folder `comet` of the output folder, or the
             name of a project; Comet finds the key to it as it always does, in its own settings.
         title: of the experiment.
-
-    Raises:
-        ValueError: if Comet is not installed, or cannot be used.
     """
 
     def __init__(self, config: RunSettings, title: str):
-        try:
-            import comet_ml
-        except ImportError:
-            raise ValueError(
-                f"comet: found {config.comet!r}, but Comet is not installed; `pip install comet-ml`, or "
-                "leave the setting empty"
-            ) from None
+        import comet_ml
+
         if config.comet == OFFLINE:
             folder = Path(config.output, "comet")
             folder.mkdir(parents=True, exist_ok=True)
@@ -105,9 +97,6 @@ def open_loggers(config: RunSettings, title: str, first_step: int = 0) -> list[L
 
     Returns:
         The open loggers, perhaps none.
-
-    Raises:
-        ValueError: if Comet is asked for and cannot be used.
     """
     loggers: list[Logger] = []
     if config.tensorboard and config.output:

@@ -35,7 +35,15 @@ from peclr_utils.training.engine import (
 from peclr_utils.training.layerwise import authors_parameter_groups
 from peclr_utils.training.pair_data import PairData, open_pair_data
 from peclr_utils.training.pair_data import pair_augmentation as pair_augmentation
-from peclr_utils.training.resume import Saving, checkpoint_path, end_early, going_on, resume, start_folder
+from peclr_utils.training.resume import (
+    Saving,
+    check_start,
+    checkpoint_path,
+    end_early,
+    going_on,
+    resume,
+    start_folder,
+)
 from peclr_utils.training.runlog import RunLog
 from peclr_utils.training.views import backgrounds_on, load
 from peclr_utils.weights import load_encoder
@@ -89,6 +97,8 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
     """
     config.validate()
     with joined(config.device) as group, group.shared_folder(config.cache) as cache:
+        with group.first_before_others():
+            check_start(config)
         return _pretrain(config, dataset, group, cache)
 
 

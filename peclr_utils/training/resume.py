@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.training.engine import Run, check_finite
 from peclr_utils.training.runlog import replace_file
 from peclr_utils.training.settings import RunSettings
 from peclr_utils.weights import load_strictly, read_checkpoint, remove_leftovers, save_checkpoint
+from peclr_utils.weights.loading import IMAGENET, fetch_imagenet
 
 CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
@@ -30,6 +32,18 @@ FREE_TO_CHANGE = frozenset(
 def checkpoint_path(output: str) -> Path | None:
     """Where a run with this output folder keeps its checkpoint; None without a folder."""
     return Path(output) / CHECKPOINT if output else None
+
+
+def check_start(config: PretrainConfig | FinetuneConfig) -> None:
+    """See that the initial encoder can be had, before hours go into crops or epochs.
+
+    Raises:
+        FileNotFoundError: if it cannot.
+    """
+    if config.encoder == IMAGENET:
+        fetch_imagenet(config.arch)
+    elif config.encoder and not Path(config.encoder).expanduser().is_file():
+        raise FileNotFoundError(f"{config.encoder}: there is no such checkpoint to start from")
 
 
 def start_folder(config: RunSettings) -> None:

@@ -4,7 +4,10 @@ Chapters 03 and 04 recognise an earlier run by the settings saved beside it.
 """
 
 import dataclasses
+import importlib.util
 import json
+import sys
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -30,7 +33,12 @@ class Settings:
         Raises:
             ValueError: naming fields that do not exist.
         """
-        return cls.from_dict(json.loads(text))
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ValueError(
+                f"{cls.__name__}: expected a JSON object of its fields, found {text.strip()[:60]}"
+            )
+        return cls.from_dict(values)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -77,6 +85,13 @@ class Settings:
         if not fine:
             found = getattr(self, name)
             raise ValueError(f"{type(self).__name__}.{name}: expected {expected}, found {found!r}")
+
+    def _require_types(self) -> None:
+        """Check what is on or off, and texts: "no" would count as on, and None as some default."""
+        kinds = {bool: "True or False", str: "a text"}
+        for name, kind in typing.get_type_hints(type(self)).items():
+            if kind in kinds:
+                self._require(isinstance(getattr(self, name), kind), name, kinds[kind])
 
     def _require_choices(self, **choices: tuple[str, ...]) -> None:
         for name, options in choices.items():
@@ -138,6 +153,7 @@ class RunSettings(Settings):
 
     def _validate_run(self) -> None:
         """Check the fields above, and those that both trainings have under the same name."""
+        self._require_types()
         self._require_choices(
             arch=tuple(FEATURES), optimiser=OPTIMISERS, precision=PRECISIONS, executor=EXECUTORS
         )
@@ -155,4 +171,16 @@ class RunSettings(Settings):
         self._require_positive("learning_rate", "view_factor")
         offline = self.comet == "offline" and not self.output
         self._require(not offline, "comet", "an output folder to be 'offline' in")
+        if self.comet and not _comet_is_installed():
+            raise ValueError(
+                f"comet: found {self.comet!r}, but Comet is not installed; `pip install comet-ml`, or leave "
+                "the setting empty"
+            )
         self._require(isinstance(self.augmentation, dict), "augmentation", "a dict of augmentation settings")
+
+
+def _comet_is_installed() -> bool:
+    """Look without importing it, which takes seconds."""
+    if "comet_ml" in sys.modules:
+        return sys.modules["comet_ml"] is not None
+    return importlib.util.find_spec("comet_ml") is not None

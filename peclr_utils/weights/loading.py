@@ -24,8 +24,19 @@ IMAGENET = "imagenet"
 LOADERS = {"encoder": "load_encoder", "contrastive": "load_contrastive_model", "pose": "load_pose_network"}
 
 
-def _imagenet_state(arch: str) -> dict[str, Tensor]:
-    """Get torchvision's ImageNet weights (IMAGENET1K_V1, as the paper's) from its cache or the network."""
+def fetch_imagenet(arch: str) -> dict[str, Tensor]:
+    """Get torchvision's ImageNet weights (IMAGENET1K_V1, as the paper's) from its cache or the network.
+
+    Args:
+        arch: one of `models.FEATURES`.
+
+    Returns:
+        The state dict, on the CPU.
+
+    Raises:
+        FileNotFoundError: if they are neither on disk nor to be downloaded; says where to put them.
+        ValueError: if the architecture is unknown.
+    """
     if arch not in FEATURES:
         raise ValueError(f"unknown architecture {arch!r}; known are {', '.join(FEATURES)}")
     url = torchvision.models.get_model_weights(arch).IMAGENET1K_V1.url
@@ -119,7 +130,7 @@ def load_encoder(path: str | Path, arch: str | None = None) -> nn.Module:
     if str(path) == IMAGENET:
         if arch is None:
             raise ValueError("ImageNet weights: name the architecture, for example arch='resnet50'")
-        checkpoint = {"state_dict": _imagenet_state(arch)}
+        checkpoint = {"state_dict": fetch_imagenet(arch)}
     else:
         checkpoint = read_checkpoint(path)
     network = _fill(recognise(checkpoint, str(path)), arch)

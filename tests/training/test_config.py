@@ -54,6 +54,14 @@ def test_every_field_is_explained_by_a_comment(kind):
         (PretrainConfig, "seed", -1, "at least 0"),
         (PretrainConfig, "learning_rate", 0.0, "a positive number"),
         (PretrainConfig, "augmentation", None, "a dict of augmentation settings"),
+        (PretrainConfig, "grad_cache", "no", "True or False, found 'no'"),
+        (PretrainConfig, "resume", None, "True or False, found None"),
+        (PretrainConfig, "channels_last", 2, "True or False, found 2"),
+        (PretrainConfig, "cache", 5, "a text, found 5"),
+        (PretrainConfig, "encoder", None, "a text, found None"),
+        (PretrainConfig, "device", None, "a text, found None"),
+        (FinetuneConfig, "freeze_encoder", "false", "True or False, found 'false'"),
+        (FinetuneConfig, "output", None, "a text, found None"),
         (FinetuneConfig, "labels", -1, "at least 0"),
         (FinetuneConfig, "labels", True, "a whole number, found True"),
         (FinetuneConfig, "steps", 0, "at least 1"),
@@ -69,6 +77,11 @@ def test_every_field_is_explained_by_a_comment(kind):
 def test_a_wrong_field_is_named_with_what_was_expected_and_found(kind, field, value, message):
     with pytest.raises(ValueError, match=rf"{kind.__name__}\.{field}: expected .*{message}"):
         kind().replace(**{field: value}).validate()
+
+
+def test_json_that_is_no_object_is_an_error():
+    with pytest.raises(ValueError, match="PretrainConfig: expected a JSON object of its fields, found 3"):
+        PretrainConfig.from_json("3")
 
 
 def test_an_unknown_field_is_named_with_those_there_are():

@@ -90,7 +90,7 @@ def test_a_finished_run_that_is_read_back_starts_no_experiment(comet, tmp_path):
 def test_a_missing_package_is_a_clear_error(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "comet_ml", None)
     with pytest.raises(ValueError, match="comet: found 'offline', but Comet is not installed"):
-        _run(_config(tmp_path, comet="offline"))
+        _config(tmp_path, comet="offline").validate()
 
 
 def test_offline_needs_a_folder():

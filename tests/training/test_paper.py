@@ -1,6 +1,8 @@
 """The paper's setting: its numbers, its data, and the whole way from raw folders to the table in small."""
 
 import json
+import sys
+import urllib.error
 
 import cv2
 import numpy as np
@@ -9,7 +11,7 @@ import torch
 import torchvision
 
 from peclr_utils.datasets import SyntheticHands, export_freihand
-from peclr_utils.training import FinetuneConfig, PretrainConfig
+from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
 from peclr_utils.training.command_line import field_comments, parse
 from peclr_utils.training.paper import PaperConfig, main, open_evaluation
 from peclr_utils.training.pretrain import main as pretrain_main
@@ -159,6 +161,28 @@ def test_missing_evaluation_labels_are_reported_before_anything_is_trained(raw, 
     assert not (tmp_path / "run").exists()
 
 
+def test_missing_imagenet_weights_are_reported_before_anything_is_cropped(raw, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "empty"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", _no_network)
+    cache = tmp_path / "cache"
+    arguments = ["--data", str(raw), "--output", str(tmp_path / "run"), "--cache", str(cache)]
+    assert main(arguments) == 2
+    assert "the ImageNet weights of resnet50 are not on disk" in capsys.readouterr().err
+    assert not cache.exists()
+
+
+def _no_network(*_, **__):
+    raise urllib.error.URLError("no network")
+
+
+def test_a_missing_encoder_is_reported_before_anything_is_cropped(tmp_path):
+    for run, config in ((pretrain, PretrainConfig.smoke()), (finetune, FinetuneConfig.smoke())):
+        settings = {"encoder": str(tmp_path / "gone.pt"), "cache": str(tmp_path / "cache"), "output": ""}
+        with pytest.raises(FileNotFoundError, match="gone.pt: there is no such checkpoint"):
+            run(config.replace(**settings, progress=False))
+        assert not (tmp_path / "cache").exists()
+
+
 def test_one_data_set_is_not_silently_taken_for_both(raw, tmp_path, capsys):
     freihand = raw / "FreiHAND_pub_v2"
     assert main(["--data", str(freihand), "--output", str(tmp_path / "run")]) == 2
@@ -182,7 +206,7 @@ def test_an_output_that_cannot_be_written_is_one_line(raw, tmp_path, capsys):
     assert "file" in capsys.readouterr().err
 
 
-def test_settings_reach_both_trainings_and_wrong_ones_are_named(raw, tmp_path):
+def test_settings_reach_both_trainings_and_wrong_ones_are_named(raw, tmp_path, monkeypatch):
     changes = {"pretrain": {"epochs": 20}, "finetune": {"steps": 5000, "augmentation": {"scale": [0.8, 1.2]}}}
     config = PaperConfig.paper_rn152(data=str(raw), output=str(tmp_path / "run"), **changes)
     config.validate()
@@ -196,6 +220,10 @@ def test_settings_reach_both_trainings_and_wrong_ones_are_named(raw, tmp_path):
             config.replace(**{part: {"arch": "resnet18"}}).validate()
         with pytest.raises(ValueError, match=f"PaperConfig.{part}: expected a dict"):
             config.replace(**{part: []}).validate()
+    monkeypatch.setitem(sys.modules, "comet_ml", None)
+    for part in ("pretrain", "finetune"):
+        with pytest.raises(ValueError, match="comet: found 'offline', but Comet is not installed"):
+            config.replace(**{part: {"comet": "offline"}}).validate()
     with pytest.raises(ValueError, match="FinetuneConfig.steps"):
         config.replace(finetune={"steps": 0}).validate()
 
