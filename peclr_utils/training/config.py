@@ -45,7 +45,7 @@ class PretrainConfig(RunSettings):
     # views get new backgrounds where a mask is known: else a pair could be told by its background alone
     exchange_background: bool = True
     # do what the authors' published code does, mistakes included (`training.authors` lists them): sets
-    # pair_identities, exchange_background and grad_cache off, and optimiser, precision and executor to theirs;
+    # pair_identities, exchange_background and grad_cache off, and optimiser, precision, executor to theirs;
     # network, batches, size and temperature are theirs in the presets paper_rn50 and paper_rn152
     authors_exact: bool = False
 
