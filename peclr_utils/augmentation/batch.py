@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from peclr_utils.augmentation.parameters import ViewParameters, affine
@@ -37,8 +38,21 @@ def normalise(images: Tensor) -> Tensor:
     Returns:
         The same shape and type.
     """
-    mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (
+        _upload(values, images.device, images.dtype).view(1, 3, 1, 1)
+        for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
     return (images - mean) / std
+
+
+def _upload(values: ArrayLike, device: torch.device | str | None, dtype: torch.dtype | None = None) -> Tensor:
+    """Take small numbers to a device; a GPU's go through pinned memory, so that nobody waits for the GPU."""
+    tensor = torch.as_tensor(values, dtype=dtype)
+    if device is None:
+        return tensor
+    if torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def to_batch(images: np.ndarray | Tensor, device: torch.device | str | None = None) -> Tensor:
@@ -100,7 +114,7 @@ def sampling_grid(matrix: np.ndarray, in_size: tuple[int, int], out_size: int, d
     Returns:
         (B, out_size, out_size, 2) float32.
     """
-    rows = torch.as_tensor(theta(matrix, in_size, out_size), dtype=torch.float32, device=device)
+    rows = _upload(theta(matrix, in_size, out_size), device, torch.float32)
     centres = (torch.arange(out_size, dtype=torch.float32, device=device) * 2 + 1) / out_size - 1
     x, y = centres.view(1, 1, -1, 1), centres.view(1, -1, 1, 1)
     along_x, along_y, offset = (rows[:, None, None, :, k] for k in range(3))
@@ -182,7 +196,7 @@ def _warp(images: Tensor, matrices: np.ndarray, size: int) -> Tensor:
     views = images.new_empty(len(images), images.shape[1], size, size)
     for reduce in np.unique(reductions):
         group = np.flatnonzero(reductions == reduce)
-        rows = torch.as_tensor(group, device=images.device)
+        rows = _upload(group, images.device)
         views[rows] = _warp_equally(images[rows], matrices[group], size, int(reduce), sides[group])
     return views
 
@@ -194,7 +208,7 @@ def _warp_equally(images: Tensor, matrices: np.ndarray, size: int, reduce: int, 
         middle = (reduce - 1) / 2
         matrices = matrices @ np.array([[reduce, 0, middle], [0, reduce, middle], [0, 0, 1]])
     if sides.any():
-        side = torch.as_tensor(sides, dtype=torch.float32, device=images.device).view(-1, 1, 1, 1)
+        side = _upload(sides, images.device, torch.float32).view(-1, 1, 1, 1)
         for axis in (2, 3):
             last = images.shape[axis] - 1
             smooth = images * (1 - 2 * side)
@@ -207,8 +221,8 @@ def _warp_equally(images: Tensor, matrices: np.ndarray, size: int, reduce: int, 
 
 def _exchange(views: Tensor, bank: Tensor, background: np.ndarray, exchanged: np.ndarray) -> Tensor:
     """Put other backgrounds under the hand; the fourth channel is the mask."""
-    rows = torch.as_tensor(exchanged, device=views.device)
-    chosen = torch.as_tensor(background[exchanged] % len(bank), device=bank.device)
+    rows = _upload(exchanged, views.device)
+    chosen = _upload(background[exchanged] % len(bank), bank.device)
     under = bank[chosen].to(views.device).permute(0, 3, 1, 2) / 255
     if under.shape[2:] != views.shape[2:]:
         under = F.interpolate(under, size=views.shape[2:], mode="bilinear", align_corners=False)
@@ -221,7 +235,7 @@ def _exchange(views: Tensor, bank: Tensor, background: np.ndarray, exchanged: np
 def _recolour(views: Tensor, colour: np.ndarray) -> Tensor:
     if not changes_colour(colour).any():
         return views
-    matrix = torch.as_tensor(colour, dtype=torch.float32, device=views.device)[:, :, :, None, None]
+    matrix = _upload(colour, views.device, torch.float32)[:, :, :, None, None]
     result = matrix[:, :, 3] + matrix[:, :, 0] * views[:, 0:1]
     result = result.addcmul_(matrix[:, :, 1], views[:, 1:2]).addcmul_(matrix[:, :, 2], views[:, 2:3])
     return result.clamp_(0, 1)
@@ -233,7 +247,7 @@ def _on(views: Tensor, chosen: np.ndarray, step, *values: np.ndarray) -> Tensor:
         return views
     if len(chosen) == len(views):
         return step(views, *values)
-    rows = torch.as_tensor(chosen, device=views.device)
+    rows = _upload(chosen, views.device)
     return views.index_copy(0, rows, step(views[rows], *(value[chosen] for value in values)))
 
 
@@ -242,7 +256,7 @@ def _blur(views: Tensor, sigma: np.ndarray) -> Tensor:
     all_taps = [gaussian_taps(value, size) for value in sigma]
     longest = max(map(len, all_taps))
     taps = np.stack([np.pad(values, (longest - len(values)) // 2) for values in all_taps])
-    kernel = torch.as_tensor(taps, dtype=torch.float32, device=views.device).repeat_interleave(3, dim=0)
+    kernel = _upload(taps, views.device, torch.float32).repeat_interleave(3, dim=0)
     kernel, reach, groups = kernel[:, None, None, :], longest // 2, 3 * len(views)
     flat = views.reshape(1, groups, size, size)
     flat = F.conv2d(F.pad(flat, (reach, reach, 0, 0), mode="reflect"), kernel, groups=groups)
@@ -261,13 +275,13 @@ def _add_noise(views: Tensor, sigma: np.ndarray, seed: np.ndarray) -> Tensor:
     starts = [noise_start(value, size) for value in seed]
     field = torch.stack([table[start : start + 3 * size * size] for start in starts])
     field = field.view(-1, size, size, 3).permute(0, 3, 1, 2)
-    strength = torch.as_tensor(sigma, dtype=torch.float32, device=views.device).view(-1, 1, 1, 1)
+    strength = _upload(sigma, views.device, torch.float32).view(-1, 1, 1, 1)
     return (views + strength * field).clamp_(0, 1)
 
 
 def _cut_out(views: Tensor, cutout: np.ndarray) -> Tensor:
     size = views.shape[-1]
-    bounds = torch.as_tensor(np.rint(cutout * size), dtype=torch.float32, device=views.device)
+    bounds = _upload(np.rint(cutout * size), views.device, torch.float32)
     left, top, right, bottom = (bounds[:, k].view(-1, 1, 1, 1) for k in range(4))
     pixel = torch.arange(size, dtype=torch.float32, device=views.device)
     x, y = pixel.view(1, 1, 1, -1), pixel.view(1, 1, -1, 1)

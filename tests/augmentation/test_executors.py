@@ -22,6 +22,7 @@ from peclr_utils.augmentation import (
     to_batch,
     transform_keypoints,
 )
+from peclr_utils.augmentation.batch import _upload
 
 EVERYTHING = AugmentationConfig.peclr(
     blur=0.5, blur_sigma=(0, 3), noise=0.5, cutout=0.5, sobel=0.3, background=0.5
@@ -295,3 +296,15 @@ def test_to_batch_is_normalise_of_the_pictures():
         assert batch.is_contiguous(memory_format=torch.channels_last)
     grey = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
     assert torch.allclose(normalise(grey), torch.zeros(1, 3, 2, 2))
+
+
+def test_numbers_reach_a_gpu_through_pinned_memory_without_waiting(monkeypatch):
+    """No GPU is needed to see how they would be sent."""
+    sent = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: sent.append("pinned") or tensor)
+    monkeypatch.setattr(
+        torch.Tensor, "to", lambda tensor, *where, **how: sent.append((*where, how)) or tensor
+    )
+    device = torch.device("cuda", 1)
+    _upload(np.ones(3), device, torch.float32)
+    assert sent == ["pinned", (device, {"non_blocking": True})]
