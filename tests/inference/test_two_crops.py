@@ -157,6 +157,19 @@ def test_a_given_box_takes_the_place_of_the_middle_third(photograph):
     assert len(model.seen) == 2
 
 
+def test_only_what_a_224_picture_never_needs_differs_from_plain_bilinear(photograph):
+    """Of a larger picture, a crop that shrinks by more than 1.5 is smoothed first: plain bilinear aliases."""
+    side = 224 / 0.7  # the largest box of a 224 picture, at seven tenths of the crop
+    largest, fine = Recorder(points_within(60, 70, 160, 150)), Recorder(points_within(60, 70, 160, 150))
+    predict(largest, photograph, K, box=[0, 0, 224, 224])
+    inverse = np.array([[side / 224, 0, 112 - side / 2], [0, side / 224, 112 - side / 2]])
+    np.testing.assert_allclose(pixels(largest.seen[0][0]), bilinear(photograph, inverse), atol=1.5)
+
+    board = np.indices((900, 900)).sum(axis=0) % 2 * 255
+    predict(fine, np.repeat(board[..., None], 3, axis=2).astype(np.uint8), K, box=[250, 250, 650, 650])
+    np.testing.assert_allclose(pixels(fine.seen[0][0])[20:-20, 20:-20], 127.5, atol=12)
+
+
 def test_a_left_hands_picture_camera_and_box_are_mirrored(photograph):
     model = Recorder(points_within(20, 30, 120, 150))
     result = predict(model, photograph, K, box=[100, 40, 140, 120], is_left=True)
