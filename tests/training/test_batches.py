@@ -67,14 +67,30 @@ class Listed(list):
         return np.array([sample.identity for sample in self])
 
 
-def test_a_small_source_gives_as_many_pairs_as_a_large_one(dot_hands, tmp_path):
+@pytest.fixture
+def mixed(dot_hands, tmp_path):
+    """Crops of two sources, one five times as large as the other."""
     small = dot_hands(6)
     hands = [replace(small[index], source="small") for index in range(6)]
     mixture = EvenMixture([dot_hands(30), Listed(hands)])
-    crops = pack(mixture, tmp_path / "mixed", 64, 2.4, progress=False)
-    batches = _batches(crops, batch_size=6)
+    return pack(mixture, tmp_path / "mixed", 64, 2.4, progress=False)
+
+
+def test_a_small_source_gives_as_many_pairs_as_a_large_one(mixed):
+    batches = _batches(mixed, batch_size=6)
     drawn = np.concatenate([batches.plan(number)[0] for number in range(batches.batches_per_epoch)])
-    assert np.bincount(crops.source_index[drawn]).tolist() == [18, 18]
+    assert np.bincount(mixed.source_index[drawn]).tolist() == [18, 18]
+
+
+def test_the_processes_of_a_run_draw_from_the_sources_what_one_would(mixed):
+    whole = _batches(mixed, batch_size=6)
+    parts = [_batches(mixed, batch_size=6, rows=slice(start, start + 2)) for start in (0, 2, 4)]
+    for number in range(whole.batches_per_epoch):
+        expected, found = whole[number], [part[number] for part in parts]
+        assert torch.equal(torch.cat([batch["identity"] for batch in found]), expected["identity"])
+        for name in ("angle", "shift"):  # all first views of a batch come before all second ones
+            joined = torch.cat([batch[name].unflatten(0, (2, -1)) for batch in found], dim=1)
+            assert torch.equal(joined.flatten(0, 1), expected[name])
 
 
 def test_one_source_shows_every_picture_once_an_epoch(crops):

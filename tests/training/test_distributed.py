@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from peclr_utils.crops import CropSet, pack
 from peclr_utils.models import ContrastiveModel
@@ -22,6 +23,7 @@ from peclr_utils.training.engine import Run, choose_machine, seeded
 from peclr_utils.training.finetune import main as finetune_main
 from peclr_utils.training.label_fractions import main as table_main
 from peclr_utils.training.pair_data import open_pair_data
+from peclr_utils.training.pretrain import _make_model
 from peclr_utils.training.views import backgrounds_on, load
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -146,6 +148,16 @@ def test_batch_norm_over_all_processes_shares_out_rows_and_needs_cuda():
     assert divide(config, Group(1, 2), torch.device("cuda", 1)).rows == slice(2, 4)
     with pytest.raises(ValueError, match="sync_batch_norm: expected a CUDA device, found cpu"):
         pretrain(config.replace(sources=("synthetic:16",)))
+
+
+def test_joined_batch_norm_leaves_weights_that_a_single_process_can_take():
+    plain, synchronised = (
+        _make_model(BASE.replace(sync_batch_norm=joins), Group(0, 2)) for joins in (False, True)
+    )
+    kinds = {type(module) for module in synchronised.encoder.modules()}
+    assert nn.SyncBatchNorm in kinds and nn.BatchNorm2d not in kinds
+    assert not any(isinstance(module, nn.SyncBatchNorm) for module in synchronised.projector.modules())
+    plain.load_state_dict(synchronised.state_dict())
 
 
 def test_a_batch_that_cannot_be_shared_out_is_an_error():
