@@ -8,6 +8,7 @@ from harness import (
     MEMORY,
     MEMORY_ON_GPU,
     Row,
+    duration,
     installed,
     interleaved,
     main,
@@ -60,8 +61,8 @@ def measure() -> list[Row]:
     return [
         Row(
             time_row.measure,
-            f"{found.ours:.2f} s",
-            f"lightly's NTXentLoss: {found.against:.2f} s",
+            duration(found.ours),
+            f"lightly's NTXentLoss: {duration(found.against)}",
             found.share,
             at_most=time_row.at_most,
         ),

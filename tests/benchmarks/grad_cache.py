@@ -7,7 +7,7 @@ batch takes some 6 GB.
 """
 
 import torch
-from harness import MEMORY, MEMORY_ON_GPU, Row, interleaved, main, peak_bytes
+from harness import MEMORY, MEMORY_ON_GPU, Row, duration, interleaved, main, peak_bytes
 from steps import Steps
 
 from peclr_utils.training.config import PretrainConfig
@@ -41,8 +41,8 @@ def measure() -> list[Row]:
         ),
         Row(
             f"{what}: time",
-            f"{found.ours:.1f} s",
-            f"the plain batch: {found.against:.1f} s",
+            duration(found.ours),
+            f"the plain batch: {duration(found.against)}",
             found.share,
             at_most=1.5,
         ),

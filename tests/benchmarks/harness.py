@@ -138,6 +138,11 @@ def seconds(
     return clock() - start
 
 
+def duration(time_taken: float) -> str:
+    """Seconds as text with three digits; milliseconds where that would be 0.0 s, as on a GPU."""
+    return f"{time_taken:.3g} s" if time_taken >= 0.1 else f"{1e3 * time_taken:.3g} ms"
+
+
 def wait_for(device: "torch.device | str") -> None:
     """Wait until a GPU has done what it was given."""
     if str(device).startswith("cuda"):
