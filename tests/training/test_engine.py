@@ -152,6 +152,19 @@ def test_seeded_weights_leave_the_global_generator_alone():
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.parametrize(("started", "expected"), [(True, ["first", "second"]), (False, [])])
+def test_seeded_weights_leave_the_gpus_generators_alone_and_start_no_gpu(monkeypatch, started, expected):
+    states, put_back = ["first", "second"], []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: started)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device: states[device])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: put_back.insert(device, state))
+    with engine.seeded(4):
+        pass
+    assert put_back == expected
+
+
 def test_ctrl_c_waits_for_the_step_and_a_second_one_does_not():
     before = signal.getsignal(signal.SIGINT)  # a suite in the background has it ignored
     with engine.Stopping() as stopping:

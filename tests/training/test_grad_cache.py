@@ -6,7 +6,7 @@ from torch import nn
 
 from peclr_utils.crops import pack
 from peclr_utils.models import ContrastiveModel
-from peclr_utils.training import PretrainConfig, pretrain
+from peclr_utils.training import PretrainConfig, grad_cache, pretrain
 from peclr_utils.training.batches import Pairs, pairs_on_device
 from peclr_utils.training.contrastive import StepGradients, contrastive_loss
 from peclr_utils.training.distributed import Group, divide
@@ -129,6 +129,22 @@ def test_dropout_drops_the_same_in_both_passes_and_draws_no_more_than_one(crops)
         expected, _ = _take_directly(CACHED, items, dropping(), together=False)
         assert torch.equal(torch.get_rng_state(), state)
     assert _error(found, expected) < 1e-5
+
+
+def test_of_several_gpus_it_is_the_networks_whose_generator_is_put_back(monkeypatch):
+    """No GPU is needed to see which one is asked."""
+    first, second = (torch.device("cuda", number) for number in (0, 1))
+    states = {first: torch.zeros(2), second: torch.ones(2)}
+
+    def write(state: torch.Tensor, device: torch.device = first) -> None:
+        states[device] = state
+
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda device=first: states[device])
+    monkeypatch.setattr(torch.cuda, "set_rng_state", write)
+    before = grad_cache._random_state(second)
+    states[second] = torch.full((2,), 9.0)
+    grad_cache._set_random_state(second, before)
+    assert [state.tolist() for state in states.values()] == [[0, 0], [1, 1]]
 
 
 def test_the_encoder_never_sees_more_than_one_batch(crops):

@@ -2,9 +2,12 @@
 
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 
+from peclr_utils.augmentation import AugmentationConfig, apply_batch, normalise, sample_parameters
+from peclr_utils.augmentation import batch as executor
 from peclr_utils.training.prefetch import on_device, one_ahead, prefetch, tensors_of
 
 
@@ -47,6 +50,33 @@ def test_without_a_gpu_batches_stay_as_they_are():
     batches = [{"angle": torch.ones(3)} for _ in range(3)]
     found = list(prefetch(batches, torch.device("cpu")))
     assert all(one is other for one, other in zip(found, batches, strict=True))
+
+
+def test_making_views_on_a_device_sends_it_nothing_that_it_waits_for(monkeypatch):
+    """All numbers go by `_upload`, which does not wait; else no batch would be sent ahead in time."""
+    config = AugmentationConfig.peclr(
+        scale=(0.4, 2.5), blur=0.5, noise=0.5, cutout=0.5, sobel=0.5, background=0.5
+    )
+    parameters = sample_parameters(config, 12, np.random.default_rng(0))
+    pictures, masks = torch.rand(12, 3, 96, 96), torch.rand(12, 96, 96)
+    backgrounds = torch.randint(0, 256, (5, 32, 32, 3), dtype=torch.uint8)
+
+    def make() -> torch.Tensor:
+        return normalise(apply_batch(pictures, parameters, 32, masks, backgrounds))
+
+    expected, sent = make(), []  # the table of noise is sent once and stays
+
+    def refuse(*_, **__):
+        raise AssertionError("sent by torch.tensor or new_tensor")
+
+    upload, as_tensor = executor._upload, torch.as_tensor
+    monkeypatch.setattr(executor, "_upload", lambda *given: sent.append(given) or upload(*given))
+    # It may make tensors where the numbers are: for a device of its own it would have to wait.
+    monkeypatch.setattr(torch, "as_tensor", lambda data, dtype=None: as_tensor(data, dtype=dtype))
+    monkeypatch.setattr(torch, "tensor", refuse)
+    monkeypatch.setattr(torch.Tensor, "new_tensor", refuse)
+    assert torch.equal(make(), expected)
+    assert len(sent) > 10
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
