@@ -96,6 +96,7 @@ def finetune(
     Raises:
         ValueError: if a setting is wrong, labels are missing, or the output folder holds a run with other
             settings.
+        FileNotFoundError: if the initial encoder cannot be had; nothing has been cropped by then.
         NonFiniteLossError: if the loss becomes NaN or infinite.
         KeyboardInterrupt: on Ctrl-C, once everything is saved.
     """

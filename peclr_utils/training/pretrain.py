@@ -92,6 +92,7 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
     Raises:
         ValueError: if a setting is wrong, the output folder holds a run with other settings, or a step can't
             be shared out to the processes.
+        FileNotFoundError: if the initial encoder cannot be had; nothing has been cropped by then.
         NonFiniteLossError: if the loss becomes NaN or infinite.
         KeyboardInterrupt: on Ctrl-C, once everything is saved.
     """
