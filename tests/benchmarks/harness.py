@@ -140,6 +140,8 @@ def seconds(
 
 def duration(time_taken: float) -> str:
     """Seconds as text with three digits; milliseconds where that would be 0.0 s, as on a GPU."""
+    if time_taken >= 100:
+        return f"{time_taken:,.0f} s"
     return f"{time_taken:.3g} s" if time_taken >= 0.1 else f"{1e3 * time_taken:.3g} ms"
 
 
