@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from peclr_utils.datasets.image_folder import ImageFolderHands
 from peclr_utils.datasets.images import read_image
@@ -75,9 +74,8 @@ def is_single(source: Source) -> bool:
         return source.ndim != 4
     if isinstance(source, HandSample):
         return True
-    if isinstance(source, Dataset | Sequence) or (
-        not isinstance(source, torch.Tensor) and hasattr(source, "__getitem__") and hasattr(source, "__len__")
-    ):
+    holds_many = hasattr(source, "__getitem__") and hasattr(source, "__len__")
+    if holds_many and not isinstance(source, torch.Tensor):
         return False
     raise TypeError(
         "predict: expected a picture as a (H, W, 3) uint8 array, a file, a folder, a list of these, a batch "

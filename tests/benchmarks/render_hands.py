@@ -39,7 +39,7 @@ def measure() -> list[Row]:
             ratio=1 / each,
             at_least=AIM,
             unit="/s",
-            remark=f"All of it is NumPy and OpenCV, and no part alone decides: {shares}.",
+            remark=f"All of it is NumPy and OpenCV: {shares}.",
         )
     ]
 
