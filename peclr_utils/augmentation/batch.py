@@ -188,7 +188,7 @@ def _unit(images: Tensor, views: Tensor) -> Tensor:
 
 def _warp(images: Tensor, matrices: np.ndarray, size: int) -> Tensor:
     """Antialiased warp, black outside; the smoothing of `crops.warping`."""
-    smoothing = [antialias(factor) for factor in shrink(matrices)]
+    smoothing = [antialias(factor) for factor in shrink(matrices).tolist()]
     reductions = np.array([reduce for reduce, _ in smoothing])
     sides = np.array([side for _, side in smoothing])
     if len(np.unique(reductions)) <= 1:
