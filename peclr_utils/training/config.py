@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from peclr_utils.training.raw_data import find_set, find_sets
-from peclr_utils.training.settings import RunSettings
+from peclr_utils.training.settings import HOLDING, RunSettings
 
 METHODS = ("peclr", "simclr")
 
@@ -63,6 +63,9 @@ class PretrainConfig(RunSettings):
     # the loss compares all batch_size * accumulate pairs of a step: a true batch in the memory of batch_size
     # pairs, for a second forward pass (`training.grad_cache`)
     grad_cache: bool = False
+    # with grad_cache: "never" encodes every batch twice and holds the activations of one at a time; "always"
+    # encodes once and holds those of the whole step; "auto" holds them where a GPU has the memory to spare
+    hold_activations: str = "auto"
     # with several processes: batch norm over the pairs of all that share a batch, on CUDA
     # (`training.distributed`)
     sync_batch_norm: bool = False
@@ -103,7 +106,7 @@ class PretrainConfig(RunSettings):
         """
         self._validate_run()
         self._require_sources("sources")
-        self._require_choices(method=METHODS)
+        self._require_choices(method=METHODS, hold_activations=HOLDING)
         self._require_whole("epochs", "projector_hidden", "projection_size", "save_every_epochs")
         self._require_whole("equivariance_pictures")
         self._require_at_least(1, "epochs", "projector_hidden", "save_every_epochs")
@@ -136,7 +139,8 @@ class PretrainConfig(RunSettings):
         """The paper's setting with a ResNet-50; give `sources`, or `with_data`.
 
         The paper's batch is 2,048 pairs, and so is this one: the loss compares all of them, while the encoder
-        sees 128 at a time (`training.grad_cache`). The authors' code, and so `authors_exact`, adds up the
+        sees 128 at a time (`training.grad_cache`), twice where the memory does not hold the whole step. The
+        authors' code, and so `authors_exact`, adds up the
         gradients of 16 losses over 128 pairs each.
 
         Pictures of one identity (FreiHAND's four versions of a photograph) are positives here. The authors'

@@ -16,7 +16,7 @@ from peclr_utils.training.batches import PairBatch, Pairs, pairs_without_views
 from peclr_utils.training.config import PretrainConfig
 from peclr_utils.training.distributed import Division, Group, averaging
 from peclr_utils.training.engine import Run
-from peclr_utils.training.grad_cache import cached_gradients
+from peclr_utils.training.grad_cache import cached_gradients, held_gradients, memory_holds
 from peclr_utils.training.views import finish_views
 
 
@@ -45,7 +45,8 @@ class StepGradients:
     """Adds one step's gradients to those of a model.
 
     Without `grad_cache` they are the mean over the step's batches, each of which has a loss of its own. With
-    it they are those of one loss over all pairs of the step.
+    it they are those of one loss over all pairs of the step; the encoder then sees each batch twice, or once
+    where all of their activations are held.
 
     Args:
         run: its model learns.
@@ -55,6 +56,7 @@ class StepGradients:
 
     Attributes:
         group, division: as given.
+        holding: whether the activations of a whole step are held; settled here, alike in all processes.
     """
 
     def __init__(self, run: Run, group: Group, division: Division, backgrounds: Tensor | None = None):
@@ -62,6 +64,7 @@ class StepGradients:
         self._run, self._backgrounds = run, backgrounds
         self._encoder = group.together(run.machine.compiled(run.model.encoder))
         self._projector = group.together(run.model.projector)
+        self.holding = run.config.grad_cache and all(group.everyone(self._can_hold()))
 
     def __call__(self, items: Iterable[dict[str, Any]]) -> list[Tensor]:
         """Take a step's gradients.
@@ -90,8 +93,18 @@ class StepGradients:
             loss, values = self._compare(features, kept)
             return self._run.scaler.scale(loss), values
 
+        if self.holding:
+            return [held_gradients(self._features, items, compare, self._encoder)]
         device = self._run.machine.device
         return [cached_gradients(self._features, items, compare, self._encoder, device)]
+
+    def _can_hold(self) -> bool:
+        config, machine = self._run.config, self._run.machine
+        if config.hold_activations != "auto":
+            return config.hold_activations == "always"
+        pairs = len(range(config.batch_size)[self.division.rows])
+        views = torch.zeros(2 * pairs, 3, config.image_size, config.image_size, device=machine.device)
+        return memory_holds(self._run.model.encoder, views, len(self.division.batches), machine.autocast())
 
     def _features(self, item: dict[str, Any]) -> Tensor:
         """Encode the views of B pairs; (B, 2, F) float32."""

@@ -13,7 +13,8 @@ activations; the features it gives are small. So:
 3. Encode each batch again, now with activations, and send the gradients of its features on to the weights.
 
 By the chain rule this is the whole batch's gradient. It costs a second forward pass, about a third more
-time.
+time. Where the memory holds the activations of all batches, `held_gradients` takes the same gradient without
+it.
 
 **Batch norm.** In training mode it normalises a picture by the batch that it is encoded with. Then the
 gradient is exactly that of a network which encodes batch by batch, and not that of one which encodes all
@@ -22,7 +23,9 @@ gradients. The projector's batch norm sees the whole batch in either case. Runni
 first pass only.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import torch
@@ -78,6 +81,90 @@ def cached_gradients(
         for buffer, value in zip(encoder.buffers(), statistics, strict=True):
             buffer.copy_(value)
     return measured
+
+
+def held_gradients(
+    encode: Callable[[Item], Tensor],
+    items: Iterable[Item],
+    compare: Callable[[Tensor, Sequence[Item]], tuple[Tensor, Measured]],
+    encoder: nn.Module,
+) -> Measured:
+    """Do as `cached_gradients` does, but encode each batch once and hold the activations of all.
+
+    Args:
+        encode: from a batch to its features (B, ...).
+        items: the batches.
+        compare: see `cached_gradients`.
+        encoder: the network that `encode` calls.
+
+    Returns:
+        What `compare` gave besides the loss.
+    """
+    kept, features = list(items), []
+    for number, item in enumerate(kept, start=1):
+        with averaging(number == len(kept), encoder):
+            features.append(encode(item))
+    loss, measured = compare(torch.cat(features), kept)
+    loss.backward()
+    return measured
+
+
+def memory_holds(
+    encoder: nn.Module, views: Tensor, batches: int, autocast: AbstractContextManager[None]
+) -> bool:
+    """Whether a GPU's free memory holds the activations of so many batches; False elsewhere.
+
+    Args:
+        encoder: on the GPU. It is left as it is.
+        views: as many as a batch has, whatever they show.
+        batches: how many.
+        autocast: context in which the encoder runs.
+
+    Returns:
+        Whether four fifths of the memory are enough.
+    """
+    free = _free_memory(views.device)
+    if not free:
+        return False
+    trial = copy.deepcopy(encoder)  # batch norm's statistics move
+    with autocast:
+        needed = batches * activation_bytes(trial, views)
+    # The weights' gradients and Adam's two moments come with the first step.
+    needed += 3 * sum(weight.nbytes for weight in encoder.parameters())
+    return needed <= 0.8 * free
+
+
+def activation_bytes(network: nn.Module, inputs: Tensor) -> int:
+    """Count what a network's forward pass keeps for the way back, in bytes, its weights left out.
+
+    Args:
+        network: in the mode it will be trained in.
+        inputs: a batch.
+
+    Returns:
+        Bytes of all storages that autograd saves.
+    """
+    weights = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
+    saved: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        saved[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        outputs = network(inputs)  # has to live until all is counted: a freed address may be given out anew
+    total = sum(size for address, size in saved.items() if address not in weights)
+    del outputs
+    return total
+
+
+def _free_memory(device: torch.device) -> int:
+    """Bytes that a GPU can still give; 0 for other devices, where nobody knows who else wants them."""
+    if device.type != "cuda":
+        return 0
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
 
 
 def _random_state(device: torch.device) -> list[Tensor]:

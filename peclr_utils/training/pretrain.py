@@ -116,12 +116,12 @@ def _pretrain(
     first_step = group.same(resume(config, model, optimiser, scaler, data.pictures), "output: steps done")
     if first_step < steps:
         start_folder(own)
-    _introduce(own, machine, data, first_step, group)
+    run = Run(own, machine, model, optimiser, scaler)
+    gradients = StepGradients(run, group, division, backgrounds_on(data.backgrounds, machine))
+    _introduce(own, machine, data, first_step, gradients)
     images = 2 * config.batch_size * config.accumulate
     log = RunLog(own, first_step, steps, images, f"pretrain {config.method}")
-    run = Run(own, machine, model, optimiser, scaler)
     with log, Stopping(config.time_limit_minutes, config.max_steps) as stopping:
-        gradients = StepGradients(run, group, division, backgrounds_on(data.backgrounds, machine))
         reason = _train(run, data, gradients, range(first_step, steps), log, stopping)
     group.wait()  # until the first has saved
     end_early(config.replace(progress=own.progress), reason)
@@ -189,10 +189,11 @@ def _make_optimiser(
 
 
 def _introduce(
-    config: PretrainConfig, machine: Machine, data: PairData, first_step: int, group: Group
+    config: PretrainConfig, machine: Machine, data: PairData, first_step: int, gradients: StepGradients
 ) -> None:
     if not config.progress:
         return
+    group, held = gradients.group, ", all activations held" if gradients.holding else ""
     undoing = "rotation and shift undone" if config.method == "peclr" else "nothing undone"
     exactly = ", as the authors' code does it" if config.authors_exact else ""
     instead = config.precision == "fp16" and machine.dtype == torch.float32
@@ -200,7 +201,7 @@ def _introduce(
         f"pre-training {config.arch} by {config.method} ({undoing}{exactly}) on {data.pictures:,} pictures "
         f"of {data.source}: {config.epochs} epochs of {data.steps_per_epoch} steps, {config.batch_size} "
         f"pairs x {config.accumulate}, loss over {config.compared_pairs:,} pairs"
-        + (" (gradient cache)" if config.grad_cache else "")
+        + (f" (gradient cache{held})" if config.grad_cache else "")
         + f", peak learning rate {config.peak_learning_rate:.2e}\non "
         + (f"{group.size} processes, each with " if group.size > 1 else "")
         + str(machine)

@@ -15,16 +15,21 @@ from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.training.engine import Run, check_finite
 from peclr_utils.training.runlog import replace_file
 from peclr_utils.training.settings import RunSettings
-from peclr_utils.weights import load_strictly, read_checkpoint, remove_leftovers, save_checkpoint
-from peclr_utils.weights.loading import IMAGENET, fetch_imagenet
+from peclr_utils.weights import (
+    load_encoder,
+    load_strictly,
+    read_checkpoint,
+    remove_leftovers,
+    save_checkpoint,
+)
 
 CHECKPOINT = "checkpoint.pt"
 CONFIG = "config.json"
 
 FREE_TO_CHANGE = frozenset(
     "output cache device precision channels_last compile executor workers tensorboard comet progress "
-    "resume time_limit_minutes max_steps log_every save_every_epochs save_every_steps save_every_minutes "
-    "test_sources".split()
+    "hold_activations resume time_limit_minutes max_steps log_every save_every_epochs save_every_steps "
+    "save_every_minutes test_sources".split()
 )
 """Settings that do not change what a run computes, up to rounding: a resumed run may have other ones."""
 
@@ -35,15 +40,14 @@ def checkpoint_path(output: str) -> Path | None:
 
 
 def check_start(config: PretrainConfig | FinetuneConfig) -> None:
-    """See that the initial encoder can be had, before hours go into crops or epochs.
+    """Read the initial encoder once, before hours go into crops or epochs.
 
     Raises:
-        FileNotFoundError: if it cannot.
+        FileNotFoundError: if there is none.
+        ValueError: if the file is damaged, or has another architecture.
     """
-    if config.encoder == IMAGENET:
-        fetch_imagenet(config.arch)
-    elif config.encoder and not Path(config.encoder).expanduser().is_file():
-        raise FileNotFoundError(f"{config.encoder}: there is no such checkpoint to start from")
+    if config.encoder:
+        load_encoder(config.encoder, config.arch)
 
 
 def start_folder(config: RunSettings) -> None:

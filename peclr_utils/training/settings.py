@@ -17,6 +17,7 @@ from peclr_utils.models import FEATURES
 OPTIMISERS = ("adam", "adamw", "layerwise_adam")
 PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
 EXECUTORS = ("auto", "opencv", "batch")
+HOLDING = ("auto", "always", "never")
 
 
 class Settings:

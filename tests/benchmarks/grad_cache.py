@@ -18,7 +18,7 @@ REPEATS = 2
 
 def measure() -> list[Row]:
     torch.manual_seed(0)
-    config = PretrainConfig(batch_size=PART, progress=False, tensorboard=False)
+    config = PretrainConfig(batch_size=PART, hold_activations="never", progress=False, tensorboard=False)
     for_warmth, cached, plain = (
         Steps(config.replace(batch_size=pairs, accumulate=count, grad_cache=count > 1))
         for pairs, count in ((PART // 4, 2), (PART, PAIRS // PART), (PAIRS, 1))

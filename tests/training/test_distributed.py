@@ -39,6 +39,7 @@ CASES = {  # settings, and whether batch norm is frozen
     "one loss, rows shared out": (BASE.replace(grad_cache=True, accumulate=3), True),
     "views by the batch executor": (BASE.replace(executor="batch", exchange_background=True), True),
     "training mode, whole batches shared out": (BASE.replace(grad_cache=True), False),
+    "training mode, activations held": (BASE.replace(grad_cache=True, hold_activations="always"), False),
 }
 
 

@@ -115,6 +115,48 @@ def test_running_statistics_move_as_in_one_pass(crops):
     assert model.projector[1].num_batches_tracked == 1 + 1
 
 
+HELD = CACHED.replace(hold_activations="always")
+
+
+def test_holding_all_activations_changes_nothing_but_the_number_of_passes(crops):
+    steps = {}
+    for config in (CACHED, HELD):
+        model, seen = _model(trained=True), []
+        model.encoder.register_forward_hook(lambda _, views, __, seen=seen: seen.append(len(views[0])))
+        gradients, measured, _ = _take_step(config, crops, model)
+        steps[config.hold_activations] = gradients, measured, list(model.encoder.buffers()), len(seen)
+    (twice, *values_twice, passes), (once, *values_once, half) = steps.values()
+    assert _error(once, twice) < 1e-5
+    torch.testing.assert_close(values_once, values_twice)
+    assert (passes, half) == (2 * CACHED.accumulate, CACHED.accumulate)
+
+
+def test_activations_are_held_where_the_free_memory_is_enough_for_them(crops, monkeypatch):
+    model = _model(trained=True)
+    machine, group = choose_machine(CACHED), Group()
+    run = Run(CACHED, machine, model, torch.optim.SGD(model.parameters()), machine.scaler())
+    before = [buffer.clone() for buffer in model.buffers()]
+    pairs = torch.zeros(2 * CACHED.batch_size, 3, CACHED.image_size, CACHED.image_size)
+    needed = CACHED.accumulate * grad_cache.activation_bytes(_model(trained=True).encoder, pairs)
+    needed += 3 * sum(weight.nbytes for weight in model.encoder.parameters())
+    for free, holding in ((0, False), (needed, False), (1.24 * needed, False), (1.26 * needed, True)):
+        monkeypatch.setattr(grad_cache, "_free_memory", lambda device, free=free: free)
+        gradients = StepGradients(run, group, divide(CACHED, group, machine.device))
+        assert gradients.holding is holding, free / needed
+    assert all(torch.equal(a, b) for a, b in zip(before, model.buffers(), strict=True))
+
+
+def test_without_a_gpu_nobody_counts_on_memory():
+    assert grad_cache._free_memory(torch.device("cpu")) == 0
+
+
+@pytest.mark.parametrize("batch", [1, 7])
+def test_activations_are_counted_in_bytes_and_weights_are_not(batch):
+    # A linear layer keeps its inputs, a ReLU its outputs; the second layer's inputs are those outputs.
+    network = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5))
+    assert grad_cache.activation_bytes(network, torch.randn(batch, 10)) == 4 * batch * (10 + 20)
+
+
 def test_dropout_drops_the_same_in_both_passes_and_draws_no_more_than_one(crops):
     def dropping() -> ContrastiveModel:
         model = _model(trained=True)
@@ -166,6 +208,8 @@ def test_a_run_resumes_bit_by_bit_and_says_what_its_loss_compares(crops, tmp_pat
     config = CACHED.replace(epochs=3, log_every=1)
     straight = pretrain(config.replace(progress=True), crops)
     assert "4 pairs x 3, loss over 12 pairs (gradient cache)" in capsys.readouterr().out
+    pretrain(HELD.replace(epochs=3, max_steps=1, progress=True), crops)
+    assert "loss over 12 pairs (gradient cache, all activations held)" in capsys.readouterr().out
     config = config.replace(output=str(tmp_path / "run"))
     assert not pretrain(config.replace(max_steps=3), crops).finished
     rest = pretrain(config, crops)

@@ -175,10 +175,22 @@ def _no_network(*_, **__):
     raise urllib.error.URLError("no network")
 
 
-def test_a_missing_encoder_is_reported_before_anything_is_cropped(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("gone.pt", FileNotFoundError, "gone.pt: there is no such checkpoint"),
+        ("damaged.pt", ValueError, "damaged.pt: "),
+        ("other.pt", ValueError, "resnet34"),
+    ],
+)
+def test_an_encoder_that_cannot_be_used_is_reported_before_anything_is_cropped(
+    tmp_path, name, error, message
+):
+    (tmp_path / "damaged.pt").write_bytes(b"PK\x03\x04 and no more")
+    torch.save(torchvision.models.resnet34().state_dict(), tmp_path / "other.pt")
     for run, config in ((pretrain, PretrainConfig.smoke()), (finetune, FinetuneConfig.smoke())):
-        settings = {"encoder": str(tmp_path / "gone.pt"), "cache": str(tmp_path / "cache"), "output": ""}
-        with pytest.raises(FileNotFoundError, match="gone.pt: there is no such checkpoint"):
+        settings = {"encoder": str(tmp_path / name), "cache": str(tmp_path / "cache"), "output": ""}
+        with pytest.raises(error, match=message):
             run(config.replace(**settings, progress=False))
         assert not (tmp_path / "cache").exists()
 
