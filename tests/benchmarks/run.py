@@ -28,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 BENCHMARKS = (
     "augment_pairs",
     "training_step",
+    "compile_network",
     "compare_pairs",
     "load_crops",
     "evaluate_keypoints",
