@@ -7,6 +7,7 @@ PROFILE ?= laptop
 DATA    ?=
 OUTPUT  ?=
 ARGS    ?=
+WORKERS ?= 2
 
 VENV  := .venv
 PY    := $(VENV)/bin/python
@@ -23,7 +24,7 @@ help:
 	@echo "              PROFILE=paper DATA=DIR   real photographs and a GPU"
 	@echo "              OUTPUT=runs/NAME         where the executed chapters go"
 	@echo "              ARGS=\"--chapters 3,4\"    or --resume; see ARGS=--help"
-	@echo "make test     the whole test suite (ARGS=\"tests/test_camera.py -x\" for a part)"
+	@echo "make test     the whole test suite (ARGS=\"tests/test_camera.py -x\" for a part; WORKERS=2 processes)"
 	@echo "make lab      open the chapters in JupyterLab"
 	@echo "make lint     ruff check and format check; make format mends what it can"
 	@echo "make bench    a table of speed and memory, ten minutes (ARGS=\"render_hands\" for a part)"
@@ -36,7 +37,7 @@ course: $(STAMP)
 	@$(PY) -m peclr_utils.course $(COURSE_ARGS)
 
 test: $(STAMP)
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lab: $(STAMP)
 	$(PY) -m jupyterlab notebooks

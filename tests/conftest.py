@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-torch.set_num_threads(2)
+# Test processes side by side get a core each, and so do the programs that they start: threads that share a
+# core wait for each other.
+THREADS = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2
+os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))
+torch.set_num_threads(THREADS)
 hypothesis.settings.register_profile("repository", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("repository")
 

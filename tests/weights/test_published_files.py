@@ -326,7 +326,7 @@ def test_what_are_no_plain_numbers_of_the_right_kind_is_an_error(tmp_path, value
 @pytest.mark.parametrize(
     ("content", "advice"),
     [
-        (gzip.compress(b"rn50.pth"), r"an archive, .*tar -xzf"),
+        (gzip.compress(b"rn50.pth", mtime=0), r"an archive, .*tar -xzf"),
         (b"\n<!DOCTYPE html><html>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "Git LFS pointer"),
     ],
