@@ -18,7 +18,7 @@ from peclr_utils.datasets import SyntheticHands, export_freihand
 from peclr_utils.evaluation import PUBLISHED
 from peclr_utils.training.label_fractions import NAMES
 
-METHODS = {"mean_pose", "scratch", "simclr", "peclr"}
+METHODS = {"mean_pose", "scratch", "simclr_no_rotation", "simclr", "peclr"}
 
 
 @pytest.fixture(scope="module")
