@@ -119,7 +119,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "temperature": 0.2,
             "probe_images": 1024,
             "ablation_epochs": 0,
-            "further_settings": {"learning_rate": 3e-4},  # few steps want large ones
+            "further_settings": {},
             "seed": 0,
         },
         "04_finetuning": {
@@ -130,7 +130,8 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "steps": 180,
             "batch_size": 32,
             "validation_images": 512,
-            "further_settings": {},
+            # little has been learnt that large steps could undo
+            "further_settings": {"encoder_learning_rate": 1e-3},
             "seed": 0,
         },
         "05_evaluation": {"image_size": 64, "test_images": 1024, "seed": 0},
