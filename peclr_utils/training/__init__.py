@@ -16,6 +16,7 @@ from peclr_utils.training.layerwise import LayerwiseAdam, scaled_gradient
 from peclr_utils.training.paper import PaperConfig, PaperResult, run_paper
 from peclr_utils.training.predict import Predictions, extract_features, predict_dataset
 from peclr_utils.training.pretrain import PretrainResult, pretrain
+from peclr_utils.training.probe_encoders import ProbeConfig, probe_encoders
 from peclr_utils.training.results import load_results, markdown, summarise
 from peclr_utils.training.runlog import read_log
 from peclr_utils.training.sources import open_crops
@@ -36,6 +37,7 @@ __all__ = [
     "Predictions",
     "PretrainConfig",
     "PretrainResult",
+    "ProbeConfig",
     "WholePictures",
     "extract_features",
     "finetune",
@@ -44,6 +46,7 @@ __all__ = [
     "open_crops",
     "predict_dataset",
     "pretrain",
+    "probe_encoders",
     "read_log",
     "run_label_fractions",
     "run_paper",

@@ -20,17 +20,16 @@ from typing import Any, Self
 import numpy as np
 
 from peclr_utils.crops import CropSet
-from peclr_utils.evaluation import Evaluation, evaluate_keypoints, mean_pose, ridge_probe
+from peclr_utils.evaluation import Evaluation, evaluate_keypoints, mean_pose
 from peclr_utils.models import build_encoder
-from peclr_utils.skeleton import ROOT
 from peclr_utils.training.command_line import run_command_line
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.training.distributed import in_one_process
 from peclr_utils.training.engine import choose_machine, seeded
 from peclr_utils.training.finetune import finetune, weak_augmentation
 from peclr_utils.training.labelled import plain_labels
-from peclr_utils.training.predict import extract_features
 from peclr_utils.training.pretrain import pretrain
+from peclr_utils.training.probe_encoders import probe_encoder
 from peclr_utils.training.results import (
     NAMES,
     RESULTS,
@@ -258,23 +257,11 @@ def _probe(
     else:
         with seeded(seed):
             encoder = build_encoder(settings.arch)
-    machine = choose_machine(settings)
-    labelled = choose_labels(crops.identities, settings.labels, seed)
-    view = {"image_size": settings.image_size, "view_factor": settings.view_factor, "machine": machine}
-    features = extract_features(encoder, crops, indices=labelled, **view)
-    mine, truth = _labels(crops, labelled, settings), _labels(test, np.arange(len(test)), settings)
-    targets = np.concatenate([_from_wrist(mine["keypoints_3d"]), mine["keypoints_2d"]], axis=2)
-    found = ridge_probe(
-        features, targets.reshape(len(targets), -1), extract_features(encoder, test, **view),
-        identity=crops.identities[labelled],
-    ).reshape(len(test), 21, 5)  # fmt: skip
-    # Where the wrist is in space is not asked of the probe: it gets the true one.
-    evaluation = _score(truth, found[..., :3] + truth["keypoints_3d"][:, :1], found[..., 3:])
+    evaluation = probe_encoder(
+        encoder, crops, test, settings.image_size, settings.view_factor, choose_machine(settings),
+        indices=choose_labels(crops.identities, settings.labels, seed),
+    )  # fmt: skip
     return measures(evaluation)
-
-
-def _from_wrist(points: np.ndarray) -> np.ndarray:
-    return points - points[:, ROOT : ROOT + 1]
 
 
 def _labels(crops: CropSet, indices: np.ndarray, settings: FinetuneConfig) -> dict[str, np.ndarray]:
