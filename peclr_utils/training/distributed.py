@@ -256,10 +256,10 @@ def joined(device: str) -> Iterator[Group]:
         )
     # Python objects travel by gloo on a GPU machine, too: they are on the CPU.
     dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
-    try:
-        yield Group(dist.get_rank(), dist.get_world_size())
-    finally:
-        dist.destroy_process_group()
+    yield Group(dist.get_rank(), dist.get_world_size())
+    # Not after an error: NCCL would wait here for the others, who wait for this process in the middle of a
+    # step, and nobody would ever be told.
+    dist.destroy_process_group()
 
 
 def processes_started() -> Group:

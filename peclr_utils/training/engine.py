@@ -5,9 +5,11 @@ Chapter 03 uses it through `training.pretrain`, chapter 04 through `training.fin
 
 import contextlib
 import math
+import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,11 +108,17 @@ def choose_device(name: str = "auto") -> torch.device:
         ValueError: if the named device is not there.
     """
     if name == "auto":
-        cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+        there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        kind = next(kind for kind, found in there.items() if found)
+        try:
+            return choose_device(kind)
+        except ValueError as error:
+            warnings.warn(f"{error}. Going on with the CPU", stacklevel=2)
+            return torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        # A GPU may be there and too old for this build of torch, which only a computation shows.
+        torch.zeros(1, device=device).add_(1).item()
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device: {name!r} cannot be used ({reason}); take 'auto' or 'cpu'") from None
@@ -165,15 +173,22 @@ def choose_machine(config: RunSettings) -> Machine:
         executor = "batch" if device.type == "cuda" else "opencv"
     if workers < 0:
         # On a CPU the network uses every core, and OpenCV needs some two per cent of one.
-        workers = 4 if device.type == "cuda" else 0
+        workers = min(4, _usable_cores()) if device.type == "cuda" else 0
     dtype, tf32 = choose_dtype(config.precision, device), config.precision == "tf32" and has_tf32(device)
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
         # Not for matrix products: a ResNet's time goes into its convolutions, and the loss compares cosines.
         # By the older of torch's two names for this: where both were used, reading either one is an error.
-        torch.backends.cudnn.allow_tf32 = tf32
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # in which some versions recommend the newer name
+            torch.backends.cudnn.allow_tf32 = tf32
     fused = has_fused(config.optimiser, device)
     return Machine(device, dtype, executor, workers, config.channels_last, tf32, fused, config.compile)
+
+
+def _usable_cores() -> int:
+    """How many cores this process may use, which a container or a cluster may have made fewer."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def learning_rate_at(step: int, steps: int, warmup: int, peak: float) -> float:

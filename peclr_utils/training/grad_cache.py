@@ -36,6 +36,9 @@ from peclr_utils.training.distributed import averaging
 Item = TypeVar("Item")
 Measured = TypeVar("Measured")
 
+RESERVE = 2 * 2**30
+"""Bytes of a GPU that are left for crops, warping and the loss when `memory_holds` decides."""
+
 
 def cached_gradients(
     encode: Callable[[Item], Tensor],
@@ -121,7 +124,7 @@ def memory_holds(
         autocast: context in which the encoder runs.
 
     Returns:
-        Whether four fifths of the memory are enough.
+        Whether four fifths of the memory are enough, with `RESERVE` for all else.
     """
     free = _free_memory(views.device)
     if not free:
@@ -130,7 +133,7 @@ def memory_holds(
     with autocast:
         needed = batches * activation_bytes(trial, views)
     # The weights' gradients and Adam's two moments come with the first step.
-    needed += 3 * sum(weight.nbytes for weight in encoder.parameters())
+    needed += RESERVE + 3 * sum(weight.nbytes for weight in encoder.parameters())
     return needed <= 0.8 * free
 
 

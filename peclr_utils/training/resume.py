@@ -117,7 +117,11 @@ def resume(
         return 0
     load_strictly(model, checkpoint["model"], str(checkpoint_path(config.output)))
     if checkpoint["training"] is not None:
-        optimiser.load_state_dict(checkpoint["training"]["optimiser"])
+        state = checkpoint["training"]["optimiser"]
+        for group in state["param_groups"]:
+            # Fused or not is this machine's choice, and not that of the one that saved.
+            group |= {"fused": optimiser.defaults["fused"]} if "fused" in group else {}
+        optimiser.load_state_dict(state)
         # Empty if that part ran without float16: then this one's starts anew.
         if state := checkpoint["training"]["scaler"]:
             scaler.load_state_dict(state)

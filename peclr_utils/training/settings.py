@@ -139,7 +139,7 @@ class RunSettings(Settings):
     channels_last: bool = True  # pixels before channels in memory: faster convolutions
     compile: bool = False  # torch.compile the network: a slow start that only long runs earn back
     executor: str = "auto"  # who warps: "opencv" in the loader, "batch" on the device; "auto": batch on GPUs
-    workers: int = -1  # loader processes; -1: none on a CPU, where the network needs the cores, else 4
+    workers: int = -1  # loader processes; -1: none on a CPU, where the network needs the cores, else up to 4
 
     tensorboard: bool = True  # also log for TensorBoard, if it is installed and there is an output folder
     # also log to Comet: "" doesn't, "offline" does into the output folder, to be sent later, else a project's

@@ -180,3 +180,24 @@ def test_limits_stop_a_run():
     assert engine.Stopping(max_steps=5).reason(4) == ""
     assert engine.Stopping(max_steps=5).reason(5) == "step limit reached"
     assert engine.Stopping(time_limit_minutes=1e-9).reason(0) == "time limit reached"
+
+
+def test_a_gpu_that_cannot_compute_is_said_and_not_taken(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # and there is none, or it is hidden
+    monkeypatch.setattr(torch, "zeros", _no_kernel)
+    with pytest.warns(UserWarning, match="'cuda' cannot be used .no kernel image.*Going on with the CPU"):
+        assert engine.choose_device("auto") == torch.device("cpu")
+    with pytest.raises(ValueError, match="'cuda' cannot be used"):
+        engine.choose_device("cuda")
+
+
+def _no_kernel(*_, **__):
+    raise RuntimeError("no kernel image is available for execution on the device")
+
+
+def test_no_more_loader_processes_than_cores(monkeypatch, cudnn):
+    monkeypatch.setattr(engine, "choose_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: (9, 0))
+    for cores, workers in ((2, 2), (64, 4)):
+        monkeypatch.setattr(engine, "_usable_cores", lambda cores=cores: cores)
+        assert engine.choose_machine(PretrainConfig(device="cuda")).workers == workers

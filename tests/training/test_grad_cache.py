@@ -138,7 +138,7 @@ def test_activations_are_held_where_the_free_memory_is_enough_for_them(crops, mo
     before = [buffer.clone() for buffer in model.buffers()]
     pairs = torch.zeros(2 * CACHED.batch_size, 3, CACHED.image_size, CACHED.image_size)
     needed = CACHED.accumulate * grad_cache.activation_bytes(_model(trained=True).encoder, pairs)
-    needed += 3 * sum(weight.nbytes for weight in model.encoder.parameters())
+    needed += 3 * sum(weight.nbytes for weight in model.encoder.parameters()) + grad_cache.RESERVE
     for free, holding in ((0, False), (needed, False), (1.24 * needed, False), (1.26 * needed, True)):
         monkeypatch.setattr(grad_cache, "_free_memory", lambda device, free=free: free)
         gradients = StepGradients(run, group, divide(CACHED, group, machine.device))

@@ -88,6 +88,19 @@ def test_a_run_without_float16_goes_on_with_it(saving, encoder, tmp_path):
     assert scaler.state_dict() == before
 
 
+def test_the_optimiser_is_fused_where_the_machine_that_goes_on_can_do_it(encoder, tmp_path):
+    config = PretrainConfig(output=str(tmp_path), device="cpu")
+    machine, weight = choose_machine(config), nn.Parameter(torch.ones(2))
+    first, second = (torch.optim.Adam([weight], fused=fused) for fused in (False, True))
+    weight.sum().backward()
+    first.step()
+    run = Run(config, machine, encoder, first, machine.scaler())
+    Saving(run, pictures=7, steps=20).save(3)
+    assert resume(config, encoder, second, machine.scaler(), 7) == 3
+    assert [group["fused"] for group in second.param_groups] == [True]
+    second.step()
+
+
 def test_no_minutes_mean_that_only_the_loop_decides(saving):
     make, clock, saved = saving
     saves = make(save_every_minutes=0.0)
