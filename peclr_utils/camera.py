@@ -37,6 +37,13 @@ def _swap(matrix: Array) -> Array:
     return matrix.swapaxes(-1, -2)
 
 
+def _inverse(matrix: Array) -> Array:
+    if isinstance(matrix, torch.Tensor):
+        # On a GPU, asking whether there is an inverse would wait for all work that is under way.
+        return torch.linalg.inv_ex(matrix, check_errors=not matrix.is_cuda).inverse
+    return np.linalg.inv(matrix)
+
+
 def project(points: Array, K: Array) -> Array:
     """Project 3D points into the image.
 
@@ -61,7 +68,7 @@ def rays(uv: Array, K: Array) -> Array:
     Returns:
         (..., N, 3) with third coordinate 1.
     """
-    return _homogeneous(uv) @ _swap(_library(K).linalg.inv(K))
+    return _homogeneous(uv) @ _swap(_inverse(K))
 
 
 def unproject(uv: Array, depth: Array, K: Array) -> Array:

@@ -9,10 +9,10 @@ import warnings
 
 from peclr_utils.training.authors import AuthorsPairBatches, WholePictures
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
-from peclr_utils.training.engine import NonFiniteLossError
 from peclr_utils.training.finetune import FinetuneResult, finetune
 from peclr_utils.training.label_fractions import LabelFractionsConfig, run_label_fractions
 from peclr_utils.training.layerwise import LayerwiseAdam, scaled_gradient
+from peclr_utils.training.optimisation import NonFiniteLossError
 from peclr_utils.training.paper import PaperConfig, PaperResult, run_paper
 from peclr_utils.training.predict import Predictions, extract_features, predict_dataset
 from peclr_utils.training.pretrain import PretrainResult, pretrain

@@ -64,8 +64,8 @@ def parse(kind: type[Settings], arguments: Sequence[str] | None, program: str) -
     """Read a configuration from the command line.
 
     Args:
-        kind: `PretrainConfig` or another of the `Settings`, with class methods for named starting
-            points.
+        kind: `PretrainConfig` or another of the `Settings`; class methods such as `laptop` are named
+            starting points, and its defaults are the one without.
         arguments: without the program's name; None takes the process's.
         program: how it is called, for the help.
 
@@ -74,12 +74,11 @@ def parse(kind: type[Settings], arguments: Sequence[str] | None, program: str) -
     """
     presets = [name for name in ("laptop", "smoke", "paper_rn50", "paper_rn152") if hasattr(kind, name)]
     parser = argparse.ArgumentParser(prog=program, description=f"All settings of {kind.__name__}.")
-    parser.add_argument(
-        "--preset", choices=presets, default=presets[0], help="starting point (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--config", help="starting point from a config.json of an earlier run, instead of a preset"
-    )
+    if presets:
+        parser.add_argument(
+            "--preset", choices=presets, default=presets[0], help="starting point (default: %(default)s)"
+        )
+    parser.add_argument("--config", help="starting point from a config.json of an earlier run")
     if hasattr(kind, "with_data"):
         parser.add_argument("--data", help="folder that holds FreiHAND and YouTube3DHands: sets the sources")
     hints, comments = typing.get_type_hints(kind), field_comments(kind)
@@ -89,8 +88,8 @@ def parse(kind: type[Settings], arguments: Sequence[str] | None, program: str) -
             f"--{field.name}", default=argparse.SUPPRESS, help=text, **_option(hints[field.name])
         )
     values = vars(parser.parse_args(arguments))
-    preset, path = values.pop("preset"), values.pop("config")
-    start = kind.load(path) if path else getattr(kind, preset)()
+    make, path = getattr(kind, values.pop("preset", ""), kind), values.pop("config")
+    start = kind.load(path) if path else make()
     if hasattr(kind, "with_data") and (data := values.pop("data")):
         start = start.with_data(data)
     return start.replace(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
@@ -110,7 +109,7 @@ def run_command_line(
             written, 130 after Ctrl-C.
     """
     from peclr_utils.training.distributed import processes_started
-    from peclr_utils.training.engine import NonFiniteLossError
+    from peclr_utils.training.optimisation import NonFiniteLossError
 
     try:
         result = run(parse(kind, arguments, program))

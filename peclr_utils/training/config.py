@@ -140,8 +140,7 @@ class PretrainConfig(RunSettings):
 
         The paper's batch is 2,048 pairs, and so is this one: the loss compares all of them, while the encoder
         sees 128 at a time (`training.grad_cache`), twice where the memory does not hold the whole step. The
-        authors' code, and so `authors_exact`, adds up the
-        gradients of 16 losses over 128 pairs each.
+        authors' code, and so `authors_exact`, adds up the gradients of 16 losses over 128 pairs each.
 
         Pictures of one identity (FreiHAND's four versions of a photograph) are positives here. The authors'
         code takes them for different hands; with `authors_exact` so does this.

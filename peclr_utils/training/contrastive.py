@@ -94,7 +94,7 @@ class StepGradients:
             return self._run.scaler.scale(loss), values
 
         if self.holding:
-            return [held_gradients(self._features, items, compare, self._encoder)]
+            return [held_gradients(self._features, items, compare)]
         device = self._run.machine.device
         return [cached_gradients(self._features, items, compare, self._encoder, device)]
 

@@ -1,28 +1,20 @@
-"""The small engine under both training loops: machine, optimiser, schedule, interruption.
+"""The machine under both training loops: device, precision, who warps, memory order.
 
 Chapter 03 uses it through `training.pretrain`, chapter 04 through `training.finetune`.
 """
 
 import contextlib
-import math
 import os
-import signal
-import threading
-import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from peclr_utils.training.layerwise import LayerwiseAdam
+from peclr_utils.training.optimisation import has_fused
 from peclr_utils.training.settings import RunSettings
-
-
-class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite; the last checkpoint on disk is still good."""
 
 
 @dataclass(frozen=True)
@@ -141,12 +133,6 @@ def has_tf32(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def has_fused(optimiser: str, device: torch.device) -> bool:
-    """Whether one of `settings.OPTIMISERS` can update all weights at once on a device."""
-    # A fused one would unscale float16's gradients itself, after the layerwise one has scaled them by layer.
-    return optimiser != "layerwise_adam" and device.type in ("cpu", "cuda")
-
-
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Turn one of `settings.PRECISIONS` into the type that the encoder computes in.
 
@@ -191,93 +177,6 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def learning_rate_at(step: int, steps: int, warmup: int, peak: float) -> float:
-    """Linear warm-up, then half a cosine down to zero.
-
-    For s < w: peak * (s + 1) / w. After it: peak * (1 + cos(pi * (s - w) / (n - w))) / 2.
-
-    Args:
-        step: s, counted from 0.
-        steps: n, all of them.
-        warmup: w, fewer than n.
-        peak: the highest rate.
-
-    Returns:
-        The learning rate.
-    """
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return peak * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup))) / 2
-
-
-def parameter_groups(module: nn.Module, learning_rate: float, weight_decay: float) -> list[dict]:
-    """Split parameters by whether they decay: matrices and kernels do, biases and norms (all vectors) do not.
-
-    Args:
-        module: any network; parameters without gradient are left out.
-        learning_rate: the groups' peak rate.
-        weight_decay: of the first group.
-
-    Returns:
-        Groups for an optimiser, with the peak rate kept under "peak".
-    """
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    decays = [parameter for parameter in trained if parameter.ndim > 1]
-    rest = [parameter for parameter in trained if parameter.ndim <= 1]
-    groups = [
-        {"params": decays, "weight_decay": weight_decay, "lr": learning_rate, "peak": learning_rate},
-        {"params": rest, "weight_decay": 0.0, "lr": learning_rate, "peak": learning_rate},
-    ]
-    return [group for group in groups if group["params"]]
-
-
-def make_optimiser(name: str, groups: list[dict], device: torch.device) -> torch.optim.Optimizer:
-    """Make one of `settings.OPTIMISERS` over parameter groups, fused where the device has it."""
-    if name == "layerwise_adam":
-        return LayerwiseAdam(groups)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name]
-    return kind(groups, fused=has_fused(name, device))
-
-
-def set_learning_rate(optimiser: torch.optim.Optimizer, step: int, steps: int, warmup: int) -> float:
-    """Set every group's rate for a step; returns the first group's."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate_at(step, steps, warmup, group["peak"])
-    return optimiser.param_groups[0]["lr"]
-
-
-def take_step(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> None:
-    """Update the weights from the gathered gradients and clear these."""
-    scaler.step(optimiser)
-    scaler.update()
-    optimiser.zero_grad(set_to_none=True)
-
-
-def check_finite(loss: Tensor | float, step: int, learning_rate: float, saved: Path | None) -> float:
-    """Read a loss, and stop the run if it is not a number.
-
-    Args:
-        loss: scalar.
-        step: counted from 0.
-        learning_rate: at this step.
-        saved: path of the checkpoint, or None.
-
-    Returns:
-        The loss.
-
-    Raises:
-        NonFiniteLossError: if it is NaN or infinite.
-    """
-    value = float(loss)
-    if math.isfinite(value):
-        return value
-    kept = f"The last good checkpoint is {saved}. " if saved and saved.is_file() else ""
-    raise NonFiniteLossError(
-        f"the loss is {value} at step {step} (learning rate {learning_rate:.3g}). {kept}Try a learning rate "
-        "three times lower, a longer warm-up, or precision='fp32'; and look for broken pictures or labels"
-    )
-
-
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Draw initial weights from a seed, and leave torch's global generator as it was."""
@@ -285,43 +184,3 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
         yield
-
-
-class Stopping:
-    """Says when to stop early: Ctrl-C, a time limit or a step limit.
-
-    As a context manager it holds Ctrl-C back until the step that is under way is done, so that what gets
-    saved is whole; a second Ctrl-C ends at once.
-
-    Args:
-        time_limit_minutes: 0 for none.
-        max_steps: 0 for none.
-    """
-
-    def __init__(self, time_limit_minutes: float = 0.0, max_steps: int = 0):
-        self.interrupted = False
-        self._deadline = time.monotonic() + 60 * time_limit_minutes if time_limit_minutes else math.inf
-        self._max_steps = max_steps or math.inf
-        self._previous = None
-
-    def reason(self, steps_done: int) -> str:
-        """Why to stop after so many steps; "" to go on."""
-        if self.interrupted:
-            return "interrupted"
-        if time.monotonic() >= self._deadline:
-            return "time limit reached"
-        return "step limit reached" if steps_done >= self._max_steps else ""
-
-    def _interrupt(self, *_: object) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
-
-    def __enter__(self) -> "Stopping":
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._interrupt)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)

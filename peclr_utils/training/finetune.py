@@ -22,19 +22,15 @@ from peclr_utils.models import PoseNetwork25D, PoseOutput
 from peclr_utils.training.command_line import run_command_line
 from peclr_utils.training.config import FinetuneConfig
 from peclr_utils.training.distributed import in_one_process
-from peclr_utils.training.engine import (
-    Machine,
-    Run,
-    Stopping,
+from peclr_utils.training.engine import Machine, Run, choose_machine, seeded
+from peclr_utils.training.labelled import PoseBatch, PoseBatches, labelled_on_device
+from peclr_utils.training.optimisation import (
     check_finite,
-    choose_machine,
     make_optimiser,
     parameter_groups,
-    seeded,
     set_learning_rate,
     take_step,
 )
-from peclr_utils.training.labelled import PoseBatch, PoseBatches, labelled_on_device
 from peclr_utils.training.predict import predict_dataset
 from peclr_utils.training.resume import (
     Saving,
@@ -47,6 +43,7 @@ from peclr_utils.training.resume import (
 )
 from peclr_utils.training.runlog import RunLog
 from peclr_utils.training.sources import choose_labels, open_crops
+from peclr_utils.training.stopping import Stopping
 from peclr_utils.training.views import background_pool, backgrounds_on, load
 from peclr_utils.weights import load_encoder
 

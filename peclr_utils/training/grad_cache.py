@@ -90,7 +90,6 @@ def held_gradients(
     encode: Callable[[Item], Tensor],
     items: Iterable[Item],
     compare: Callable[[Tensor, Sequence[Item]], tuple[Tensor, Measured]],
-    encoder: nn.Module,
 ) -> Measured:
     """Do as `cached_gradients` does, but encode each batch once and hold the activations of all.
 
@@ -98,16 +97,12 @@ def held_gradients(
         encode: from a batch to its features (B, ...).
         items: the batches.
         compare: see `cached_gradients`.
-        encoder: the network that `encode` calls.
 
     Returns:
         What `compare` gave besides the loss.
     """
-    kept, features = list(items), []
-    for number, item in enumerate(kept, start=1):
-        with averaging(number == len(kept), encoder):
-            features.append(encode(item))
-    loss, measured = compare(torch.cat(features), kept)
+    kept = list(items)
+    loss, measured = compare(torch.cat([encode(item) for item in kept]), kept)
     loss.backward()
     return measured
 

@@ -127,6 +127,9 @@ def extract_features(
 
 
 def machine_of(model: nn.Module) -> Machine:
-    """The machine that a network already lives on: its device, float32, no loader workers."""
+    """The machine that a network already lives on: its device, float32, no loader workers.
+
+    Whether a GPU's convolutions round to TF32 stays as `torch.backends.cudnn` has it.
+    """
     device = next(model.parameters()).device
     return Machine(device, torch.float32, "opencv", workers=0, channels_last=True)

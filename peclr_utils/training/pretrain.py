@@ -20,19 +20,15 @@ from peclr_utils.training.config import PretrainConfig
 from peclr_utils.training.contrastive import StepGradients
 from peclr_utils.training.contrastive import contrastive_loss as contrastive_loss
 from peclr_utils.training.distributed import Group, divide, joined
-from peclr_utils.training.engine import (
-    Machine,
-    Run,
-    Stopping,
+from peclr_utils.training.engine import Machine, Run, choose_machine, seeded
+from peclr_utils.training.layerwise import authors_parameter_groups
+from peclr_utils.training.optimisation import (
     check_finite,
-    choose_machine,
     make_optimiser,
     parameter_groups,
-    seeded,
     set_learning_rate,
     take_step,
 )
-from peclr_utils.training.layerwise import authors_parameter_groups
 from peclr_utils.training.pair_data import PairData, open_pair_data
 from peclr_utils.training.pair_data import pair_augmentation as pair_augmentation
 from peclr_utils.training.resume import (
@@ -45,6 +41,7 @@ from peclr_utils.training.resume import (
     start_folder,
 )
 from peclr_utils.training.runlog import RunLog
+from peclr_utils.training.stopping import Stopping
 from peclr_utils.training.views import backgrounds_on, load
 from peclr_utils.weights import load_encoder
 

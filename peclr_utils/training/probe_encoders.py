@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from torch import nn
@@ -68,11 +68,6 @@ class ProbeConfig(Settings):
         """The settings that say how hands are cropped and where they are computed with."""
         names = ("arch", "image_size", "view_factor", "cache", "device", "progress")
         return FinetuneConfig(sources=self.labelled, **{name: getattr(self, name) for name in names})
-
-    @classmethod
-    def laptop(cls, **changes: Any) -> Self:
-        """Give the defaults: rendered hands at 64 x 64."""
-        return cls(**changes)
 
 
 def probe_encoder(

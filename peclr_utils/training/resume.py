@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
-from peclr_utils.training.engine import Run, check_finite
+from peclr_utils.training.engine import Run
+from peclr_utils.training.optimisation import check_finite
 from peclr_utils.training.runlog import replace_file
 from peclr_utils.training.settings import RunSettings
 from peclr_utils.weights import (
@@ -119,8 +120,9 @@ def resume(
     if checkpoint["training"] is not None:
         state = checkpoint["training"]["optimiser"]
         for group in state["param_groups"]:
-            # Fused or not is this machine's choice, and not that of the one that saved.
-            group |= {"fused": optimiser.defaults["fused"]} if "fused" in group else {}
+            if "fused" in group:
+                # The choice of this machine, and not of the one that saved.
+                group["fused"] = optimiser.defaults["fused"]
         optimiser.load_state_dict(state)
         # Empty if that part ran without float16: then this one's starts anew.
         if state := checkpoint["training"]["scaler"]:

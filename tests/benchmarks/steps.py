@@ -13,14 +13,8 @@ from peclr_utils.models import ContrastiveModel
 from peclr_utils.training.config import PretrainConfig
 from peclr_utils.training.contrastive import StepGradients
 from peclr_utils.training.distributed import Group, divide
-from peclr_utils.training.engine import (
-    Machine,
-    Run,
-    choose_machine,
-    make_optimiser,
-    parameter_groups,
-    take_step,
-)
+from peclr_utils.training.engine import Machine, Run, choose_machine
+from peclr_utils.training.optimisation import make_optimiser, parameter_groups, take_step
 from peclr_utils.training.pair_data import open_pair_data
 from peclr_utils.training.views import backgrounds_on, load
 

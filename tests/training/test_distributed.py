@@ -39,7 +39,10 @@ CASES = {  # settings, and whether batch norm is frozen
     "one loss, rows shared out": (BASE.replace(grad_cache=True, accumulate=3), True),
     "views by the batch executor": (BASE.replace(executor="batch", exchange_background=True), True),
     "training mode, whole batches shared out": (BASE.replace(grad_cache=True), False),
-    "training mode, activations held": (BASE.replace(grad_cache=True, hold_activations="always"), False),
+    "training mode, activations held": (
+        BASE.replace(grad_cache=True, accumulate=4, hold_activations="always"),
+        False,
+    ),
 }
 
 
@@ -164,6 +167,21 @@ def test_joined_batch_norm_leaves_weights_that_a_single_process_can_take():
 def test_a_batch_that_cannot_be_shared_out_is_an_error():
     with pytest.raises(ValueError, match="batch_size: expected a multiple of 3, .*processes, found 4"):
         divide(BASE, Group(0, 3), CPU)
+
+
+def test_after_an_error_no_process_waits_for_the_others(monkeypatch):
+    calls = []
+    for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(dist, "init_process_group", lambda *_, **__: calls.append("joined"))
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: calls.append("left"))
+    monkeypatch.setattr(dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(dist, "get_world_size", lambda: 2)
+    with joined("cpu") as group:
+        assert group == Group(1, 2)
+    with pytest.raises(RuntimeError, match="in the middle of a step"), joined("cpu"):
+        raise RuntimeError("in the middle of a step")
+    assert calls == ["joined", "left", "joined"]
 
 
 def test_only_pre_training_takes_several_processes(monkeypatch, capsys):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from peclr_utils.models import ContrastiveModel
-from peclr_utils.training.engine import make_optimiser, take_step
 from peclr_utils.training.layerwise import LayerwiseAdam, authors_parameter_groups, scaled_gradient
+from peclr_utils.training.optimisation import make_optimiser, take_step
 
 CPU = torch.device("cpu")
 

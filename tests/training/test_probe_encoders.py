@@ -20,7 +20,7 @@ SMALL = ProbeConfig(**SOURCES, image_size=32, device="cpu", progress=False)
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    """Three encoders, two of which differ in their seeds alone; and a cache."""
+    """Three encoders, two of which differ in their seeds alone."""
     folder = tmp_path_factory.mktemp("encoders")
     for number, name in enumerate(("mine-seed0", "mine-seed1", "other")):
         torch.manual_seed(number)

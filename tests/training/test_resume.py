@@ -7,8 +7,9 @@ from torch import nn
 from peclr_utils import weights
 from peclr_utils.models import build_encoder
 from peclr_utils.training import PretrainConfig
-from peclr_utils.training.engine import NonFiniteLossError, Run, choose_machine
-from peclr_utils.training.resume import Saving, resume, start_folder
+from peclr_utils.training.engine import Run, choose_machine
+from peclr_utils.training.optimisation import NonFiniteLossError
+from peclr_utils.training.resume import Saving, find_checkpoint, resume, start_folder
 from peclr_utils.training.runlog import RunLog, read_log
 
 
@@ -99,6 +100,15 @@ def test_the_optimiser_is_fused_where_the_machine_that_goes_on_can_do_it(encoder
     assert resume(config, encoder, second, machine.scaler(), 7) == 3
     assert [group["fused"] for group in second.param_groups] == [True]
     second.step()
+
+
+@pytest.mark.parametrize("change", [{"hold_activations": "always"}, {"workers": 2}, {"executor": "batch"}])
+def test_another_machine_may_compute_the_rest_in_another_way(saving, tmp_path, change):
+    saving[0]().save(3)
+    config = PretrainConfig(output=str(tmp_path), device="cpu", **change)
+    assert find_checkpoint(config, pictures=7)["extra"]["steps_done"] == 3
+    with pytest.raises(ValueError, match="this run has other settings: temperature"):
+        find_checkpoint(config.replace(temperature=0.3), pictures=7)
 
 
 def test_no_minutes_mean_that_only_the_loop_decides(saving):
