@@ -1,6 +1,6 @@
 """Run the benchmarks, print their table and write it to `RESULTS.md`.
 
-    python tests/benchmarks/run.py                      all of them, some ten minutes on two idle cores
+    python tests/benchmarks/run.py                      all of them, 12 minutes on two idle cores
     python tests/benchmarks/run.py render_hands         some of them; what was measured before stays
 
 Each runs in a process of its own: its memory is measured from the same beginning, and one that fails costs no
