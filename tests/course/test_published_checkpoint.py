@@ -12,6 +12,7 @@ from peclr_utils.datasets import SyntheticHands, export_freihand, open_source
 from peclr_utils.evaluation import PUBLISHED, evaluate_keypoints, published_table
 from peclr_utils.inference import predict
 from peclr_utils.models import PoseNetwork25D
+from peclr_utils.training.engine import choose_device
 from peclr_utils.weights import load_pose_network, save_checkpoint
 
 NAMES = {"backbone.": "backend_model.", "root_refinement.": "zroot_ref.zroot_ref."}
@@ -47,7 +48,8 @@ def test_it_predicts_whole_pictures_by_two_crops_and_scores_all_of_them(folder):
     result = evaluate_whole_pictures(folder / "rn18.pth", [], 5)
     hands = open_source("synthetic:5?seed=3")
     samples = [hands[k] for k in range(5)]
-    found = np.stack([hand.keypoints_3d for hand in predict(load_pose_network(folder / "rn18.pth"), samples)])
+    network = load_pose_network(folder / "rn18.pth").to(choose_device("auto"))
+    found = np.stack([hand.keypoints_3d for hand in predict(network, samples)])
     true = np.stack([sample.keypoints_3d for sample in samples])
     assert (result.source, result.hands, result.name) == ("synthetic:5?seed=3", 5, "rn18.pth")
     assert result.evaluation.epe_mm == pytest.approx(evaluate_keypoints(found, true).epe_mm, rel=1e-4)
