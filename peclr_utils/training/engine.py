@@ -1,4 +1,4 @@
-"""The machine under both training loops: device, precision, who warps, memory order.
+"""The machine under both training loops: device, precision, memory order, who warps.
 
 Chapter 03 uses it through `training.pretrain`, chapter 04 through `training.finetune`.
 """

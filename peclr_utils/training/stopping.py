@@ -1,4 +1,7 @@
-"""When a training stops early: Ctrl-C, a time limit, a step limit."""
+"""When a training stops early: Ctrl-C, a time limit, a step limit.
+
+Chapter 03 stops a run and goes on from its checkpoint (`training.resume`).
+"""
 
 import math
 import signal
