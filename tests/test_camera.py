@@ -117,6 +117,12 @@ def test_one_camera_for_each_hand_of_a_batch():
         np.testing.assert_allclose(camera.project(hand, own), uv)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_a_camera_without_an_inverse_is_an_error_and_not_nan(kind):
+    with pytest.raises(RuntimeError if kind is torch.as_tensor else np.linalg.LinAlgError, match="ingular"):
+        camera.rays(kind(np.zeros((21, 2))), kind(np.diag([500.0, 0.0, 1.0])))
+
+
 def test_a_bone_without_length_is_refused():
     hand = random_hands(1)[0]
     hand[REFERENCE_BONE[1]] = hand[REFERENCE_BONE[0]]

@@ -78,7 +78,7 @@ def parse(kind: type[Settings], arguments: Sequence[str] | None, program: str) -
         parser.add_argument(
             "--preset", choices=presets, default=presets[0], help="starting point (default: %(default)s)"
         )
-    parser.add_argument("--config", help="starting point from a config.json of an earlier run")
+    parser.add_argument("--config", help="starting point: the config.json of an earlier run")
     if hasattr(kind, "with_data"):
         parser.add_argument("--data", help="folder that holds FreiHAND and YouTube3DHands: sets the sources")
     hints, comments = typing.get_type_hints(kind), field_comments(kind)
@@ -88,7 +88,8 @@ def parse(kind: type[Settings], arguments: Sequence[str] | None, program: str) -
             f"--{field.name}", default=argparse.SUPPRESS, help=text, **_option(hints[field.name])
         )
     values = vars(parser.parse_args(arguments))
-    make, path = getattr(kind, values.pop("preset", ""), kind), values.pop("config")
+    path, preset = values.pop("config"), values.pop("preset", None)
+    make = getattr(kind, preset) if preset else kind
     start = kind.load(path) if path else make()
     if hasattr(kind, "with_data") and (data := values.pop("data")):
         start = start.with_data(data)
