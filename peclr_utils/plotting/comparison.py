@@ -14,7 +14,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from peclr_utils.plotting.sheets import Images
-from peclr_utils.plotting.skeletons import check_keypoints, draw_skeleton
+from peclr_utils.plotting.skeletons import check_keypoints, draw_prediction
 from peclr_utils.plotting.style import BONE_COLOURS, SMALL, TEXT, WIDTH, as_images, new_figure, show_picture
 from peclr_utils.skeleton import BONES
 
@@ -64,9 +64,7 @@ def plot_hands_in_rows(
         row[0].set_ylabel(name, fontsize=SMALL)
         for k, ax in enumerate(row):
             show_picture(ax, pictures[name][k])
-            if true is not None:
-                draw_skeleton(ax, true[k], "true", linewidth=1.8)
-            draw_skeleton(ax, keypoints[k], linewidth=1.5, outline=False)
+            draw_prediction(ax, keypoints[k], None if true is None else true[k])
             if name in captions:
                 ax.set_xlabel(captions[name][k], fontsize=SMALL - 1, labelpad=2)
     if title:

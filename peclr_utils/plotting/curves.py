@@ -4,6 +4,7 @@ Chapters 03 to 05 draw them.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ from peclr_utils.plotting.style import (
     WIDTH,
     figure_and_axes,
     label_axes,
-    method_style,
+    method_styles,
     new_figure,
     pale,
 )
@@ -45,18 +46,14 @@ def plot_pck(
     if not curves:
         raise ValueError("plot_pck: there are no curves")
     figure, ax = figure_and_axes(ax, 6.5, 4.0)
-    for position, (name, (thresholds, share)) in enumerate(curves.items()):
+    styles = method_styles(curves)
+    for name, (thresholds, share) in curves.items():
         thresholds, share = np.asarray(thresholds, float), np.asarray(share, float)
         if thresholds.shape != share.shape:
             raise ValueError(f"{name}: {len(thresholds)} thresholds but {len(share)} values of PCK")
-        style = method_style(position) | {"marker": None}
-        ax.plot(
-            thresholds * _MM,
-            share * 100,
-            label=f"{name} (AUC {auc(share, thresholds):.3f})",
-            linewidth=2,
-            **style,
-        )
+        style = styles[name] | {"marker": None, "linewidth": 2}
+        label = f"{name} (AUC {auc(share, thresholds):.3f})"
+        ax.plot(thresholds * _MM, share * 100, label=label, **style)
     label_axes(ax, "distance (mm)", "keypoints within that distance (%)", title)
     ax.set(xlim=(0, max(np.max(t) for t, _ in curves.values()) * _MM), ylim=(0, 100))
     # Below the axes: four names inside them would lie on the curves.
@@ -94,9 +91,9 @@ def plot_per_joint_error(
     if list(methods) == [""]:
         ax.bar(position, methods[""], color=KEYPOINT_COLOURS, width=0.82)
     else:
-        for k, (name, values) in enumerate(methods.items()):
-            style = method_style(k) | {"linestyle": "none"}
-            ax.plot(position, values, label=name, markersize=7, **style)
+        styles = method_styles(methods)
+        for name, values in methods.items():
+            ax.plot(position, values, label=name, markersize=7, **styles[name] | {"linestyle": "none"})
         ax.legend(fontsize=SMALL, frameon=False, ncols=len(methods), loc="lower left", bbox_to_anchor=(0, 1))
     label_axes(ax, "keypoint, from base to tip", ylabel, grid="y")
     if title:
@@ -150,10 +147,10 @@ def plot_learning_curves(
         raise ValueError(f"smooth: expected 0 or more, found {smooth}")
     figure = new_figure(WIDTH if len(panels) > 1 else 6.5, 3.6)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    styles = method_styles(histories)
     for ax, (key, label) in zip(axes, panels.items(), strict=True):
         drawn = [
-            _add_history(ax, k, name, rows, x, key, smooth)
-            for k, (name, rows) in enumerate(histories.items())
+            _add_history(ax, name, rows, x, key, smooth, styles[name]) for name, rows in histories.items()
         ]
         if not any(drawn):
             raise ValueError(f"no run's log has both {x!r} and {key!r}")
@@ -191,6 +188,7 @@ def plot_label_fractions(
         raise ValueError("plot_label_fractions: there are no results")
     several = any(len(seeds) > 1 for by_count in results.values() for seeds in by_count.values())
     figure, ax = figure_and_axes(ax, 6.5, 4.2)
+    styles = method_styles(results)
     for k, (name, by_count) in enumerate(results.items()):
         # Methods stand side by side, so that their bars don't hide each other.
         aside = 1.06 ** (k - (len(results) - 1) / 2)
@@ -205,11 +203,11 @@ def plot_label_fractions(
             capsize=4,
             linewidth=2,
             markersize=7,
-            **method_style(k),
+            **styles[name],
         )
         for place, count in zip(places, labels, strict=True):
             seeds = by_count[count] if len(by_count[count]) > 1 else []
-            ax.plot([place * 1.025] * len(seeds), seeds, ".", color=method_style(k)["color"], markersize=5)
+            ax.plot([place * 1.025] * len(seeds), seeds, ".", color=styles[name]["color"], markersize=5)
     ax.set_xscale("log", base=2)
     ax.set_xticks(counts, [f"{count:,}" for count in counts])
     ax.set_xticks([], minor=True)
@@ -234,18 +232,24 @@ def _keypoint_positions() -> np.ndarray:
 
 
 def _add_history(
-    ax: Axes, position: int, name: str, rows: Sequence[Mapping[str, float]], x: str, key: str, smooth: float
+    ax: Axes,
+    name: str,
+    rows: Sequence[Mapping[str, float]],
+    x: str,
+    key: str,
+    smooth: float,
+    style: Mapping[str, Any],
 ) -> bool:
     points = np.array(
         [(row[x], row[key]) for row in rows if row.get(x) is not None and row.get(key) is not None]
     )
     if not len(points):
         return False
-    style = method_style(position) | {"marker": None}
+    line = {**style, "marker": None}
     if smooth:
-        ax.plot(*points.T, color=style["color"], alpha=0.25, linewidth=1)
+        ax.plot(*points.T, color=line["color"], alpha=0.25, linewidth=1)
         points = np.column_stack([points[:, 0], _running_mean(*points.T, smooth)])
-    ax.plot(*points.T, label=name, linewidth=2, **style)
+    ax.plot(*points.T, label=name, linewidth=2, **line)
     return True
 
 

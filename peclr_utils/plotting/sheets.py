@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peclr_utils.datasets.sample import HandSample
-from peclr_utils.plotting.skeletons import draw_skeleton
+from peclr_utils.plotting.skeletons import draw_prediction, draw_skeleton
 from peclr_utils.plotting.style import SMALL, TEXT, WIDTH, as_images, new_figure, show_picture
 
 Images = np.ndarray | torch.Tensor | Sequence[np.ndarray]
@@ -201,8 +201,7 @@ def plot_predictions(
     for row, (name, chosen) in enumerate((("best", order[:count]), ("worst", order[::-1][:count]))):
         for ax, k in zip(axes[row], chosen, strict=True):
             _picture(ax, pictures[k], None, f"{errors[k]:.1f} {unit}")
-            draw_skeleton(ax, truth[k], "true", linewidth=1.8)
-            draw_skeleton(ax, guess[k], linewidth=1.5, outline=False)
+            draw_prediction(ax, guess[k], truth[k])
         _head(axes[row, 0], name)
     return figure
 

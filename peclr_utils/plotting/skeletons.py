@@ -96,6 +96,27 @@ def draw_skeleton(
     return ax
 
 
+def draw_prediction(
+    ax: Axes, predicted: np.ndarray | torch.Tensor, true: np.ndarray | torch.Tensor | None = None
+) -> Axes:
+    """Draw a predicted hand in the fingers' colours, and below it the true one: thin and white, in full view.
+
+    Args:
+        ax: axes; where they show a picture, its limits stay.
+        predicted: (21, 2) pixels.
+        true: (21, 2) pixels, or None.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ValueError: on a wrong shape.
+    """
+    if true is not None:
+        draw_skeleton(ax, true, "true", linewidth=0.9)
+    return draw_skeleton(ax, predicted, linewidth=1.8, outline=False)
+
+
 def draw_skeleton_on_image(
     image: np.ndarray,
     keypoints_2d: np.ndarray | torch.Tensor,

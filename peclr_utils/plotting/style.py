@@ -4,6 +4,7 @@ All chapters use it. Colours are Okabe and Ito's, which colour-blind readers tel
 in marker and dash.
 """
 
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 
@@ -15,6 +16,7 @@ from matplotlib.figure import Figure
 
 from peclr_utils.augmentation.batch import IMAGENET_MEAN, IMAGENET_STD
 from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS, NUM_KEYPOINTS
+from peclr_utils.training.results import NAMES
 
 WIDTH = 9.5
 """Inches: the width of a notebook's page."""
@@ -116,17 +118,35 @@ def show_picture(ax: Axes, image: np.ndarray) -> None:
     ax.spines[:].set_visible(False)
 
 
-def method_style(position: int) -> dict[str, Any]:
-    """Give each method of a comparison a look of its own.
+def curve_style(position: int) -> dict[str, Any]:
+    """Give each curve of a figure a look of its own.
 
     Args:
-        position: of the method, from 0; after seven they repeat.
+        position: of the curve, from 0; after seven they repeat.
 
     Returns:
         Colour, marker and dash, as keywords of `Axes.plot`.
     """
     k = position % len(PALETTE)
     return {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k]}
+
+
+def method_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Give each compared method a look of its own: the course's methods the same in every figure.
+
+    Args:
+        names: as the figure calls the methods. Those of `training.results.NAMES` have fixed looks; others get
+            what these leave, in order.
+
+    Returns:
+        By name: colour, marker and dash, as keywords of `Axes.plot`.
+    """
+    names = list(names)
+    fixed = {name: k for k, name in enumerate(reversed(NAMES.values())) if name in names}
+    others = [name for name in names if name not in fixed]
+    free = [k for k in range(len(PALETTE)) if k not in fixed.values()] or list(range(len(PALETTE)))
+    taken = fixed | {name: free[k % len(free)] for k, name in enumerate(others)}
+    return {name: curve_style(taken[name]) for name in names}
 
 
 def pale(colour: str, alpha: float) -> tuple[float, float, float, float]:

@@ -8,6 +8,8 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.figure import Figure
@@ -15,7 +17,9 @@ from matplotlib.figure import Figure
 from peclr_utils import plotting
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.plotting import style
+from peclr_utils.plotting.comparison import plot_hands_in_rows
 from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS
+from peclr_utils.training.results import NAMES
 
 RNG = np.random.default_rng(0)
 THRESHOLDS = np.linspace(0, 0.05, 100)
@@ -158,6 +162,16 @@ def test_truth_and_prediction_can_be_told_apart():
     assert prediction.get_zorder() > truth.get_zorder() + 1
 
 
+def test_a_prediction_does_not_hide_the_truth_below_it_nor_is_hidden_by_it():
+    figures = [
+        plotting.plot_predictions(pictures(3), [hand_2d()] * 3, [hand_2d()] * 3, np.arange(3.0), count=1),
+        plot_hands_in_rows(pictures(1), {"a": [hand_2d()]}, true=[hand_2d()]),
+    ]
+    for figure in figures:
+        truth, found = (a for a in figure.axes[0].collections if isinstance(a, LineCollection))
+        assert truth.get_linewidth()[0] < found.get_linewidth()[0] and truth.get_zorder() < found.get_zorder()
+
+
 def test_a_skeleton_over_a_picture_keeps_the_pictures_limits():
     figure = plotting.show_samples([HandSample(pictures(1)[0], 0, "made up", keypoints_2d=hand_2d() * 5)])
     figure.draw_without_rendering()
@@ -222,6 +236,25 @@ def test_label_fractions_show_the_mean_and_every_seed():
     heights = [set(np.round(line.get_ydata(), 6)) for line in ax.lines]
     assert {20.5, 18.0} in heights and {20.0, 21.0} in heights
     assert [text.get_text() for text in ax.get_xticklabels()] == ["128", "512"]
+
+
+def test_a_method_looks_the_same_in_every_figure():
+    mine, other = NAMES["peclr"], NAMES["scratch"]
+    alone = plotting.plot_pck({mine: (THRESHOLDS, CURVE)}).axes[0].lines[0]
+    second = plotting.plot_pck({other: (THRESHOLDS, CURVE), mine: (THRESHOLDS, CURVE)}).axes[0].lines[1]
+    learning = plotting.plot_learning_curves({"b": HISTORIES["scratch"], mine: HISTORIES["PeCLR"]})
+    joints = plotting.plot_per_joint_error({other: np.ones(21), mine: np.ones(21)}).axes[0].lines[1]
+    bars = plotting.plot_label_fractions({other: {64: [1.0]}, mine: {64: [1.0]}}).axes[0].containers[1]
+    found = [alone, second, learning.axes[0].lines[1], joints, bars.lines[0]]
+    assert len({line.get_color() for line in found}) == 1
+
+
+@given(st.lists(st.sampled_from([*NAMES.values(), "a", "b", "c", "d", "e"]), unique=True, max_size=7))
+def test_up_to_seven_methods_can_be_told_apart(names):
+    looks = style.method_styles(names)
+    assert list(looks) == names
+    assert len({look["color"] for look in looks.values()}) == len(names)
+    assert len({look["marker"] for look in looks.values()}) == len(names)
 
 
 def test_learning_curves_pass_over_lines_without_the_quantity_and_smooth_around_each_step():
