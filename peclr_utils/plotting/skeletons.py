@@ -16,7 +16,7 @@ from matplotlib.colors import to_rgb
 from peclr_utils.plotting.style import BONE_COLOURS, KEYPOINT_COLOURS
 from peclr_utils.skeleton import BONES, NUM_KEYPOINTS
 
-STYLES = ("fingers", "true", "predicted")
+STYLES = ("fingers", "true")
 
 _FRACTION_BITS = 4
 _FARTHEST = 20_000.0  # pixels; OpenCV's line drawing takes 32-bit integers with the fraction bits in them
@@ -55,8 +55,7 @@ def draw_skeleton(
     Args:
         ax: axes; where they show a picture, its limits stay.
         keypoints_2d: (21, 2) pixels; bones that end in a NaN are left out.
-        style: "fingers": coloured; "true": white, lies under the other two; "predicted": coloured and dashed
-            with hollow joints.
+        style: "fingers": coloured; "true": white, lies under the other.
         linewidth: points.
         outline: draw a thin dark edge, so that it can be seen on any picture.
 
@@ -69,25 +68,22 @@ def draw_skeleton(
     points = check_keypoints(keypoints_2d, 2)
     if style not in STYLES:
         raise ValueError(f"draw_skeleton: style must be one of {', '.join(STYLES)}, found {style!r}")
-    white, dashed = style == "true", style == "predicted"
+    white = style == "true"
     layer = 3 if white else 5
     bones = LineCollection(
         [points[list(bone)] for bone in BONES],
         colors="white" if white else BONE_COLOURS,
         linewidths=linewidth,
-        linestyles=[(0, (2.2, 1.0))] if dashed else "solid",
-        capstyle="butt" if dashed else "round",
+        capstyle="round",
         zorder=layer,
     )
     joints = ax.scatter(
         *points.T,
-        s=((1.8 if dashed else 2.2) * linewidth) ** 2,
+        s=(2.2 * linewidth) ** 2,
         c=["white"] * NUM_KEYPOINTS if white else list(KEYPOINT_COLOURS),
         zorder=layer + 1,
         linewidths=0,
     )
-    if dashed:
-        joints.set(facecolor="white", edgecolor=KEYPOINT_COLOURS, linewidth=0.6 * linewidth)
     if outline:
         edge = [patheffects.withStroke(linewidth=linewidth + 1.6, foreground="#222222")]
         bones.set_path_effects(edge)

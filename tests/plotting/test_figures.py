@@ -152,23 +152,14 @@ def test_bones_are_drawn_between_the_skeletons_keypoints_in_their_fingers_colour
         assert drawn[ends] == FINGER_COLOURS[finger].lower()
 
 
-def test_truth_and_prediction_can_be_told_apart():
-    ax = plotting.new_figure().add_subplot()
-    for kind in ("true", "predicted"):
-        plotting.draw_skeleton(ax, hand_2d(), kind)
-    truth, prediction = (artist for artist in ax.collections if isinstance(artist, LineCollection))
-    assert to_rgba("white") == tuple(truth.get_colors()[0]) != tuple(prediction.get_colors()[0])
-    assert truth.get_linestyle() != prediction.get_linestyle()
-    assert prediction.get_zorder() > truth.get_zorder() + 1
-
-
-def test_a_prediction_does_not_hide_the_truth_below_it_nor_is_hidden_by_it():
+def test_truth_and_prediction_can_be_told_apart_and_neither_hides_the_other():
     figures = [
         plotting.plot_predictions(pictures(3), [hand_2d()] * 3, [hand_2d()] * 3, np.arange(3.0), count=1),
         plot_hands_in_rows(pictures(1), {"a": [hand_2d()]}, true=[hand_2d()]),
     ]
     for figure in figures:
         truth, found = (a for a in figure.axes[0].collections if isinstance(a, LineCollection))
+        assert to_rgba("white") == tuple(truth.get_colors()[0]) != tuple(found.get_colors()[0])
         assert truth.get_linewidth()[0] < found.get_linewidth()[0] and truth.get_zorder() < found.get_zorder()
 
 
