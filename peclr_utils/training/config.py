@@ -36,6 +36,7 @@ class PretrainConfig(RunSettings):
 
     # "peclr" undoes rotation and shift on the projection; "simclr" is the same loss on the same views without
     method: str = "peclr"
+    undo_shift: bool = True  # False: "peclr" undoes the rotation alone, and the shift is one more invariance
     rotation_degrees: float = 45.0  # views turn by up to this much either way, 0 to 180; the paper's is 45
     temperature: float = 0.5  # of NT-Xent, positive; the paper's
     # AugmentationConfig's fields that differ from its preset "peclr"

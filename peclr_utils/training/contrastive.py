@@ -23,19 +23,20 @@ from peclr_utils.training.views import finish_views
 def contrastive_loss(
     z1: Tensor, z2: Tensor, batch: PairBatch | Pairs, config: PretrainConfig
 ) -> tuple[Tensor, Tensor]:
-    """NT-Xent of a batch's projections; for PeCLR with each view's rotation and shift undone first.
+    """NT-Xent of a batch's projections; for PeCLR with each view's rotation, and its shift, undone first.
 
     Args:
         z1, z2: (B, D) projections of the two views.
         batch: the parameters to undo.
-        config: method, temperature, pair_identities.
+        config: method, undo_shift, temperature, pair_identities.
 
     Returns:
         The loss; and the alignment, the mean cosine between the two views of a pair, detached.
     """
     if config.method == "peclr":
-        z1 = undo_on_projection(z1, batch.angle1, batch.shift1)
-        z2 = undo_on_projection(z2, batch.angle2, batch.shift2)
+        undone = 1.0 if config.undo_shift else 0.0
+        z1 = undo_on_projection(z1, batch.angle1, undone * batch.shift1)
+        z2 = undo_on_projection(z2, batch.angle2, undone * batch.shift2)
     identity = batch.identity if config.pair_identities else None
     alignment = (normalize(z1.detach()) * normalize(z2.detach())).sum(dim=1).mean()
     return nt_xent(z1, z2, config.temperature, identity), alignment

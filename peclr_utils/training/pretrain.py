@@ -191,7 +191,8 @@ def _introduce(
     if not config.progress:
         return
     group, held = gradients.group, ", all activations held" if gradients.holding else ""
-    undoing = "rotation and shift undone" if config.method == "peclr" else "nothing undone"
+    undone = "rotation and shift" if config.undo_shift else "rotation"
+    undoing = f"{undone} undone" if config.method == "peclr" else "nothing undone"
     exactly = ", as the authors' code does it" if config.authors_exact else ""
     instead = config.precision == "fp16" and machine.dtype == torch.float32
     print(

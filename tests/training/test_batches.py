@@ -243,6 +243,18 @@ def test_a_perfectly_equivariant_network_has_the_loss_of_unmoved_views(crops):
     assert alignment < 0.9
 
 
+def test_a_network_equivariant_to_rotation_and_invariant_to_shift_is_perfect_without_undo_shift(crops):
+    batch = pairs_on_device(_batches(crops, AugmentationConfig.peclr(rotation=180))[0], _machine(), SIZE)
+    still = torch.randn(5, 128, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z1 = apply_to_projection(still, batch.angle1, 0 * batch.shift1)
+    z2 = apply_to_projection(still, batch.angle2, 0 * batch.shift2)
+    config = PretrainConfig(method="peclr", undo_shift=False)
+    loss, alignment = contrastive_loss(z1, z2, batch, config)
+    assert loss.item() == pytest.approx(nt_xent(still, still, 0.5, batch.identity).item(), abs=1e-6)
+    assert alignment.item() == pytest.approx(1, abs=1e-6)
+    assert contrastive_loss(z1, z2, batch, config.replace(undo_shift=True))[1] < 0.99
+
+
 def test_pictures_of_one_identity_do_not_repel_each_other(crops):
     batch = pairs_on_device(_batches(crops)[0], _machine(), SIZE)
     batch = batch._replace(identity=torch.tensor([1, 1, 2, 3, 4]))
