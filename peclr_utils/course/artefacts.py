@@ -21,6 +21,7 @@ import numpy as np
 
 from peclr_utils.crops import CropSet
 from peclr_utils.evaluation import Evaluation, mean_pose
+from peclr_utils.evaluation.report import NAMES
 from peclr_utils.training import results as table
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.training.engine import choose_machine
@@ -29,7 +30,7 @@ from peclr_utils.training.label_fractions import PRETRAINED
 from peclr_utils.training.labelled import plain_labels
 from peclr_utils.training.predict import Predictions, predict_dataset
 from peclr_utils.training.pretrain import pretrain
-from peclr_utils.training.results import NAMES, RESULTS, load_results
+from peclr_utils.training.results import RESULTS, load_results
 from peclr_utils.training.resume import CHECKPOINT, CONFIG, FREE_TO_CHANGE
 from peclr_utils.training.settings import RunSettings
 from peclr_utils.weights import load_pose_network

@@ -10,6 +10,15 @@ import numpy as np
 
 Value = str | float | int | None | Sequence[float]
 
+NAMES = {
+    "mean_pose": "mean pose of the labels",
+    "scratch": "from scratch",
+    "simclr_no_rotation": "SimCLR, no rotation",
+    "simclr": "SimCLR, rotation as invariance",
+    "peclr": "PeCLR",
+}
+"""What tables and figures call the methods that the course compares, in the order of its tables."""
+
 
 def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Mean and sample standard deviation (n - 1) of a few runs.

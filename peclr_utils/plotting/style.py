@@ -15,8 +15,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from peclr_utils.augmentation.batch import IMAGENET_MEAN, IMAGENET_STD
+from peclr_utils.evaluation.report import NAMES
 from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS, NUM_KEYPOINTS
-from peclr_utils.training.results import NAMES
 
 WIDTH = 9.5
 """Inches: the width of a notebook's page."""
@@ -135,8 +135,8 @@ def method_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Give each compared method a look of its own: the course's methods the same in every figure.
 
     Args:
-        names: as the figure calls the methods. Those of `training.results.NAMES` have fixed looks; others get
-            what these leave, in order.
+        names: as the figure calls the methods. Those of `evaluation.report.NAMES` have fixed looks; others
+            get what these leave, in order. More than seven repeat.
 
     Returns:
         By name: colour, marker and dash, as keywords of `Axes.plot`.
@@ -144,7 +144,7 @@ def method_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     names = list(names)
     fixed = {name: k for k, name in enumerate(reversed(NAMES.values())) if name in names}
     others = [name for name in names if name not in fixed]
-    free = [k for k in range(len(PALETTE)) if k not in fixed.values()] or list(range(len(PALETTE)))
+    free = [k for k in range(len(PALETTE)) if k not in fixed.values()]
     taken = fixed | {name: free[k % len(free)] for k, name in enumerate(others)}
     return {name: curve_style(taken[name]) for name in names}
 

@@ -17,6 +17,7 @@ from peclr_utils.training.settings import HOLDING, RunSettings
 METHODS = ("peclr", "simclr")
 
 AUTHORS_EXACT: dict[str, Any] = {
+    "undo_shift": True,
     "pair_identities": False,
     "exchange_background": False,
     "grad_cache": False,
@@ -46,7 +47,8 @@ class PretrainConfig(RunSettings):
     # views get new backgrounds where a mask is known: else a pair could be told by its background alone
     exchange_background: bool = True
     # do what the authors' published code does, mistakes included (`training.authors` lists them): sets
-    # pair_identities, exchange_background and grad_cache off, and optimiser, precision, executor to theirs;
+    # pair_identities, exchange_background and grad_cache off, undo_shift on, and optimiser, precision and
+    # executor to theirs;
     # network, batches, size and temperature are theirs in the presets paper_rn50 and paper_rn152
     authors_exact: bool = False
 

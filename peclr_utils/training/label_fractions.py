@@ -21,6 +21,7 @@ import numpy as np
 
 from peclr_utils.crops import CropSet
 from peclr_utils.evaluation import Evaluation, evaluate_keypoints, mean_pose
+from peclr_utils.evaluation.report import NAMES
 from peclr_utils.models import build_encoder
 from peclr_utils.training.command_line import run_command_line
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
@@ -31,7 +32,6 @@ from peclr_utils.training.labelled import plain_labels
 from peclr_utils.training.pretrain import pretrain
 from peclr_utils.training.probe_encoders import probe_encoder
 from peclr_utils.training.results import (
-    NAMES,
     RESULTS,
     last_loss,
     load_results,

@@ -22,19 +22,12 @@ import numpy as np
 
 from peclr_utils.datasets.cache import atomic
 from peclr_utils.evaluation import Evaluation, format_table
+from peclr_utils.evaluation.report import NAMES
 
 FORMAT = "peclr_utils label fractions 1"
 RESULTS = "results.json"
 MEASURES = ("pa_epe_mm", "epe_mm", "root_relative_epe_mm", "auc", "pa_auc", "epe_2d")
 """Fields of `Evaluation` that a cell keeps."""
-
-NAMES = {
-    "mean_pose": "mean pose of the labels",
-    "scratch": "from scratch",
-    "simclr_no_rotation": "SimCLR, no rotation",
-    "simclr": "SimCLR, rotation as invariance",
-    "peclr": "PeCLR",
-}
 
 
 def load_results(path: str | Path) -> dict[str, Any]:

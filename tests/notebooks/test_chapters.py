@@ -16,7 +16,7 @@ from peclr_utils.course.profiles import CHAPTERS, PROFILES
 from peclr_utils.course.runner import run_course
 from peclr_utils.datasets import SyntheticHands, export_freihand
 from peclr_utils.evaluation import PUBLISHED
-from peclr_utils.training.label_fractions import NAMES
+from peclr_utils.evaluation.report import NAMES
 
 METHODS = {"mean_pose", "scratch", "simclr_no_rotation", "simclr", "peclr"}
 

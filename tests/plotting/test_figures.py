@@ -16,10 +16,10 @@ from matplotlib.figure import Figure
 
 from peclr_utils import plotting
 from peclr_utils.datasets.sample import HandSample
+from peclr_utils.evaluation.report import NAMES
 from peclr_utils.plotting import style
 from peclr_utils.plotting.comparison import plot_hands_in_rows
 from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS
-from peclr_utils.training.results import NAMES
 
 RNG = np.random.default_rng(0)
 THRESHOLDS = np.linspace(0, 0.05, 100)

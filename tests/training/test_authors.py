@@ -121,6 +121,7 @@ def test_it_sets_what_the_authors_do():
     assert (config.batch_size, config.accumulate, config.precision) == (128, 16, "fp16")
     assert (config.optimiser, config.executor) == ("layerwise_adam", "opencv")
     assert not config.pair_identities and not config.exchange_background
+    assert PretrainConfig(authors_exact=True, undo_shift=False).undo_shift
     assert PretrainConfig(authors_exact=True, precision="bf16").precision == "bf16"
     assert PretrainConfig.from_json(config.to_json()) == config
 
