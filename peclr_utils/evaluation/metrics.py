@@ -13,6 +13,9 @@ number:
   two differ only for hands that fit better mirrored (nearly flat ones, or very wrong ones); there the
   official alignment leaves the smaller squared error.
 - *Scale.* Both alignments fit a scale. The error after rotation and shift alone is larger; it isn't here.
+- *What is aligned away is not measured.* PA-EPE doesn't see whether a hand points the right way. A method
+  whose gain is just this, as PeCLR's may be, shows it in `root_relative_epe`, `epe_2d` and
+  `in_plane_errors`.
 - *Unaligned EPE* is absolute in FreiHAND: a wrong distance to the camera counts in full. Papers on STB, RHD
   or InterHand first put the predicted root onto the true one (`root_relative_epe`). Some take the wrist as
   root, some the middle MCP, some the palm, and some divide by a bone length too. Say which.
@@ -61,6 +64,7 @@ class Evaluation:
         per_finger_epe_mm: mean over each finger's four keypoints; the wrist belongs to none.
         per_finger_pa_epe_mm: likewise, aligned.
         epe_2d: mean distance in pixels, or None if no 2D keypoints were given.
+        in_plane_error_degrees: mean of `in_plane_errors` (not official), or None likewise.
         proper_rotation: whether the alignment was kept from mirroring (not official).
     """
 
@@ -79,6 +83,7 @@ class Evaluation:
     per_finger_epe_mm: dict[str, float] = field(repr=False)
     per_finger_pa_epe_mm: dict[str, float] = field(repr=False)
     epe_2d: float | None = None
+    in_plane_error_degrees: float | None = None
     proper_rotation: bool = False
 
     def __str__(self) -> str:
@@ -90,7 +95,8 @@ class Evaluation:
             f"aligned        EPE {self.pa_epe_mm:7.2f} mm   AUC {self.pa_auc:.3f}   ({alignment})",
         ]
         if self.epe_2d is not None:
-            lines.append(f"in the image   EPE {self.epe_2d:7.2f} px")
+            turn = f"turned by {self.in_plane_error_degrees:.1f} degrees"
+            lines.append(f"in the image   EPE {self.epe_2d:7.2f} px   {turn}")
         return "\n".join(lines)
 
 
@@ -110,7 +116,7 @@ def evaluate_keypoints(
         gt: (N, 21, 3) likewise, the truth.
         proper_rotation: align without mirroring, as most papers describe it. Not official; see the module's
             text.
-        pred_2d: (N, 21, 2) pixels; with `gt_2d`, gives `epe_2d` too.
+        pred_2d: (N, 21, 2) pixels; with `gt_2d`, gives `epe_2d` and `in_plane_error_degrees` too.
         gt_2d: (N, 21, 2) pixels.
         check_units: refuse hands that are far too large for metres. Turn it off for toy data.
 
@@ -148,6 +154,7 @@ def evaluate_keypoints(
         per_finger_epe_mm=_per_finger_mm(raw),
         per_finger_pa_epe_mm=_per_finger_mm(aligned),
         epe_2d=None if pred_2d is None else epe_2d(pred_2d, gt_2d),
+        in_plane_error_degrees=None if pred_2d is None else float(in_plane_errors(pred_2d, gt_2d).mean()),
         proper_rotation=proper_rotation,
     )
 
@@ -204,6 +211,30 @@ def epe_2d(pred: ArrayLike, gt: ArrayLike) -> float:
         ValueError: on a wrong shape, different lengths, no hands, NaN or infinity.
     """
     return epe(*as_pair(pred, gt, (NUM_KEYPOINTS, 2)))
+
+
+def in_plane_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
+    """Angle by which each predicted hand is turned in the image, apart from its place, size and shape.
+
+    It is the angle of the least-squares similarity from prediction to truth. Written as complex numbers p
+    and q about their means, the squared distance of a e^{iθ} p from q is smallest at θ = arg Σ p̄ q. A hand
+    without extent has no direction: its error is 0.
+
+    Args:
+        pred: (N, 21, 2) pixels.
+        gt: (N, 21, 2) pixels of the same picture.
+
+    Returns:
+        (N,) float64, degrees from 0 to 180, whichever way it is turned.
+
+    Raises:
+        ValueError: on a wrong shape, different lengths, no hands, NaN or infinity.
+    """
+    predicted, true = as_pair(pred, gt, (NUM_KEYPOINTS, 2))
+    p, q = (points - points.mean(1, keepdims=True) for points in (predicted, true))
+    along = (p * q).sum((1, 2))
+    across = (p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]).sum(1)
+    return np.degrees(np.abs(np.arctan2(across, along)))
 
 
 def pck(errors: ArrayLike, thresholds: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from torch import nn
 
 from peclr_utils.crops import CropSet
-from peclr_utils.evaluation import Evaluation, evaluate_keypoints, format_table, ridge_probe
+from peclr_utils.evaluation import Evaluation, evaluate_keypoints, ridge_probe
 from peclr_utils.models import build_encoder
 from peclr_utils.skeleton import ROOT
 from peclr_utils.training.command_line import run_command_line
@@ -28,7 +28,7 @@ from peclr_utils.training.engine import Machine, choose_machine, seeded
 from peclr_utils.training.finetune import weak_augmentation
 from peclr_utils.training.labelled import plain_labels
 from peclr_utils.training.predict import extract_features
-from peclr_utils.training.results import measures, write_json
+from peclr_utils.training.results import measures, probes_markdown, write_json
 from peclr_utils.training.settings import Settings
 from peclr_utils.training.sources import open_crops
 from peclr_utils.weights import load_encoder
@@ -153,12 +153,7 @@ def _name(path: str) -> str:
 
 def markdown(results: Mapping[str, Any]) -> str:
     """Show probes as a Markdown table: mean and standard deviation over the encoders of one name."""
-    rows: dict[str, dict[str, list[float]]] = {}
-    for probe in results["probes"]:
-        row = rows.setdefault(probe["name"], {"PA-EPE (mm)": [], "2D EPE (px)": []})
-        row["PA-EPE (mm)"].append(probe["pa_epe_mm"])
-        row["2D EPE (px)"].append(probe["epe_2d"])
-    return format_table([{"features": name, **row} for name, row in rows.items()])
+    return probes_markdown(results["probes"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -7,8 +7,8 @@ Chapter 04 reads the table; `peclr_utils.training.label_fractions` fills it.
     format   "peclr_utils label fractions 1"
     config   the settings
     cells    one per finished cell: method, labels, seed, pa_epe_mm, epe_mm, root_relative_epe_mm, auc,
-             pa_auc, epe_2d (pixels of the view), training_loss (mean over the last tenth of the log; null
-             for the mean pose), seconds
+             pa_auc, epe_2d (pixels of the view), in_plane_error_degrees (older files lack it),
+             training_loss (mean over the last tenth of the log; null for the mean pose), seconds
     probes   one per encoder: method, seed, and the same measures of a ridge regression on its frozen
              features, from the largest number of labels
 """
@@ -26,8 +26,21 @@ from peclr_utils.evaluation.report import NAMES
 
 FORMAT = "peclr_utils label fractions 1"
 RESULTS = "results.json"
-MEASURES = ("pa_epe_mm", "epe_mm", "root_relative_epe_mm", "auc", "pa_auc", "epe_2d")
+MEASURES = (
+    "pa_epe_mm", "epe_mm", "root_relative_epe_mm", "auc", "pa_auc", "epe_2d", "in_plane_error_degrees",
+)  # fmt: skip
 """Fields of `Evaluation` that a cell keeps."""
+
+COLUMNS = {
+    "PA-EPE (mm)": "pa_epe_mm",
+    "wrist on wrist (mm)": "root_relative_epe_mm",
+    "2D EPE (px)": "epe_2d",
+    "in-plane (°)": "in_plane_error_degrees",
+}
+"""Measures that tables show, by heading."""
+
+DIGITS = {"training loss": 3, "in-plane (°)": 1}
+"""Decimals of the columns that don't show two."""
 
 
 def load_results(path: str | Path) -> dict[str, Any]:
@@ -70,16 +83,30 @@ def summarise(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         groups.setdefault((cell["labels"], cell["method"]), []).append(cell)
     methods = list(NAMES)
     order = sorted(groups, key=lambda group: (group[0], methods.index(group[1])))
-    columns = {"PA-EPE (mm)": "pa_epe_mm", "2D EPE (px)": "epe_2d", "training loss": "training_loss"}
     rows = []
     for labels, method in order:
         cells = groups[labels, method]
-        row: dict[str, Any] = {"labels": str(labels), "method": NAMES[method], "seeds": len(cells)}
-        for heading, measure in columns.items():
-            values = [cell[measure] for cell in cells]
-            row[heading] = None if None in values else values
-        rows.append(row)
+        about = {"labels": str(labels), "method": NAMES[method], "seeds": len(cells)}
+        rows.append(about | gather(cells) | gather(cells, {"training loss": "training_loss"}))
     return rows
+
+
+def gather(
+    cells: Sequence[Mapping[str, Any]], columns: Mapping[str, str] = COLUMNS
+) -> dict[str, list[float] | None]:
+    """Gather some measures of several cells, or of several probes.
+
+    Args:
+        cells: with measures by name.
+        columns: the measures' names by heading.
+
+    Returns:
+        By heading each measure's values, or None where a cell lacks it. A measure that no cell has ever heard
+        of, as in files of before it was there, is left out.
+    """
+    known = {heading: name for heading, name in columns.items() if any(name in cell for cell in cells)}
+    values = {heading: [cell.get(name) for cell in cells] for heading, name in known.items()}
+    return {heading: None if None in found else found for heading, found in values.items()}
 
 
 def measures(evaluation: Evaluation) -> dict[str, float]:
@@ -134,7 +161,28 @@ def markdown(results: Mapping[str, Any]) -> str:
         A row a method and number of labels, or a line that says that there is none.
     """
     rows = summarise(results)
-    return format_table(rows, "markdown", {"training loss": 3}) if rows else "no cell is finished"
+    return format_table(rows, "markdown", DIGITS) if rows else "no cell is finished"
+
+
+def probes_markdown(probes: Sequence[Mapping[str, Any]]) -> str:
+    """Lay probes out in Markdown.
+
+    Args:
+        probes: of a label-fraction table, or of `probe_encoders`, one or more.
+
+    Returns:
+        A row an encoder, over its seeds.
+    """
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for probe in probes:
+        name = probe.get("method") or probe["name"]
+        rows.setdefault("untrained" if name == "scratch" else NAMES.get(name, name), []).append(probe)
+    order = sorted(rows, key=lambda name: ["untrained", *NAMES.values(), name].index(name))
+    return format_table(
+        [{"features": name, "seeds": len(rows[name])} | gather(rows[name]) for name in order],
+        "markdown",
+        DIGITS,
+    )
 
 
 def write_results(folder: str | Path, results: Mapping[str, Any]) -> Path:

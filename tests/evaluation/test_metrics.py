@@ -277,6 +277,51 @@ def test_epe_2d_is_the_mean_distance_in_pixels_and_is_absent_without_2d_keypoint
     found = evaluate_keypoints(pred, gt, pred_2d=gt_2d + [3, 4], gt_2d=gt_2d)
     assert found.epe_2d == pytest.approx(5.0)
     assert evaluate_keypoints(pred, gt).epe_2d is None
+    assert evaluate_keypoints(pred, gt).in_plane_error_degrees is None
+
+
+def turned(points: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    angle = np.radians(degrees)[:, None]
+    return np.stack(
+        [
+            np.cos(angle) * points[..., 0] - np.sin(angle) * points[..., 1],
+            np.sin(angle) * points[..., 0] + np.cos(angle) * points[..., 1],
+        ],
+        axis=-1,
+    )
+
+
+@given(st.floats(-180, 180), st.floats(0.1, 10), st.floats(-50, 50))
+def test_the_in_plane_error_is_the_turn_whatever_the_size_and_place(degrees, size, shift):
+    true = random_hands(4, seed=1)[..., :2] * 1000
+    found = evaluation.in_plane_errors(turned(true, np.full(4, degrees)) * size + shift, true)
+    np.testing.assert_allclose(found, abs(degrees), atol=1e-6)
+
+
+def test_the_in_plane_error_is_where_a_search_over_all_angles_finds_the_smallest_distance():
+    pred, gt = (random_hands(5, seed=s)[..., :2] for s in (2, 3))
+    p, q = (x - x.mean(1, keepdims=True) for x in (pred, gt))
+    angles = np.linspace(-180, 180, 36001)
+    for hand, found in enumerate(evaluation.in_plane_errors(pred, gt)):
+        moved = turned(np.repeat(p[hand : hand + 1], len(angles), 0), angles)
+        # The best size for each angle is known: the moved points' product with the true ones.
+        size = np.maximum((moved * q[hand]).sum((1, 2)) / (p[hand] ** 2).sum(), 0)[:, None, None]
+        distances = ((size * moved - q[hand]) ** 2).sum((1, 2))
+        assert found == pytest.approx(abs(angles[distances.argmin()]), abs=0.02)
+
+
+def test_alignment_takes_away_the_turn_that_the_in_plane_error_shows():
+    gt = random_hands(3, seed=4)
+    degrees = np.array([-20.0, 5.0, 40.0])
+    pred = np.concatenate([turned(gt[..., :2], degrees), gt[..., 2:]], axis=2)
+    found = evaluate_keypoints(pred, gt, pred_2d=pred[..., :2] * 1000, gt_2d=gt[..., :2] * 1000)
+    assert found.pa_epe_mm < 1e-3 and found.root_relative_epe_mm > 1
+    assert found.in_plane_error_degrees == pytest.approx(np.abs(degrees).mean())
+
+
+def test_a_hand_without_extent_has_no_in_plane_error():
+    true = random_hands(2, seed=5)[..., :2]
+    assert (evaluation.in_plane_errors(np.zeros_like(true), true) == 0).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])

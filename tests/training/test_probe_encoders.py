@@ -35,9 +35,10 @@ def test_encoders_that_differ_in_their_seeds_share_a_row_and_all_are_in_the_file
     assert json.loads(file.read_text()) == results
     assert [probe["name"] for probe in results["probes"]] == ["mine"] * 2 + ["other"] + ["untrained"] * 3
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown(results).splitlines()]
-    assert [row[0] for row in rows[2:]] == ["mine", "other", "untrained"]
+    assert [row[0] for row in rows[2:]] == ["untrained", "mine", "other"]
+    assert [row[1] for row in rows[2:]] == ["3", "2", "1"]
     errors = np.array([probe["epe_2d"] for probe in results["probes"][:2]])
-    assert rows[2][2] == f"{errors.mean():.2f} ± {errors.std(ddof=1):.2f}"
+    assert rows[3][rows[0].index("2D EPE (px)")] == f"{errors.mean():.2f} ± {errors.std(ddof=1):.2f}"
 
 
 def test_an_encoder_has_the_same_errors_whoever_is_probed_beside_it(checkpoints):
