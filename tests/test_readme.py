@@ -15,7 +15,6 @@ from peclr_utils.inference.__main__ import main as inference_main
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.training import PaperConfig, PretrainConfig
 from peclr_utils.training.command_line import parse
-from peclr_utils.training.label_fractions import LabelFractionsConfig
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +75,6 @@ def test_the_commands_on_published_files_run(readme, readers_folder, capsys):
 
 TRAININGS = {
     "pretrain": PretrainConfig,
-    "label_fractions": LabelFractionsConfig,
     "paper": PaperConfig,
 }
 

@@ -217,7 +217,7 @@ def plot_label_fractions(
         fontsize=SMALL,
         frameon=False,
         handlelength=3,
-        title="mean ± deviation over seeds" if several else None,
+        title="mean ± standard deviation over seeds" if several else None,
         title_fontsize=SMALL,
     )
     return figure

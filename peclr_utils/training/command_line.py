@@ -78,7 +78,7 @@ def parse(kind: type[Settings], arguments: Sequence[str] | None, program: str) -
         parser.add_argument(
             "--preset", choices=presets, default=presets[0], help="starting point (default: %(default)s)"
         )
-    parser.add_argument("--config", help="starting point: the config.json of an earlier run")
+    parser.add_argument("--config", help="starting point: the config.json of an earlier run, or its results")
     if hasattr(kind, "with_data"):
         parser.add_argument("--data", help="folder that holds FreiHAND and YouTube3DHands: sets the sources")
     hints, comments = typing.get_type_hints(kind), field_comments(kind)

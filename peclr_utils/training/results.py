@@ -116,9 +116,9 @@ def measures(evaluation: Evaluation) -> dict[str, float]:
         evaluation: of one method's predictions.
 
     Returns:
-        `MEASURES` by name, rounded to four decimals.
+        `MEASURES` by name, rounded to six decimals: more than a table shows, so that it rounds once.
     """
-    return {name: round(float(getattr(evaluation, name)), 4) for name in MEASURES}
+    return {name: round(float(getattr(evaluation, name)), 6) for name in MEASURES}
 
 
 def last_loss(losses: Sequence[float]) -> float | None:

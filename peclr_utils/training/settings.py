@@ -53,16 +53,19 @@ class Settings:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read from a JSON file, such as the `config.json` of an earlier run.
+        """Read from a JSON file: the `config.json` of an earlier run, or results, which tell theirs.
 
         Raises:
             FileNotFoundError: if there is none.
             ValueError: if it is not JSON, or names fields that do not exist.
         """
         try:
-            return cls.from_json(Path(path).read_text())
+            values = json.loads(Path(path).read_text())
         except json.JSONDecodeError as error:
             raise ValueError(f"{path}: expected JSON, {error}") from None
+        if isinstance(values, dict) and isinstance(values.get("config"), dict):
+            values = values["config"]
+        return cls.from_json(json.dumps(values))
 
     def replace(self, **changes: Any) -> Self:
         """Give a copy with some fields changed.
