@@ -11,7 +11,7 @@ All functions but `random_rotations` take NumPy arrays or torch tensors, with an
 and return the same kind.
 """
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -221,19 +221,31 @@ def from_25d(
 
     Returns:
         (..., 21, 3) metres, camera frame.
+
+    Raises:
+        ValueError: if the bone lengths or the root depths are neither one number nor one a hand.
     """
-    xp = _library(points_25d)
-    alike: dict[str, Any] = {"dtype": points_25d.dtype}
-    if xp is torch:
-        alike["device"] = points_25d.device
-    as_array = xp.as_tensor if xp is torch else xp.asarray
-    length = as_array(bone_length, **alike)
+    length = _per_hand(bone_length, points_25d, "bone_length")
     if root_depth is None:
         root = _root_depth(points_25d, K, bone) * length
     else:
-        root = as_array(root_depth, **alike)
+        root = _per_hand(root_depth, points_25d, "root_depth")
     depth = points_25d[..., 2] * length[..., None] + root[..., None]
     return unproject(points_25d[..., :2], depth, K)
+
+
+def _per_hand(value: Array | float, points: Array, name: str) -> Array:
+    """Bring lengths to the points' library, and make sure that they don't broadcast into more hands."""
+    if _library(points) is torch:
+        kind = points.dtype if points.is_floating_point() else torch.get_default_dtype()
+        lengths = torch.as_tensor(value, dtype=kind, device=points.device)
+    else:
+        kind = points.dtype if np.issubdtype(points.dtype, np.floating) else np.float64
+        lengths = np.asarray(value, dtype=kind)
+    if lengths.ndim and lengths.shape != points.shape[:-2]:
+        hands, found = tuple(points.shape[:-2]), tuple(lengths.shape)
+        raise ValueError(f"from_25d: expected {name} as one number or of shape {hands}, found {found}")
+    return lengths
 
 
 def random_rotations(count: int, rng: np.random.Generator) -> np.ndarray:

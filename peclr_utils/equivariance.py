@@ -28,6 +28,14 @@ def _check(points: Tensor, angle: Tensor, shift: Tensor) -> None:
         )
 
 
+def _check_alike(reference: Tensor, moved: Tensor) -> None:
+    if reference.shape != moved.shape:
+        raise ValueError(
+            "expected as many projections of moved pictures as of those as they are, "
+            f"found {tuple(moved.shape)} and {tuple(reference.shape)}"
+        )
+
+
 def rotate_points(points: Tensor, angle: Tensor) -> Tensor:
     """Turn point sets about their centroids, as `cv2.getRotationMatrix2D` turns a picture.
 
@@ -40,6 +48,10 @@ def rotate_points(points: Tensor, angle: Tensor) -> Tensor:
     Returns:
         (B, N, 2).
     """
+    if angle.shape != points.shape[:1]:
+        raise ValueError(
+            f"rotate_points: expected angle ({len(points)},), one a point set, found {tuple(angle.shape)}"
+        )
     radians = torch.deg2rad(angle).to(points.dtype)
     cos, sin = radians.cos()[:, None], radians.sin()[:, None]
     centre = points.detach().mean(dim=1, keepdim=True)
@@ -59,6 +71,10 @@ def translate_points(points: Tensor, shift: Tensor) -> Tensor:
     Returns:
         (B, N, 2).
     """
+    if shift.shape != (len(points), 2):
+        raise ValueError(
+            f"translate_points: expected shift ({len(points)}, 2), one a set, found {tuple(shift.shape)}"
+        )
     fixed = points.detach()
     extent = fixed.amax(dim=1) - fixed.amin(dim=1)
     return points + (shift.to(points.dtype) * extent)[:, None]
@@ -120,7 +136,11 @@ def equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: T
 
     Returns:
         (B,) distances of unit vectors, 0 (perfectly equivariant) to 2; about 1.41 for unrelated ones.
+
+    Raises:
+        ValueError: if the shapes do not fit.
     """
+    _check_alike(reference, moved)
     return (normalize(reference) - undo_on_projection(moved, angle, shift)).norm(dim=1)
 
 
@@ -138,7 +158,13 @@ def relative_equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor,
 
     Returns:
         Scalar: 0 for a perfectly equivariant network, about 1 for one that tells no two pictures apart.
+
+    Raises:
+        ValueError: if the shapes do not fit, or there is one picture only.
     """
+    _check_alike(reference, moved)
+    if len(reference) < 2:
+        raise ValueError(f"relative_equivariance_error: expected 2 pictures or more, found {len(reference)}")
     undone = undo_on_projection(moved, angle, shift)
     distances = torch.cdist(normalize(reference), undone, compute_mode="donot_use_mm_for_euclid_dist")
     own = distances.diagonal()

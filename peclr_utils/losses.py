@@ -53,7 +53,8 @@ def nt_xent(
         Scalar, float32 or wider.
 
     Raises:
-        ValueError: if the shapes do not fit, the temperature is not positive or the block negative.
+        ValueError: if the shapes do not fit, there are no pairs, the temperature is not positive or the block
+            negative.
     """
     if z1.shape != z2.shape or z1.ndim != 2:
         raise ValueError(
@@ -62,6 +63,8 @@ def nt_xent(
     if not temperature > 0:
         raise ValueError(f"nt_xent: temperature must be positive, found {temperature}")
     count = len(z1)
+    if not count:
+        raise ValueError("nt_xent: there are no pairs; the mean over none isn't defined")
     if identity is None:
         identity = torch.arange(count, device=z1.device)
     elif identity.shape != (count,):

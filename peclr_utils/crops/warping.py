@@ -86,7 +86,7 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
 
     Raises:
         TypeError: if the picture is not uint8.
-        ValueError: if the matrix is not an invertible 3x3.
+        ValueError: if the matrix is not an invertible 3x3, or shrinks the whole picture to less than a pixel.
     """
     if image.dtype != np.uint8:
         raise TypeError(
@@ -95,7 +95,13 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     if np.shape(matrix) != (3, 3):
         raise ValueError(f"warp: expected a (3, 3) matrix, source to output pixels, found {np.shape(matrix)}")
     inverse = _inverse(matrix)
-    smoothing = antialias(_largest_singular_value(inverse))
+    shrinks, longest = _largest_singular_value(inverse), max(image.shape[:2])
+    if image.size and shrinks > max(longest, 2):
+        raise ValueError(
+            f"warp: {shrinks:.0f} pixels of the picture would become one, and it has {longest} along its "
+            "longer side; is a keypoint or a box far outside the picture?"
+        )
+    smoothing = antialias(shrinks)
     channels = image.shape[2:]
     if smoothing != (1, 0.0):
         image, inverse = _smooth(image, inverse, size, smoothing)

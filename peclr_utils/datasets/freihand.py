@@ -99,14 +99,16 @@ class FreiHAND:
     def __getitem__(self, index: int) -> HandSample:
         identity, _ = self._position(index)
         path = self.image_path(index)
-        K, xyz, scale = self.labels.K[identity], self.labels.xyz, self.labels.scale
+        # A sample is its owner's: what is done to it must not reach the labels.
+        K, scale = self.labels.K[identity].copy(), self.labels.scale
+        xyz = None if self.labels.xyz is None else self.labels.xyz[identity].copy()
         mask = self.root / self.part / "mask" / f"{identity:08d}.jpg"
         return HandSample(
             image=read_image(path),
             identity=identity,
             source=self.source,
-            keypoints_3d=None if xyz is None else xyz[identity],
-            keypoints_2d=None if xyz is None else _projected(xyz[identity], K),
+            keypoints_3d=xyz,
+            keypoints_2d=None if xyz is None else _projected(xyz, K),
             K=K,
             bone_length=None if scale is None else float(scale[identity]),
             mask=read_mask(mask) if self.has_masks else None,

@@ -11,6 +11,8 @@ import numpy as np
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Files taken for pictures, in lower case."""
 
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+
 
 def read_image(path: Path | str) -> np.ndarray:
     """Read a picture of any usual format; a rotation noted in its EXIF data is applied.
@@ -23,9 +25,9 @@ def read_image(path: Path | str) -> np.ndarray:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is empty or can't be decoded.
+        ValueError: if the file is empty, can't be decoded, or is a JPEG that is cut short.
     """
-    return _decoded(cv2.imread(str(path), cv2.IMREAD_COLOR_RGB), Path(path))
+    return _decoded(Path(path), cv2.IMREAD_COLOR_RGB)
 
 
 def read_mask(path: Path | str) -> np.ndarray:
@@ -41,9 +43,9 @@ def read_mask(path: Path | str) -> np.ndarray:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is empty or can't be decoded.
+        ValueError: if the file is empty, can't be decoded, or is a JPEG that is cut short.
     """
-    return _decoded(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE), Path(path))
+    return _decoded(Path(path), cv2.IMREAD_GRAYSCALE)
 
 
 def write_jpeg(path: Path | str, image: np.ndarray, quality: int = 95) -> None:
@@ -62,13 +64,19 @@ def write_jpeg(path: Path | str, image: np.ndarray, quality: int = 95) -> None:
         raise OSError(f"{path}: could not be written; is the folder there, writable and the disk not full?")
 
 
-def _decoded(image: np.ndarray | None, path: Path) -> np.ndarray:
-    if image is not None:
-        return image
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such picture")
-    if not path.is_file():
+def _decoded(path: Path, flags: int) -> np.ndarray:
+    if path.is_dir():
         raise ValueError(f"{path}: expected a picture, found a folder")
-    raise ValueError(
-        f"{path}: its {path.stat().st_size} bytes don't decode as a picture; it is corrupt, copy it again"
-    )
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such picture") from None
+    # OpenCV shows what is missing of a JPEG in grey, and says nothing.
+    if content.startswith(_JPEG_START) and _JPEG_END not in content:
+        raise ValueError(f"{path}: a JPEG that is cut short after {len(content)} bytes; copy it again")
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+    if image is None:
+        raise ValueError(
+            f"{path}: its {len(content)} bytes don't decode as a picture; it is corrupt, copy it again"
+        )
+    return image

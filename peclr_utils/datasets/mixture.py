@@ -12,7 +12,9 @@ from peclr_utils.datasets.sample import HandDataset, HandSample
 
 
 class EvenMixture:
-    """Data sets one after another, their identities made unique, and an order of drawing fair to the small.
+    """Data sets one after another, and an order of drawing that is fair to the small.
+
+    Their identities are made unique, and so are their names: a second source "folder" becomes "folder 2".
 
     Args:
         datasets: the sources; at least one, none of them empty.
@@ -32,7 +34,9 @@ class EvenMixture:
         empty = [dataset.source for dataset in self.datasets if len(dataset) == 0]
         if empty:
             raise ValueError(f"EvenMixture: {', '.join(empty)} has no samples")
-        self.source = " + ".join(dataset.source for dataset in self.datasets)
+        self._marks = _marks([dataset.source for dataset in self.datasets])
+        names = (f"{one.source}{mark}" for one, mark in zip(self.datasets, self._marks, strict=True))
+        self.source = " + ".join(names)
         self.starts = np.cumsum([0, *(len(dataset) for dataset in self.datasets)])
         self._shifts = self._identity_shifts()
 
@@ -55,7 +59,8 @@ class EvenMixture:
         index = int(index % len(self))
         source = self.source_of(index)
         sample = self.datasets[source][index - int(self.starts[source])]
-        return replace(sample, identity=sample.identity + int(self._shifts[source]))
+        identity = sample.identity + int(self._shifts[source])
+        return replace(sample, identity=identity, source=f"{sample.source}{self._marks[source]}")
 
     def even_indices(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw samples so that every source comes equally often; see the function `even_indices`."""
@@ -69,6 +74,12 @@ class EvenMixture:
             shifts.append(following - int(identities.min()))
             following += int(identities.max()) - int(identities.min()) + 1
         return shifts
+
+
+def _marks(names: Sequence[str]) -> list[str]:
+    """What to add to each source's name so that no two are called the same: "", " 2", " 3" for equal ones."""
+    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return [f" {count}" if count > 1 else "" for count in counts]
 
 
 def even_indices(sources: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -9,7 +9,6 @@ import numpy as np
 from peclr_utils.datasets.images import read_image
 
 _NAMES_SHOWN = 3
-_JPEG_END = b"\xff\xd9"
 
 
 @dataclass
@@ -71,8 +70,6 @@ def decode_some(
     for path in chosen:
         try:
             shapes[path] = read_image(path).shape[:2]
-            if path.suffix.lower() in (".jpg", ".jpeg") and not _is_whole_jpeg(path):
-                broken.append(f"{path} (cut short)")
         except (OSError, ValueError) as error:
             broken.append(str(error))
     if broken:
@@ -84,10 +81,3 @@ def decode_some(
     if sizes:
         report.add(f"{what}: decoded {len(shapes)} of {len(paths)} pictures, {some(sizes)} pixels")
     return shapes
-
-
-def _is_whole_jpeg(path: Path) -> bool:
-    """Whether the end marker is there; OpenCV shows the lower part of a picture that is cut short in grey."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 1024))
-        return _JPEG_END in file.read()

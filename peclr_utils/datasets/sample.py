@@ -89,16 +89,26 @@ class Subset:
 
     Args:
         dataset: any data set.
-        indices: positions in it.
+        indices: positions in it, or a mask of the data set's length.
 
     Raises:
-        IndexError: if an index lies outside the data set.
+        IndexError: if an index lies outside the data set, or a mask has another length.
+        TypeError: if the indices aren't whole numbers.
     """
 
     def __init__(self, dataset: HandDataset, indices: Sequence[int] | np.ndarray):
         self.dataset = dataset
-        self.indices = np.asarray(indices, dtype=np.int64)
         self.source = dataset.source
+        chosen = np.asarray(indices)
+        if chosen.dtype == bool:
+            if chosen.shape != (len(dataset),):
+                raise IndexError(
+                    f"subset of {self.source}: expected a mask ({len(dataset)},), found {chosen.shape}"
+                )
+            chosen = np.flatnonzero(chosen)
+        elif chosen.size and not np.issubdtype(chosen.dtype, np.integer):
+            raise TypeError(f"subset of {self.source}: expected whole numbers, found {chosen.dtype}")
+        self.indices = chosen.astype(np.int64)
         outside = self.indices[(self.indices < 0) | (self.indices >= len(dataset))]
         if outside.size:
             raise IndexError(f"subset of {self.source}: index {outside[0]} outside 0..{len(dataset) - 1}")

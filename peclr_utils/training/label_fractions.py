@@ -87,6 +87,15 @@ class LabelFractionsConfig(Settings):
         Raises:
             ValueError: naming the first field that is wrong, what was expected and what was found.
         """
+        self._require_types()
+        self._require_sources("unlabelled", "labelled", "test")
+        for name in ("pretrain", "finetune", "finetune_pretrained"):
+            self._require(isinstance(getattr(self, name), dict), name, 'settings such as {"batch_size": 64}')
+        for name in ("methods", "labels", "seeds"):
+            value = getattr(self, name)
+            kind = str if name == "methods" else int
+            fine = isinstance(value, tuple) and all(type(one) is kind for one in value)
+            self._require(fine, name, f"a tuple of {'texts' if kind is str else 'whole numbers'}")
         self._require(bool(self.output), "output", "a folder: a table takes long, and is resumed from there")
         self._require(
             bool(self.methods) and set(self.methods) <= set(METHODS), "methods", f"some of {METHODS}"
@@ -96,7 +105,8 @@ class LabelFractionsConfig(Settings):
             bool(self.labels) and min(self.labels) >= 2, "labels", "at least one number, none below 2"
         )
         self.pretrain_config(self.seeds[0], "peclr").validate()
-        self.finetune_config(self.seeds[0], "scratch", self.labels[0]).validate()
+        for method in ("scratch", "peclr"):
+            self.finetune_config(self.seeds[0], method, self.labels[0]).validate()
 
     @classmethod
     def laptop(cls, **changes: Any) -> Self:
