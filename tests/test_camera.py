@@ -171,3 +171,20 @@ def test_random_rotations_are_the_generators_alone():
     one, same, other = (camera.random_rotations(3, np.random.default_rng(seed)) for seed in (5, 5, 6))
     np.testing.assert_array_equal(one, same)
     assert not np.allclose(one, other)
+
+
+@pytest.mark.parametrize("name", ["bone_length", "root_depth"])
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_lengths_that_would_broadcast_into_more_hands_are_refused(name, kind):
+    points = kind(camera.to_25d(random_hands(3), K))
+    lengths = {"bone_length": kind(np.full(3, 0.03)), "root_depth": kind(np.full(3, 0.5))}
+    assert camera.from_25d(points, kind(K), **lengths).shape == (3, 21, 3)
+    lengths[name] = lengths[name][:, None]
+    with pytest.raises(ValueError, match=rf"{name} as one number or of shape \(3,\), found \(3, 1\)"):
+        camera.from_25d(points, kind(K), **lengths)
+
+
+def test_whole_pixels_do_not_round_a_bone_to_nothing():
+    points = np.round(camera.to_25d(random_hands(2), K)).astype(np.int64)
+    found = camera.from_25d(points, K, 0.03, 0.5)
+    np.testing.assert_allclose(found, camera.from_25d(points.astype(float), K, 0.03, 0.5))

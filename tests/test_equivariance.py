@@ -120,3 +120,23 @@ def test_the_relative_error_is_not_fooled_by_a_network_that_tells_no_two_picture
 def test_shapes_that_do_not_fit_are_refused(dim, angle, shift):
     with pytest.raises(ValueError, match="expected"):
         equivariance.undo_on_projection(torch.randn(8, dim), torch.zeros(angle), torch.zeros(shift))
+
+
+def test_parameters_that_would_broadcast_are_refused():
+    points = torch.randn(6, 64, 2)
+    with pytest.raises(ValueError, match=r"angle \(6,\)"):
+        equivariance.rotate_points(points, torch.zeros(6, 1))
+    with pytest.raises(ValueError, match=r"shift \(6, 2\)"):
+        equivariance.translate_points(points, torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize("error", [equivariance.equivariance_error, equivariance.relative_equivariance_error])
+def test_an_error_needs_as_many_pictures_moved_as_not(error):
+    with pytest.raises(ValueError, match="as many"):
+        error(torch.randn(4, 128), torch.randn(8, 128), torch.zeros(8), torch.zeros(8, 2))
+
+
+def test_a_relative_error_needs_other_pictures():
+    one = torch.randn(1, 128)
+    with pytest.raises(ValueError, match="2 pictures or more"):
+        equivariance.relative_equivariance_error(one, one, torch.zeros(1), torch.zeros(1, 2))

@@ -144,6 +144,7 @@ def test_small_temperatures_and_half_precision_stay_finite():
         (torch.randn(3, 4), torch.randn(3, 4), -1.0),
         (torch.randn(3, 4), torch.randn(3, 4), 0.5, torch.zeros(6)),
         (torch.randn(3, 4), torch.randn(3, 4), 0.5, None, -1),
+        (torch.randn(0, 4), torch.randn(0, 4)),
     ],
 )
 def test_bad_arguments_are_refused(arguments):

@@ -198,7 +198,7 @@ def plot_label_fractions(
         ax.errorbar(
             places,
             mean,
-            np.nan_to_num(spread),
+            np.nan_to_num(spread) if several else None,
             label=name,
             capsize=4,
             linewidth=2,
@@ -213,7 +213,12 @@ def plot_label_fractions(
     ax.set_xticks([], minor=True)
     ax.set_xlim(counts[0] / 1.35, counts[-1] * 1.35)
     label_axes(ax, "labelled pictures", ylabel, title)
+    # Not too close, or differences that mean nothing would look large; and room for the legend above.
+    low, high = ax.get_ylim()
+    margin = max(0.0, 0.15 * high - (high - low)) / 2
+    ax.set_ylim(low - margin, high + margin + 0.4 * (high - low + 2 * margin))
     ax.legend(
+        loc="upper right",
         fontsize=SMALL,
         frameon=False,
         handlelength=3,

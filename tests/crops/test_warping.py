@@ -164,6 +164,8 @@ def test_bad_input_is_named():
         warp(noise(4, 4), IDENTITY[:2], 4)
     with pytest.raises(ValueError, match="inverted"):
         warp(noise(4, 4), np.zeros((3, 3)), 4)
+    with pytest.raises(ValueError, match="far outside the picture"):
+        warp(noise(40, 40), np.diag([1e-6, 1e-6, 1]), 4)
 
 
 def test_nothing_is_modified_in_place():

@@ -279,3 +279,20 @@ def test_a_corrupt_picture_is_named(freihand_root):
     (root / "training" / "rgb" / "00000003.jpg").write_bytes(b"<html>not found</html>")
     with pytest.raises(ValueError, match=r"00000003.jpg: its 22 bytes don't decode"):
         FreiHAND(root, "training")[3]
+
+
+def test_a_picture_that_is_cut_short_is_named_and_not_shown_half_grey(freihand_root):
+    root = freihand_root()
+    path = root / "training" / "rgb" / "00000003.jpg"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    with pytest.raises(ValueError, match=r"00000003.jpg: a JPEG that is cut short after \d+ bytes"):
+        FreiHAND(root, "training")[3]
+
+
+def test_what_is_done_to_a_sample_does_not_reach_the_labels(freihand_root):
+    hands = FreiHAND(freihand_root(), "training")
+    before, sample = hands[0], hands[0]
+    sample.keypoints_3d *= 1000
+    sample.K[:] = 0
+    np.testing.assert_array_equal(hands[0].keypoints_3d, before.keypoints_3d)
+    np.testing.assert_array_equal(hands[0].K, before.K)

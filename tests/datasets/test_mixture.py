@@ -81,3 +81,21 @@ def test_nothing_to_mix_is_refused(memory_hands):
         EvenMixture([])
     with pytest.raises(ValueError, match="memory has no samples"):
         EvenMixture([memory_hands(2), memory_hands(0)])
+
+
+def test_sources_of_one_kind_keep_names_of_their_own(memory_hands):
+    hands = memory_hands(5)
+    mixture = EvenMixture([hands, Subset(hands, [1]), memory_hands(2)])
+    assert mixture.source == "memory + memory 2 + memory 3"
+    names = [mixture[index].source for index in range(len(mixture))]
+    assert names == ["memory"] * 5 + ["memory 2"] + ["memory 3"] * 2
+
+
+def test_a_subset_by_a_mask_and_one_by_something_else(memory_hands):
+    hands = memory_hands(4)
+    assert Subset(hands, np.array([True, False, True, False])).indices.tolist() == [0, 2]
+    assert len(Subset(hands, [])) == 0
+    with pytest.raises(IndexError, match=r"expected a mask \(4,\), found \(3,\)"):
+        Subset(hands, [True, False, True])
+    with pytest.raises(TypeError, match="whole numbers"):
+        Subset(hands, [1.7])

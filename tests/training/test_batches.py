@@ -82,6 +82,13 @@ def test_a_small_source_gives_as_many_pairs_as_a_large_one(mixed):
     assert np.bincount(mixed.source_index[drawn]).tolist() == [18, 18]
 
 
+def test_two_sources_of_one_kind_give_equally_many_pairs(dot_hands, tmp_path):
+    crops = pack(EvenMixture([dot_hands(30), dot_hands(6)]), tmp_path / "alike", 64, 2.4, progress=False)
+    batches = _batches(crops, batch_size=6)
+    drawn = np.concatenate([batches.plan(number)[0] for number in range(batches.batches_per_epoch)])
+    assert np.bincount(drawn >= 30).tolist() == [18, 18]
+
+
 def test_the_processes_of_a_run_draw_from_the_sources_what_one_would(mixed):
     whole = _batches(mixed, batch_size=6)
     parts = [_batches(mixed, batch_size=6, rows=slice(start, start + 2)) for start in (0, 2, 4)]

@@ -130,3 +130,25 @@ def test_results_that_are_not_there_or_something_else_are_clear_errors(tmp_path)
     (tmp_path / "results.json").write_text('{"format": "other"}')
     with pytest.raises(ValueError, match="expected a file of format"):
         load_results(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labelled": None}, "labelled: expected a tuple of strings"),
+        ({"test": "synthetic:8?seed=1"}, "test: expected a tuple of strings"),
+        ({"unlabelled": "synthetic:8?seed=1"}, "LabelFractionsConfig.unlabelled"),
+        ({"labels": "x"}, "labels: expected a tuple of whole numbers"),
+        ({"labels": (True, 8)}, "labels: expected a tuple of whole numbers"),
+        ({"seeds": -1}, "seeds: expected a tuple of whole numbers"),
+        ({"methods": ("other",)}, "methods: expected some of"),
+        ({"pretrain": None}, "pretrain: expected settings"),
+        ({"finetune_pretrained": -1}, "finetune_pretrained: expected settings"),
+        ({"finetune_pretrained": {"encoder_learning_rte": 1}}, "no field encoder_learning_rte"),
+        ({"output": 1.5}, "output: expected a text"),
+        ({"keep_networks": "no"}, "keep_networks: expected True or False"),
+    ],
+)
+def test_a_wrong_setting_of_a_table_is_named_before_anything_is_trained(change, message):
+    with pytest.raises(ValueError, match=message):
+        LabelFractionsConfig.smoke(**change).validate()
