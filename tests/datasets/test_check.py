@@ -76,7 +76,7 @@ def test_broken_pictures_are_found(whole):
     found = problems(check("freihand", str(whole), decode=None))
     assert "1 empty files" in found
     assert "3 of 40 decoded pictures are broken" in found
-    assert "00000039.jpg (cut short)" in found
+    assert "00000039.jpg: a JPEG that is cut short" in found
 
 
 def test_damaged_labels_are_a_problem(whole):
