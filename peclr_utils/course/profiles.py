@@ -130,8 +130,7 @@ PROFILES: dict[str, dict[str, dict[str, Literal]]] = {
             "steps": 180,
             "batch_size": 32,
             "validation_images": 512,
-            # little has been learnt that large steps could undo
-            "further_settings": {"encoder_learning_rate": 1e-3},
+            "further_settings": {},
             "seed": 0,
         },
         "05_evaluation": {"image_size": 64, "test_images": 1024, "seed": 0},
