@@ -6,7 +6,6 @@ Chapter 03 trains from what they write.
 import multiprocessing
 import os
 import pickle
-import signal
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
@@ -30,6 +29,7 @@ from peclr_utils.crops.layout import (
     pixel_checksum,
 )
 from peclr_utils.datasets.sample import HandDataset, HandSample
+from peclr_utils.interrupts import HeldInterrupt, ignore_interrupts
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def _record(sample: HandSample) -> np.ndarray:
 def make_chunks(maker: ChunkMaker, numbers: Iterable[int], workers: int) -> Iterator[DoneChunk]:
     """Make chunks, and yield each when it is done.
 
-    If one fails, those that are being made are finished and yielded before the error is raised.
+    If one fails, those that are being made are finished and yielded before the error is raised; so they are
+    on Ctrl-C, unless it is pressed twice.
 
     Args:
         maker: makes one.
@@ -139,22 +140,26 @@ def make_chunks(maker: ChunkMaker, numbers: Iterable[int], workers: int) -> Iter
     numbers = iter(numbers)
     failure = None
     pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(maker,))
-    try:
-        # A few at a time, so that memory does not grow with the number of chunks.
-        running = {pool.submit(_make_in_worker, number) for number in islice(numbers, 2 * workers)}
-        while running:
-            ready, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in ready:
-                error = future.exception()
-                if error is None:
-                    yield future.result()
-                failure = failure or error
-            if failure is None:
-                running |= {pool.submit(_make_in_worker, number) for number in islice(numbers, len(ready))}
-    except BrokenProcessPool as error:
-        failure = failure or error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with HeldInterrupt() as interrupt:
+        try:
+            # A few at a time, so that memory does not grow with the number of chunks.
+            running = {pool.submit(_make_in_worker, number) for number in islice(numbers, 2 * workers)}
+            while running:
+                ready, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    error = future.exception()
+                    if error is None:
+                        yield future.result()
+                    failure = failure or error
+                if failure is None and not interrupt.came:
+                    following = islice(numbers, len(ready))
+                    running |= {pool.submit(_make_in_worker, number) for number in following}
+        except BrokenProcessPool as error:
+            failure = failure or error
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if interrupt.came:
+        raise KeyboardInterrupt from failure
     if isinstance(failure, BrokenProcessPool):
         raise RuntimeError(
             "a worker process died while packing crops, or could not start. If it was killed or ran out of "
@@ -173,8 +178,7 @@ def _start_worker(maker: ChunkMaker) -> None:
     global _worker_maker
     _worker_maker = maker
     cv2.setNumThreads(0)
-    # Ctrl-C is for the process that packs, which lets the running chunks come to their end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
     threading.Thread(target=_leave_with_parent, daemon=True).start()
 
 

@@ -173,7 +173,7 @@ def _finished(
             for chunk in chunks:
                 unfinished.note(chunk)
                 bar.update(len(chunk_range(chunk.number, plan["count"])))
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
         error.add_note(
             f"{unfinished.crops_done:,} of {plan['count']:,} crops are done and kept in {folder}: "
             "the same call of pack goes on from there."

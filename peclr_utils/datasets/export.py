@@ -7,9 +7,9 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,10 +22,15 @@ from peclr_utils.datasets.images import write_jpeg
 from peclr_utils.datasets.labels import SHAPES, label_path
 from peclr_utils.datasets.mirror import mirror
 from peclr_utils.datasets.sample import HandDataset, HandSample
+from peclr_utils.interrupts import HeldInterrupt, ignore_interrupts
 
 PARTS = ("training", "evaluation")
 _LABEL_TOLERANCE = 1e-6
 _MASK_QUALITY = 95
+_CHUNK = 8  # samples that a process writes at a time; it ends them before it heeds Ctrl-C
+
+_Position = tuple[int, int]  # of a sample: its file's number, and its place in the data set
+_Labels = dict[str, np.ndarray]
 
 
 def export_freihand(
@@ -68,10 +73,7 @@ def export_freihand(
             (folder / part / kind).mkdir(parents=True)
         write = partial(_write_sample, dataset, folder / part, quality, len(photographs))
         positions = list(enumerate(photographs.T.ravel().tolist()))
-        with ProcessPoolExecutor(workers) if workers else nullcontext() as pool:
-            chunk = max(1, len(positions) // (4 * workers)) if workers else 1
-            mapped = pool.map(write, positions, chunksize=chunk) if pool else map(write, positions)
-            rows = _labels_of_photographs(mapped, len(photographs))
+        rows = _labels_of_photographs(_mapped(write, positions, workers), len(photographs))
         for kind in SHAPES:
             label_path(folder, part, kind).write_text(_as_json([row[kind] for row in rows]))
         _check_masks(folder / part / "mask", len(photographs))
@@ -94,9 +96,29 @@ def _photographs(dataset: HandDataset, limit: int) -> np.ndarray:
     return np.argsort(dataset.identities, kind="stable").reshape(len(identities), counts[0])
 
 
+def _mapped(
+    write: Callable[[_Position], _Labels], positions: list[_Position], workers: int
+) -> Iterator[_Labels]:
+    """Write the samples, here or in other processes; yield their labels in order."""
+    if workers == 0:
+        yield from map(write, positions)
+        return
+    pool = ProcessPoolExecutor(workers, initializer=ignore_interrupts)
+    with HeldInterrupt() as interrupt:
+        try:
+            for labels in pool.map(write, positions, chunksize=_CHUNK):
+                if interrupt.came:
+                    break
+                yield labels
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if interrupt.came:
+        raise KeyboardInterrupt
+
+
 def _write_sample(
-    dataset: HandDataset, folder: Path, quality: int, count: int, position: tuple[int, int]
-) -> dict[str, np.ndarray]:
+    dataset: HandDataset, folder: Path, quality: int, count: int, position: _Position
+) -> _Labels:
     """Write one picture, and with a photograph's first version its mask; return the labels."""
     file, index = position
     sample = dataset[index]
@@ -110,7 +132,7 @@ def _write_sample(
     return _labels(sample)
 
 
-def _labels(sample: HandSample) -> dict[str, np.ndarray]:
+def _labels(sample: HandSample) -> _Labels:
     length = bone_length(sample.keypoints_3d) if sample.bone_length is None else sample.bone_length
     return {"K": sample.K, "xyz": sample.keypoints_3d, "scale": np.float32(length)}
 
@@ -126,9 +148,9 @@ def _check_masks(folder: Path, count: int) -> None:
         )
 
 
-def _labels_of_photographs(rows: Iterator[dict[str, np.ndarray]], count: int) -> list[dict[str, np.ndarray]]:
+def _labels_of_photographs(rows: Iterator[_Labels], count: int) -> list[_Labels]:
     """Keep the labels of the first versions and see that the others' are the same."""
-    first: list[dict[str, np.ndarray]] = []
+    first: list[_Labels] = []
     for file, row in enumerate(rows):
         if file < count:
             first.append(row)

@@ -4,9 +4,9 @@ Chapter 03 stops a run and goes on from its checkpoint (`training.resume`).
 """
 
 import math
-import signal
-import threading
 import time
+
+from peclr_utils.interrupts import HeldInterrupt
 
 
 class Stopping:
@@ -21,29 +21,21 @@ class Stopping:
     """
 
     def __init__(self, time_limit_minutes: float = 0.0, max_steps: int = 0):
-        self.interrupted = False
+        self._interrupt = HeldInterrupt()
         self._deadline = time.monotonic() + 60 * time_limit_minutes if time_limit_minutes else math.inf
         self._max_steps = max_steps or math.inf
-        self._previous = None
 
     def reason(self, steps_done: int) -> str:
         """Why to stop after so many steps; "" to go on."""
-        if self.interrupted:
+        if self._interrupt.came:
             return "interrupted"
         if time.monotonic() >= self._deadline:
             return "time limit reached"
         return "step limit reached" if steps_done >= self._max_steps else ""
 
-    def _interrupt(self, *_: object) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
-
     def __enter__(self) -> "Stopping":
-        if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._interrupt)
+        self._interrupt.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+    def __exit__(self, *error: object) -> None:
+        self._interrupt.__exit__(*error)

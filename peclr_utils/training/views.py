@@ -8,7 +8,6 @@ The parameters come first; then OpenCV warps in the loader, or one `grid_sample`
 content as fractions of the view's side, as in `peclr_utils.equivariance`.
 """
 
-import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -30,6 +29,7 @@ from peclr_utils.augmentation import (
 )
 from peclr_utils.crops import CropSet
 from peclr_utils.hands.backgrounds import sample_background
+from peclr_utils.interrupts import ignore_interrupts
 from peclr_utils.training.engine import Machine
 from peclr_utils.training.prefetch import prefetch
 
@@ -115,8 +115,7 @@ def plain_views(
 
 def _start_worker(_: int) -> None:
     cv2.setNumThreads(0)
-    # Ctrl-C is for the training process, which finishes its step and saves.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupts()
 
 
 def load(batches: Dataset, numbers: Sequence[int], machine: Machine) -> Iterator[dict[str, Any]]:

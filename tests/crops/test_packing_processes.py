@@ -58,6 +58,18 @@ if __name__ == "__main__":
     pack(Counted(folder), folder + "/" + name, 16, 1.2, workers=int(workers))
 '''
 
+AT_A_LOCK = """
+def press_ctrl_c(frame, event, function):
+    module = frame.f_globals.get("__name__", "")
+    if event == "c_return" and function.__name__ == "acquire" and module.startswith("concurrent.futures"):
+        sys.setprofile(None)
+        signal.raise_signal(signal.SIGINT)
+
+
+if __name__ == "__main__":
+    sys.setprofile(press_ctrl_c)  # of this thread, which shares locks with those of the pool
+"""
+
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes by POSIX signals")
 
 
@@ -65,10 +77,10 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes by P
 def start(tmp_path):
     """Start packing in another process; it is killed at the end of the test if it still runs."""
     program = tmp_path / "program.py"
-    program.write_text(PROGRAM)
     started = []
 
-    def start(name="crops", workers=0) -> subprocess.Popen:
+    def start(name="crops", workers=0, before="") -> subprocess.Popen:
+        program.write_text(PROGRAM.replace("if __name__", before + "if __name__", 1))
         said = (tmp_path / f"said{len(started)}.txt").open("w")
         command = [sys.executable, str(program), str(tmp_path), name, str(workers)]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -192,3 +204,11 @@ def test_ctrl_c_ends_it_quietly_and_it_goes_on(tmp_path, start):
     before = len(asked(tmp_path))
     succeed(start())
     assert len(asked(tmp_path)) - before == PROBES + LENGTH - 64 * done
+
+
+def test_ctrl_c_while_a_lock_is_taken_ends_it_and_keeps_what_is_made(tmp_path, start):
+    stopped = start(workers=2, before=AT_A_LOCK)
+    assert stopped.wait(PATIENCE) != 0  # it waited for ever for the lock that was not given back
+    said = (tmp_path / "said0.txt").read_text()
+    assert "KeyboardInterrupt" in said and "crops are done and kept" in said
+    assert len(asked(tmp_path)) - PROBES == 64 * len(journal(tmp_path)) > 0

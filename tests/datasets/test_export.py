@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +26,25 @@ def test_what_is_exported_comes_back(memory_hands, tmp_path, versions, workers):
         assert np.float32(found.bone_length) == np.float32(expected.bone_length)
         assert np.abs(found.image.astype(int) - expected.image).mean() < 2
         assert np.abs(found.mask.astype(int) - expected.mask).max() < 20
+
+
+def test_ctrl_c_ends_an_export_soon_and_leaves_nothing_half_written(memory_hands, tmp_path, monkeypatch):
+    hands = memory_hands(200)
+    take, parent, log = type(hands).__getitem__, os.getpid(), tmp_path / "asked.txt"
+
+    def interrupting(self, index):
+        if os.getpid() != parent:
+            with log.open("a") as file:
+                file.write(f"{index}\n")
+            if index == 0:
+                os.kill(parent, signal.SIGINT)
+        return take(self, index)
+
+    monkeypatch.setattr(type(hands), "__getitem__", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        export_freihand(hands, tmp_path / "out", workers=2)
+    assert 0 < len(log.read_text().split()) < 100
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_rendered_hands_survive_the_round_trip(tmp_path):

@@ -1,0 +1,56 @@
+"""Ctrl-C, held back until it does no harm."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from peclr_utils.interrupts import HeldInterrupt
+
+
+def handler():
+    return signal.getsignal(signal.SIGINT)  # a suite in the background has it ignored
+
+
+def test_one_ctrl_c_is_held_back_and_a_second_one_is_not():
+    before = handler()
+    with HeldInterrupt() as interrupt:
+        assert not interrupt.came
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt.came
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert handler() is before
+
+
+def test_an_error_inside_gives_ctrl_c_back():
+    before = handler()
+    with pytest.raises(ValueError, match="inside"), HeldInterrupt():
+        raise ValueError("inside")
+    assert handler() is before
+
+
+def test_one_inside_another_hears_it_and_the_outer_one_goes_on_after_it():
+    before = handler()
+    with HeldInterrupt() as outer:
+        with HeldInterrupt() as inner:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert inner.came and not outer.came
+        os.kill(os.getpid(), signal.SIGINT)
+        assert outer.came
+    assert handler() is before
+
+
+def test_in_another_thread_it_does_nothing():
+    seen = []
+
+    def work():
+        with HeldInterrupt() as interrupt:
+            seen.extend([handler(), interrupt.came])
+
+    before = handler()
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [before, False] and handler() is before
