@@ -28,10 +28,15 @@ def fill_tables(page: Path) -> str:
 
     Raises:
         FileNotFoundError: if the page or a file that it names is missing.
+        ValueError: if such a file is not JSON.
     """
 
     def table(found: re.Match[str]) -> str:
-        results = json.loads((page.parent / found["file"]).read_text(encoding="utf-8"))
+        path = page.parent / found["file"]
+        try:
+            results = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: expected the results of a label-fraction table, {error}") from None
         shown = probes_markdown(results["probes"]) if found["part"] else markdown(results)
         return f"{found[0].splitlines()[0]}\n{shown}\n"
 
@@ -45,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: their paths; None takes them from the command line.
 
     Returns:
-        0, or 2 if there is none or a file is missing.
+        0, or 2 if there is none, or a file is missing or broken.
     """
     pages = [Path(name) for name in (sys.argv[1:] if arguments is None else arguments)]
     if not pages:
@@ -53,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         texts = {page: fill_tables(page) for page in pages}
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:
         print(f"peclr_utils.course.tables: {error}", file=sys.stderr)
         return 2
     for page, text in texts.items():

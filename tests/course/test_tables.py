@@ -88,3 +88,11 @@ def test_a_missing_file_and_no_page_are_clear_errors_and_change_nothing(tmp_path
     assert main([str(page)]) == 2 and "nowhere.json" in capsys.readouterr().err
     assert page.read_text() == "<!-- nowhere.json -->\n| a |\n"
     assert main([]) == 2 and "PAGE.md" in capsys.readouterr().err
+
+
+def test_a_file_cut_short_is_named_and_the_page_left(tmp_path, capsys):
+    page = tmp_path / "page.md"
+    page.write_text("<!-- cut.json -->\n| a |\n")
+    (tmp_path / "cut.json").write_text('{"cells": [')
+    assert main([str(page)]) == 2 and "cut.json: expected" in capsys.readouterr().err
+    assert page.read_text() == "<!-- cut.json -->\n| a |\n"

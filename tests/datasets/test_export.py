@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -38,12 +39,13 @@ def test_ctrl_c_ends_an_export_soon_and_leaves_nothing_half_written(memory_hands
                 file.write(f"{index}\n")
             if index == 0:
                 os.kill(parent, signal.SIGINT)
+            time.sleep(0.01)  # so that writing all of them takes a second
         return take(self, index)
 
     monkeypatch.setattr(type(hands), "__getitem__", interrupting)
     with pytest.raises(KeyboardInterrupt):
         export_freihand(hands, tmp_path / "out", workers=2)
-    assert 0 < len(log.read_text().split()) < 100
+    assert 0 < len(log.read_text().split()) < 200
     assert list((tmp_path / "out").iterdir()) == []
 
 
