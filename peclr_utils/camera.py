@@ -237,8 +237,7 @@ def from_25d(
 def _per_hand(value: Array | float, points: Array, name: str) -> Array:
     """Bring lengths to the points' library, and make sure that they don't broadcast into more hands."""
     if _library(points) is torch:
-        kind = points.dtype if points.is_floating_point() else torch.get_default_dtype()
-        lengths = torch.as_tensor(value, dtype=kind, device=points.device)
+        lengths = torch.as_tensor(value, dtype=points.dtype, device=points.device)
     else:
         kind = points.dtype if np.issubdtype(points.dtype, np.floating) else np.float64
         lengths = np.asarray(value, dtype=kind)

@@ -110,6 +110,11 @@ def test_lengths_given_as_numbers_go_where_the_points_are():
             assert camera.from_25d(points, intrinsics, 0.03, root).device.type == "cuda"
 
 
+def test_whole_pixels_do_not_make_whole_metres_of_the_lengths():
+    lifted = camera.from_25d(np.full((2, 21, 3), 4), K, np.array([0.03, 0.02]), 0.5)
+    np.testing.assert_allclose(lifted[:, 0, 2], [0.62, 0.58], rtol=1e-6)
+
+
 def test_one_camera_for_each_hand_of_a_batch():
     hands = random_hands(4)
     each = np.stack([camera.transform_intrinsics(random_affine(s), K) for s in range(4)])

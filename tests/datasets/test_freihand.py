@@ -291,8 +291,9 @@ def test_a_picture_that_is_cut_short_is_named_and_not_shown_half_grey(freihand_r
 
 def test_what_is_done_to_a_sample_does_not_reach_the_labels(freihand_root):
     hands = FreiHAND(freihand_root(), "training")
-    before, sample = hands[0], hands[0]
+    sample = hands[0]
+    keypoints, K = sample.keypoints_3d.copy(), sample.K.copy()
     sample.keypoints_3d[:] = 1000
     sample.K[:] = 0
-    np.testing.assert_array_equal(hands[0].keypoints_3d, before.keypoints_3d)
-    np.testing.assert_array_equal(hands[0].K, before.K)
+    np.testing.assert_array_equal(hands[0].keypoints_3d, keypoints)
+    np.testing.assert_array_equal(hands[0].K, K)

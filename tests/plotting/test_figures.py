@@ -222,6 +222,12 @@ def test_one_seed_has_no_spread_to_speak_of():
     assert [line for line in ax.lines if line.get_marker() == "." and len(line.get_xdata())] == []
 
 
+def test_a_small_difference_between_methods_looks_small():
+    ax = plotting.plot_label_fractions({"PeCLR": {64: [20.0]}, "from scratch": {64: [20.1]}}).axes[0]
+    low, high = ax.get_ylim()
+    assert low < 20.0 and 20.1 < high and 0.1 < 0.05 * (high - low)
+
+
 def test_label_fractions_show_the_mean_and_every_seed():
     ax = plotting.plot_label_fractions(FRACTIONS).axes[0]
     heights = [set(np.round(line.get_ydata(), 6)) for line in ax.lines]

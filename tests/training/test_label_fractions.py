@@ -1,6 +1,7 @@
 """The label-fraction table: every cell once, resumed where it stopped, summarised by seeds."""
 
 import json
+from unittest.mock import Mock
 
 import pytest
 
@@ -13,6 +14,7 @@ from peclr_utils.training import (
 )
 from peclr_utils.training.config import FinetuneConfig
 from peclr_utils.training.label_fractions import METHODS, markdown
+from peclr_utils.training.results import MEASURES, measures
 
 SMALL = {"progress": False, "tensorboard": False, "batch_size": 8, "image_size": 32}
 
@@ -45,6 +47,11 @@ def test_cells_hold_measures_and_the_training_loss(finished):
     for cell in results["cells"]:
         assert cell["pa_epe_mm"] > 0 and cell["epe_2d"] > 0
         assert (cell["training_loss"] is None) == (cell["method"] == "mean_pose")
+
+
+def test_measures_are_kept_finer_than_a_table_shows_them():
+    evaluation = Mock(**dict.fromkeys(MEASURES, 1 / 3))
+    assert measures(evaluation) == pytest.approx(dict.fromkeys(MEASURES, 1 / 3), abs=1e-6)
 
 
 def test_the_file_holds_what_is_returned(finished):
