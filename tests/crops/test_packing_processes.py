@@ -76,10 +76,10 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="kills processes by P
 @pytest.fixture
 def start(tmp_path):
     """Start packing in another process; it is killed at the end of the test if it still runs."""
-    program = tmp_path / "program.py"
     started = []
 
     def start(name="crops", workers=0, before="") -> subprocess.Popen:
+        program = tmp_path / f"program{len(started)}.py"  # each its own: another may just be reading its
         program.write_text(PROGRAM.replace("if __name__", before + "if __name__", 1))
         said = (tmp_path / f"said{len(started)}.txt").open("w")
         command = [sys.executable, str(program), str(tmp_path), name, str(workers)]
