@@ -18,8 +18,8 @@ from filelock import FileLock, Timeout
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it to `path` at the end, remove it on an error.
 
-    The content is on the disk before the rename, so a killed process or a power cut leaves the old file or the
-    new one. Two processes may write one path at once: the last to finish wins.
+    The content reaches the disk before the rename, so a killed process or a power cut leaves the old file or
+    the new one. Two processes may write one path at once: the last to finish wins.
 
     Raises:
         OSError: if the file can't be written.
