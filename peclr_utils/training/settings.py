@@ -1,190 +1,225 @@
-"""What all configurations share: checks, JSON, and the settings of the machine and the run.
+"""What all configurations share: checks, JSON, and a command line made from the fields and their comments."""
 
-Chapters 03 and 04 recognise an earlier run by the settings saved beside it.
-"""
-
+import argparse
 import dataclasses
-import importlib.util
 import json
+import math
 import sys
 import typing
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from peclr_utils.models import FEATURES
+import tyro
 
-OPTIMISERS = ("adam", "adamw", "layerwise_adam")
-PRECISIONS = ("auto", "fp32", "tf32", "bf16", "fp16")
-EXECUTORS = ("auto", "opencv", "batch")
-HOLDING = ("auto", "always", "never")
+AT_LEAST = {
+    "image_size": 32,
+    "batch_size": 2,  # batch norm has no variance in a batch of one
+    "workers": -1,
+    **dict.fromkeys(["epochs", "steps", "accumulate", "log_every", "projector_hidden"], 1),
+    **dict.fromkeys(["save_every_epochs", "save_every_steps"], 1),
+    **dict.fromkeys(["seed", "labels", "warmup_epochs", "warmup_steps", "weight_decay", "max_steps"], 0),
+    **dict.fromkeys(["time_limit_minutes", "save_every_minutes", "equivariance_images"], 0),
+    **dict.fromkeys(["rotation_degrees", "weight_2d", "weight_relative_depth", "weight_root_depth"], 0),
+}
+"""Smallest value of each number, by field name."""
+
+POSITIVE = frozenset("learning_rate encoder_learning_rate temperature view_factor projection_size".split())
 
 
+def _json_object(arguments: Sequence[str]) -> dict[str, Any]:
+    try:
+        value = json.loads(arguments[0])
+    except json.JSONDecodeError as error:
+        raise ValueError(f'expected JSON such as {{"steps": 100}}, {error}') from None
+    if not isinstance(value, dict):
+        raise ValueError(f'expected a JSON object such as {{"steps": 100}}, found {arguments[0]}')
+    return value
+
+
+JSON = Annotated[
+    dict[str, Any],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="JSON",
+        instance_from_str=_json_object,
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda value: [json.dumps(value)],
+    ),
+]
+"""Type of a field that holds further settings by name; on the command line a JSON object."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Checks and JSON for frozen dataclasses of plain values."""
+    """Base of the frozen dataclasses of plain values that configure a run."""
 
-    def to_json(self) -> str:
-        """Write as JSON, one field a line."""
-        return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Read what `to_json` wrote.
+    def validate(self) -> None:
+        """Check each field's type, choices and smallest value.
 
         Raises:
-            ValueError: naming fields that do not exist.
+            ValueError: names the first wrong field, what was expected and what was found.
         """
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError(
-                f"{cls.__name__}: expected a JSON object of its fields, found {text.strip()[:60]}"
-            )
-        return cls.from_dict(values)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Make from plain values; lists become tuples.
-
-        Raises:
-            ValueError: naming fields that do not exist.
-        """
-        cls._check_names(values)
-        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
-
-    @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read from a JSON file: the `config.json` of an earlier run, or results, which tell theirs.
-
-        Raises:
-            FileNotFoundError: if there is none.
-            ValueError: if it is not JSON, or names fields that do not exist.
-        """
-        try:
-            values = json.loads(Path(path).read_text())
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}: expected JSON, {error}") from None
-        if isinstance(values, dict) and isinstance(values.get("config"), dict):
-            values = values["config"]
-        return cls.from_json(json.dumps(values))
-
-    def replace(self, **changes: Any) -> Self:
-        """Give a copy with some fields changed.
-
-        Raises:
-            ValueError: naming fields that do not exist.
-        """
-        self._check_names(changes)
-        return dataclasses.replace(self, **changes)
-
-    @classmethod
-    def _check_names(cls, values: dict[str, Any]) -> None:
-        known = [field.name for field in dataclasses.fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise ValueError(
-                f"{cls.__name__} has no field {', '.join(unknown)}; its fields are {', '.join(known)}"
-            )
+        for name, kind in typing.get_type_hints(type(self)).items():
+            value = getattr(self, name)
+            self._require(_fits(value, kind), name, _describe(kind))
+            if name in AT_LEAST:
+                self._require(value >= AT_LEAST[name], name, f"at least {AT_LEAST[name]}")
+            if name in POSITIVE:
+                self._require(value > 0, name, "a positive number")
 
     def _require(self, fine: bool, name: str, expected: str) -> None:
         if not fine:
             found = getattr(self, name)
             raise ValueError(f"{type(self).__name__}.{name}: expected {expected}, found {found!r}")
 
-    def _require_types(self) -> None:
-        """Check what is on or off, and texts: "no" would count as on, and None as some default."""
-        kinds = {bool: "True or False", str: "a text"}
-        for name, kind in typing.get_type_hints(type(self)).items():
-            if kind in kinds:
-                self._require(isinstance(getattr(self, name), kind), name, kinds[kind])
+    def plain(self) -> dict[str, Any]:
+        """Return the fields as JSON knows them: tuples become lists, nested ones too."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
 
-    def _require_choices(self, **choices: tuple[str, ...]) -> None:
-        for name, options in choices.items():
-            self._require(getattr(self, name) in options, name, "one of " + ", ".join(map(repr, options)))
+    def to_json(self) -> str:
+        """Write as JSON, one field per line."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
 
-    def _is_number(self, name: str) -> bool:
-        value = getattr(self, name)
-        return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Make from plain values; a list for a field of tuples becomes a tuple.
 
-    def _require_at_least(self, least: float, *names: str) -> None:
-        for name in names:
-            fine = self._is_number(name) and getattr(self, name) >= least
-            self._require(fine, name, f"a number of at least {least}")
+        Raises:
+            ValueError: names the fields that do not exist.
+        """
+        return cls().replace(**values)
 
-    def _require_positive(self, *names: str) -> None:
-        for name in names:
-            self._require(self._is_number(name) and getattr(self, name) > 0, name, "a positive number")
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a JSON file: the `config.json` of an earlier run, or results with the settings under "config".
 
-    def _require_whole(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            self._require(isinstance(value, int) and not isinstance(value, bool), name, "a whole number")
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: if it is not a JSON object, or names fields that do not exist.
+        """
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{path}: expected JSON, {error}") from None
+        if not isinstance(values, dict):
+            raise ValueError(f"{path}: expected a JSON object of the fields of {cls.__name__}")
+        config = values.get("config")
+        return cls.from_dict(config if isinstance(config, dict) else values)
 
-    def _require_sources(self, *names: str) -> None:
-        for name in names:
-            value = getattr(self, name)
-            # A lone string is a sequence of letters: the commonest slip.
-            strings = isinstance(value, tuple) and all(isinstance(source, str) for source in value)
-            self._require(strings, name, 'a tuple of strings such as ("synthetic:1024?seed=1",)')
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed; a list for a field of tuples becomes a tuple.
 
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings(Settings):
-    """Fields of every training: where it lives, what it computes with, what it says."""
-
-    output: str = ""  # run folder: config.json, log.jsonl, checkpoint.pt; "" keeps everything in memory
-    cache: str = ""  # folder for packed crops that later runs reuse; "" for a temporary one
-    seed: int = 0  # of weights, choice of labels, order and views; at least 0
-
-    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
-    # "fp32", "tf32" (fp32 but for convolutions on a GPU since Ampere), "bf16", "fp16" (on a CPU that means
-    # fp32), or "auto": bf16 where the machine has it natively, fp16 on older GPUs, else fp32
-    precision: str = "auto"
-    channels_last: bool = True  # pixels before channels in memory: faster convolutions
-    compile: bool = False  # torch.compile the network: a slow start that only long runs earn back
-    executor: str = "auto"  # who warps: "opencv" in the loader, "batch" on the device; "auto": batch on GPUs
-    workers: int = -1  # loader processes; -1: none on a CPU, where the network needs the cores, else up to 4
-
-    tensorboard: bool = True  # also log for TensorBoard, if it is installed and there is an output folder
-    # also log to Comet: "" doesn't, "offline" does into the output folder, to be sent later, else a project's
-    # name
-    comet: str = ""
-    progress: bool = True  # show the chosen settings and a progress bar
-    resume: bool = True  # go on from the output folder's checkpoint if there is one
-    # write a checkpoint within an epoch, too, at the first log line so long after the last one; 0: don't
-    save_every_minutes: float = 10.0
-    time_limit_minutes: float = 0.0  # stop and save after this long; 0: no limit
-    max_steps: int = 0  # stop and save after this many steps, the schedule stays as it is; 0: no limit
-
-    def _validate_run(self) -> None:
-        """Check the fields above, and those that both trainings have under the same name."""
-        self._require_types()
-        self._require_choices(
-            arch=tuple(FEATURES), optimiser=OPTIMISERS, precision=PRECISIONS, executor=EXECUTORS
-        )
-        self._require_whole(
-            "image_size", "batch_size", "accumulate", "workers", "seed", "log_every", "max_steps"
-        )
-        self._require_at_least(32, "image_size")
-        # Batch norm has no variance in a batch of one.
-        self._require_at_least(2, "batch_size")
-        self._require_at_least(1, "accumulate", "log_every")
-        self._require_at_least(
-            0, "seed", "weight_decay", "time_limit_minutes", "max_steps", "save_every_minutes"
-        )
-        self._require_at_least(-1, "workers")
-        self._require_positive("learning_rate", "view_factor")
-        offline = self.comet == "offline" and not self.output
-        self._require(not offline, "comet", "an output folder to be 'offline' in")
-        if self.comet and not _comet_is_installed():
+        Raises:
+            ValueError: names the fields that do not exist.
+        """
+        hints = typing.get_type_hints(type(self))
+        if unknown := sorted(set(changes) - set(hints)):
             raise ValueError(
-                f"comet: found {self.comet!r}, but Comet is not installed; `pip install comet-ml`, or leave "
-                "the setting empty"
+                f"{type(self).__name__} has no field {', '.join(unknown)}; its fields are {', '.join(hints)}"
             )
-        self._require(isinstance(self.augmentation, dict), "augmentation", "a dict of augmentation settings")
+        changes = {
+            name: tuple(value)
+            if isinstance(value, list) and typing.get_origin(hints[name]) is tuple
+            else value
+            for name, value in changes.items()
+        }
+        return dataclasses.replace(self, **changes)
 
 
-def _comet_is_installed() -> bool:
-    """Look without importing it, which takes seconds."""
-    if "comet_ml" in sys.modules:
-        return sys.modules["comet_ml"] is not None
-    return importlib.util.find_spec("comet_ml") is not None
+def _fits(value: Any, kind: Any) -> bool:
+    """Whether a value has a field's type; True is no number, and infinity and NaN are none either."""
+    arguments = typing.get_args(kind)
+    match typing.get_origin(kind):
+        case typing.Literal:
+            return value in arguments
+        case origin if origin is tuple:
+            return isinstance(value, tuple) and all(_fits(one, arguments[0]) for one in value)
+        case origin if origin is dict:
+            return isinstance(value, dict)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+
+
+def _describe(kind: Any) -> str:
+    arguments = typing.get_args(kind)
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(map(repr, arguments))
+    if typing.get_origin(kind) is tuple:
+        # A lone string is a sequence of letters: the most common slip.
+        example = '("synthetic:1024?seed=1",)' if arguments[0] is str else "(1, 2)"
+        return (
+            f"a tuple such as {example}"
+            if typing.get_origin(arguments[0]) is None
+            else (f"a tuple of {_describe(arguments[0])}")
+        )
+    names = {bool: "True or False", str: "a text", int: "a whole number", float: "a finite number"}
+    return names.get(kind, 'a dict of settings such as {"batch_size": 64}')
+
+
+Config = TypeVar("Config", bound=Settings)
+
+
+def parse(kind: type[Config], arguments: Sequence[str] | None, program: str) -> Config:
+    """Read a configuration from the command line.
+
+    Args:
+        kind: one of the `Settings`; class methods such as `laptop` are presets to start from.
+        arguments: without the program's name; None takes the process's.
+        program: how it is called, for the help.
+
+    Returns:
+        The starting point with the given fields changed.
+    """
+    presets = [name for name in ("laptop", "smoke", "paper_rn50", "paper_rn152") if hasattr(kind, name)]
+    starts = argparse.ArgumentParser(program, add_help=False, allow_abbrev=False)
+    if presets:
+        starts.add_argument("--preset", choices=presets, default=presets[0])
+    starts.add_argument("--config")
+    if hasattr(kind, "with_data"):
+        starts.add_argument("--data")
+    options, rest = starts.parse_known_args(arguments)
+    start = getattr(kind, options.preset)() if presets else kind()
+    if options.config:
+        start = kind.load(options.config)
+    if getattr(options, "data", None):
+        start = start.with_data(options.data)
+    text = [f"All settings of {kind.__name__}. Before them, choose where to start from:"]
+    text += [f"--preset {{{','.join(presets)}}} (default: {presets[0]})"] if presets else []
+    text += ["--config FILE: the config.json of an earlier run, or its results"]
+    if hasattr(kind, "with_data"):
+        text += ["--data DIR: the folder that holds FreiHAND and YouTube3DHands; sets the sources"]
+    description = "\n".join(text)
+    return tyro.cli(
+        kind, prog=program, description=description, default=start, args=rest, use_underscores=True
+    )
+
+
+def run_command_line(
+    kind: type[Config],
+    run: Callable[[Config], Any],
+    program: str,
+    show: Callable[[Any], str] = str,
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Run a training from the command line; an error in the settings is one line, not a traceback.
+
+    Returns:
+        Exit code: 0, 2 for a wrong setting or a file that is missing or can't be written, 130 after Ctrl-C.
+    """
+    from peclr_utils.training.distributed import rank
+    from peclr_utils.training.optim import NonFiniteLossError
+
+    try:
+        result = run(parse(kind, arguments, program))
+    except KeyboardInterrupt as stop:
+        print(f"\n{stop}" if str(stop) else "\nstopped", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, NonFiniteLossError) as error:
+        # Notes say what was kept, such as crops that need not be made again.
+        print(f"{program}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+        return 2
+    if rank() == 0:
+        print(show(result))
+    return 0
