@@ -267,8 +267,8 @@ def _introduction(config: PretrainConfig, pairs: PairDataset, first_step: int, s
     exactly = ", as in the authors' code" if config.authors_exact else ""
     text = (
         f"Pre-training {config.arch} by {config.method} ({undone}{exactly}) on {pairs.images:,} images of "
-        f"{pairs.source}: {config.epochs} epochs of {pairs.steps_per_epoch} steps, {config.batch_size} pairs x "
-        f"{config.accumulate}, loss over {config.compared_pairs:,} pairs, peak learning rate "
+        f"{pairs.source}: {config.epochs} epochs of {pairs.steps_per_epoch} steps, {config.batch_size} x "
+        f"{config.accumulate} pairs, loss over {config.compared_pairs:,} pairs, peak learning rate "
         f"{config.peak_learning_rate:.2e}, {ranks.world_size()} process(es)"
     )
     return text + resuming(first_step, steps)
