@@ -32,7 +32,7 @@ from peclr_utils.training.predict import Predictions, predict_dataset
 from peclr_utils.training.pretrain import pretrain
 from peclr_utils.training.results import RESULTS, load_results
 from peclr_utils.training.resume import CHECKPOINT, CONFIG, FREE_TO_CHANGE
-from peclr_utils.training.settings import RunSettings
+from peclr_utils.settings import RunSettings
 from peclr_utils.weights import load_pose_network
 
 from .folders import short_path

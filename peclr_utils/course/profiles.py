@@ -15,7 +15,7 @@ from pathlib import Path
 
 from peclr_utils.evaluation.published import EVALUATION_HANDS
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
-from peclr_utils.training.settings import RunSettings
+from peclr_utils.settings import RunSettings
 
 Literal = str | int | float | bool | list | dict | None
 

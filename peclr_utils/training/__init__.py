@@ -7,10 +7,10 @@ Chapter 03 runs `pretrain`, chapter 04 `finetune`. What the authors' published c
 
 import warnings
 
+from peclr_utils.settings import NonFiniteLossError
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.training.finetune import FinetuneResult, finetune
 from peclr_utils.training.log import read_log
-from peclr_utils.training.optim import NonFiniteLossError
 from peclr_utils.training.predict import Predictions, extract_features, predict_dataset
 from peclr_utils.training.pretrain import PretrainResult, pretrain
 

@@ -64,17 +64,10 @@ class RunFolder:
         self._saved_at = time.monotonic()
 
     def resume(self, model: nn.Module, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> int:
-        """Restore a run from its checkpoint if there is one.
-
-        Args:
-            model, optimiser, scaler: are filled.
-
-        Returns:
-            The number of steps done.
+        """Restore a run from its checkpoint if there is one; returns the number of steps done.
 
         Raises:
-            ValueError: if the checkpoint belongs to a run with other settings or data, or its tensors don't
-                fit.
+            ValueError: if the checkpoint is of a run with other settings or data, or its tensors don't fit.
         """
         if self.checkpoint is None or not self.config.resume or not self.checkpoint.is_file():
             return 0

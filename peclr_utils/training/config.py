@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from peclr_utils.datasets import find_data, find_set
-from peclr_utils.training.settings import JSON, Settings
+from peclr_utils.settings import JSON, Settings
 
 Arch = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 
@@ -173,6 +173,11 @@ class PretrainConfig(RunSettings):
     def paper_rn152(cls, **changes: Any) -> Self:
         """`paper_rn50` with a ResNet-152."""
         return cls.paper_rn50(**{"arch": "resnet152", "output": "runs/paper_rn152/pretrain", **changes})
+
+    @classmethod
+    def authors_rn50(cls, **changes: Any) -> Self:
+        """`paper_rn50` as the authors' published code does it."""
+        return cls.paper_rn50(output="runs/authors_rn50/pretrain").as_authors().replace(**changes)
 
     def with_data(self, data: str | Path) -> Self:
         """Train on what `datasets.find_data` finds; of FreiHAND and YouTube3DHands on the training part."""

@@ -6,11 +6,12 @@ with one
 warning: it never stops a run.
 """
 
+import contextlib
 import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from peclr_utils.training.config import RunSettings
 
 LOG = "log.jsonl"
 
-OnLog = Callable[[int, Mapping[str, Any]], None]
+OnLog = Callable[[int, Mapping[str, Any]], Any]
+Close = Callable[[], Any]
 
 
 def read_log(output: str | Path) -> list[dict[str, Any]]:
@@ -67,11 +69,10 @@ class RunLog:
         if config.output:
             lines = "".join(json.dumps(row) + "\n" for row in self.history)
             self._file = write_text(Path(config.output, LOG), lines).open("a", encoding="utf-8")
-        self._loggers: dict[str, OnLog] = {}
+        self._loggers: dict[str, tuple[OnLog, Close]] = {}
         for name in config.loggers if first_step < steps else ():
-            self._try(
-                name, lambda name=name: self._loggers.update({name: OPEN[name](config, title, first_step)})
-            )
+            with self._optional(name):
+                self._loggers[name] = OPEN[name](config, title, first_step)
         self._bar = tqdm(
             total=steps,
             initial=first_step,
@@ -92,30 +93,27 @@ class RunLog:
         return (step - since) * self._images_per_step / (now - then) if step > since else math.nan
 
     def write(self, step: int, values: Mapping[str, Any]) -> None:
-        """Add one line.
-
-        Args:
-            step: counted from 0.
-            values: plain values; numbers also go to the loggers.
-        """
+        """Add a line of plain values for a step counted from 0; its numbers also go to the loggers."""
         row = {"step": step, **values}
         self.history.append(row)
         if self._file is not None:
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
         numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
-        for name, on_log in list(self._loggers.items()):
-            self._try(name, lambda on_log=on_log: on_log(step, numbers))
+        for name, (on_log, _) in list(self._loggers.items()):
+            with self._optional(name):
+                on_log(step, numbers)
         shown = {key: f"{values[key]:.4g}" for key in ("loss", "images_per_second") if key in values}
         self._bar.set_postfix(shown, refresh=False)
 
-    def _try(self, name: str, action: Callable[[], None]) -> None:
-        """Run an optional logger; switch it off with one warning if it fails."""
+    @contextlib.contextmanager
+    def _optional(self, name: str) -> Iterator[None]:
+        """Use a logger; if it fails, switch it off with one warning."""
         try:
-            action()
+            yield
         except Exception as error:
             self._loggers.pop(name, None)
-            warnings.warn(f"Logging to {name} is off: {type(error).__name__}: {error}", stacklevel=3)
+            warnings.warn(f"Logging to {name} is off: {type(error).__name__}: {error}", stacklevel=4)
 
     def __enter__(self) -> "RunLog":
         return self
@@ -124,57 +122,42 @@ class RunLog:
         self._bar.close()
         if self._file is not None:
             self._file.close()
-        for name, on_log in list(self._loggers.items()):
-            self._try(name, getattr(on_log, "close", lambda: None))
+        for name, (_, close) in list(self._loggers.items()):
+            with self._optional(name):
+                close()
 
 
-def _tensorboard(config: RunSettings, title: str, first_step: int) -> OnLog:
-    """Write into the run's folder; what an earlier part wrote from `first_step` on is hidden."""
+def _tensorboard(config: RunSettings, title: str, first_step: int) -> tuple[OnLog, Close]:
+    """Write into the run's folder; hide what an earlier part of the run wrote from `first_step` on."""
     from torch.utils.tensorboard import SummaryWriter
 
     writer = SummaryWriter(config.output or None, purge_step=first_step)
-
-    def on_log(step: int, values: Mapping[str, Any]) -> None:
-        for name, value in values.items():
-            writer.add_scalar(name, value, step)
-
-    on_log.close = writer.close
-    return on_log
+    return lambda step, values: [writer.add_scalar(*item, step) for item in values.items()], writer.close
 
 
-def _comet(config: RunSettings, title: str, first_step: int) -> OnLog:
-    """Log settings and numbers to Comet, and nothing about code, machine or user.
+def _comet(config: RunSettings, title: str, _: int) -> tuple[OnLog, Close]:
+    """Send settings and numbers to Comet, and nothing about code, machine or user.
 
-    Key, project and offline mode are Comet's own settings (COMET_API_KEY, COMET_PROJECT_NAME,
-    COMET_MODE=offline).
+    Comet's own settings say where to: COMET_API_KEY, COMET_PROJECT_NAME, and COMET_START_ONLINE=false for
+    archives in the run's folder.
     """
     import comet_ml
 
-    quiet = "log_code log_graph auto_param_logging auto_metric_logging auto_output_logging parse_args"
-    quiet += " log_env_details log_git_metadata log_git_patch"
-    settings = comet_ml.ExperimentConfig(**dict.fromkeys(quiet.split(), False), display_summary_level=0)
+    off = "log_code log_graph parse_args log_env_details log_git_metadata log_git_patch"
+    off += " auto_param_logging auto_metric_logging auto_output_logging"
+    quiet = {**dict.fromkeys(off.split(), False), "display_summary_level": 0, "name": title}
+    settings = comet_ml.ExperimentConfig(**quiet, offline_directory=config.output or None)
     experiment = comet_ml.start(experiment_config=settings)
-    experiment.set_name(title)
     experiment.log_parameters(config.plain())
-
-    def on_log(step: int, values: Mapping[str, Any]) -> None:
-        experiment.log_metrics(dict(values), step=step)
-
-    on_log.close = experiment.end
-    return on_log
+    return lambda step, values: experiment.log_metrics(dict(values), step=step), experiment.end
 
 
-def _wandb(config: RunSettings, title: str, first_step: int) -> OnLog:
-    """Log settings and numbers to Weights & Biases, whose own settings say where to and whether offline."""
+def _wandb(config: RunSettings, title: str, _: int) -> tuple[OnLog, Close]:
+    """Send settings and numbers to Weights & Biases; its own settings say which project and mode."""
     import wandb
 
     run = wandb.init(name=title, config=config.plain(), dir=config.output or None)
-
-    def on_log(step: int, values: Mapping[str, Any]) -> None:
-        run.log(dict(values), step=step)
-
-    on_log.close = run.finish
-    return on_log
+    return lambda step, values: run.log(dict(values), step=step), run.finish
 
 
 OPEN = {"tensorboard": _tensorboard, "comet": _comet, "wandb": _wandb}

@@ -12,12 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from peclr_utils.settings import NonFiniteLossError
+
 TRUST = 0.02
 """Largest step of a layer as a share of its weights' length, in the authors' code."""
-
-
-class NonFiniteLossError(RuntimeError):
-    """The loss became NaN or infinite; the last checkpoint on disk is still good."""
 
 
 def learning_rate_at(step: int, steps: int, warmup: int, peak: float) -> float:
@@ -49,13 +47,7 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, step: int, steps: int, w
 def parameter_groups(module: nn.Module, learning_rate: float, weight_decay: float) -> list[dict]:
     """Split parameters by whether they decay: matrices and kernels do; biases and norms (all vectors) do not.
 
-    Args:
-        module: any network; parameters without gradient are skipped.
-        learning_rate: the groups' peak rate.
-        weight_decay: of the first group.
-
-    Returns:
-        Groups for an optimiser, with the peak rate under "peak".
+    Parameters without gradient are skipped. Each group keeps its peak rate under "peak".
     """
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     vectors = [parameter for parameter in trained if parameter.ndim <= 1]
@@ -67,14 +59,6 @@ def authors_parameter_groups(model: nn.Module, learning_rate: float, weight_deca
 
     It spares what has "bias" or "bn" in its name, and so misses the norms whose names lack both: the first
     layer's, those of the shortcuts and the projector's.
-
-    Args:
-        model: encoder and projector.
-        learning_rate: the groups' peak rate.
-        weight_decay: of the first group.
-
-    Returns:
-        Groups for an optimiser, with the peak rate under "peak".
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     spared = {name for name, _ in named if "bias" in name or ("bn" in name and name != "encoder.bn1.weight")}
@@ -104,11 +88,7 @@ def take_step(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) ->
 
 
 def check_finite(loss: float, step: int, learning_rate: float, checkpoint: Path | None) -> None:
-    """Stop the run if the loss is not a number.
-
-    Raises:
-        NonFiniteLossError: if it is NaN or infinite; says which checkpoint is still good and what to try.
-    """
+    """Raise NonFiniteLossError if the loss is NaN or infinite, naming the last good checkpoint."""
     if math.isfinite(loss):
         return
     kept = f"The last good checkpoint is {checkpoint}. " if checkpoint and checkpoint.is_file() else ""

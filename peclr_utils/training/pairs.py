@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 
 from peclr_utils.augmentation import AugmentationConfig, ViewParameters, sample_parameters
 from peclr_utils.crops import CropSet
-from peclr_utils.datasets import even_indices
+from peclr_utils.datasets import HandDataset, even_indices
 from peclr_utils.training.config import PretrainConfig
 from peclr_utils.training.views import (
     HELD_OUT,
@@ -107,29 +107,25 @@ class PairDataset(Dataset):
         self.crops, self.backend = crops, backend
         self.augmentation = fit_margin(augmentation, crops, config.view_factor)
         self.backgrounds = paint_backgrounds(augmentation, crops, config.image_size, config.seed)
-        self._set_order(crops.source, crops.identities, crops.source_index, config, indices)
+        indices = np.arange(len(crops)) if indices is None else np.asarray(indices, dtype=np.int64)
+        self._set_order(crops, np.asarray(crops.source_index), config, indices)
 
     def _set_order(
-        self,
-        source: str,
-        identities: np.ndarray,
-        source_index: np.ndarray,
-        config: PretrainConfig,
-        indices: np.ndarray | None,
+        self, hands: HandDataset, source_index: np.ndarray, config: PretrainConfig, indices: np.ndarray
     ) -> None:
-        self.source, self.config, self.identities = source, config, np.asarray(identities)
-        self.indices = np.arange(len(identities)) if indices is None else np.asarray(indices, dtype=np.int64)
+        self.source, self.config, self.indices = hands.source, config, indices
+        self.identities = np.asarray(hands.identities)
         self.images = len(self.indices)
         self.steps_per_epoch = self.images // (config.batch_size * config.accumulate)
         if self.steps_per_epoch == 0:
             raise ValueError(
-                f"batch_size * accumulate: expected at most {self.images}, the number of images of {source} "
-                f"to train on, found {config.batch_size} * {config.accumulate}"
+                f"batch_size * accumulate: expected at most {self.images}, the number of images of "
+                f"{self.source} to train on, found {config.batch_size} * {config.accumulate}"
             )
-        self._source_index = np.asarray(source_index)[self.indices]
+        self._source_index = source_index[indices]
         self._epoch, self._order = -1, np.empty(0, np.int64)
         # Images sorted by identity: each identity is one run of `_sorted`, from `_start` on, `_count` long.
-        identities = self.identities[self.indices]
+        identities = self.identities[indices]
         self._sorted = np.argsort(identities, kind="stable")
         _, group, count = np.unique(identities, return_inverse=True, return_counts=True)
         self._count, self._start = count[group], (np.cumsum(count) - count)[group]
@@ -137,15 +133,7 @@ class PairDataset(Dataset):
         self._place[self._sorted] = np.arange(self.images) - self._start[self._sorted]
 
     def draw(self, number: int) -> tuple[np.ndarray, np.ndarray, np.random.Generator]:
-        """Pair the images of a batch.
-
-        Args:
-            number: of the batch, counted from the start of the run.
-
-        Returns:
-            first, second: (B,) images of the two views.
-            rng: to draw the views' parameters with.
-        """
+        """Pair the images of a batch: (B,) first ones, (B,) second ones, and a generator for their views."""
         size, seed = self.config.batch_size, self.config.seed
         epoch, position = divmod(number, self.steps_per_epoch * self.config.accumulate)
         if epoch != self._epoch:
@@ -163,15 +151,7 @@ class PairDataset(Dataset):
         return self._sorted[start + (place + step) % count]
 
     def plan(self, number: int) -> tuple[np.ndarray, np.ndarray, ViewParameters]:
-        """Decide a batch without making it.
-
-        Args:
-            number: of the batch, counted from the start of the run.
-
-        Returns:
-            first, second: (B,) images of the two views.
-            parameters: of 2B views, all first ones before all second ones.
-        """
+        """Decide a batch without making it: (B,) first and second images, parameters of their 2B views."""
         first, second, rng = self.draw(number)
         return first, second, sample_parameters(self.augmentation, 2 * len(first), rng)
 
@@ -191,11 +171,6 @@ def pair_batch(views: Views, angle: np.ndarray, shift: np.ndarray, identity: Ten
 
 def split_off(identities: np.ndarray, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Keep some identities out of training, to measure the equivariance error on them.
-
-    Args:
-        identities: (N,) integers.
-        held_out: how many identities; 0 keeps none out.
-        seed: of the choice.
 
     Returns:
         Positions of all images to train on, and of one image of each held-out identity.

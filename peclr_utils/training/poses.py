@@ -104,15 +104,7 @@ class PoseDataset(Dataset):
         return -(-len(self.indices) // self.batch_size)
 
     def plan(self, number: int) -> tuple[np.ndarray, ViewParameters]:
-        """Decide a batch without making it.
-
-        Args:
-            number: of the batch, counted from the start of the run.
-
-        Returns:
-            rows: (B,) positions in `indices`.
-            parameters: of B views.
-        """
+        """Decide a batch without making it: (B,) positions in `indices`, and parameters of B views."""
         places = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
         rows = self._shuffle(places) if self.shuffled else places[places < len(self.indices)]
         rng = np.random.default_rng((self.seed, VIEWS, number))
@@ -144,15 +136,7 @@ class PoseDataset(Dataset):
         return mean, np.maximum(spread, 1e-3)
 
     def labels(self, rows: np.ndarray, parameters: ViewParameters) -> dict[str, np.ndarray]:
-        """Labels of views, by the names of `PoseBatch`.
-
-        Args:
-            rows: (B,) positions in `indices`.
-            parameters: of B views.
-
-        Returns:
-            Name to float64 array.
-        """
+        """Labels of the views of some rows of `indices`: float64 arrays by the names of `PoseBatch`."""
         K = camera.transform_intrinsics(affine(parameters, self.crops.size, self.image_size), self.K[rows])
         points, length = self.points[rows], self.bone_length[rows]
         return {

@@ -20,6 +20,7 @@ from peclr_utils.datasets import HandDataset, open_source
 from peclr_utils.equivariance import undo_on_projection
 from peclr_utils.losses import nt_xent
 from peclr_utils.models import ContrastiveModel
+from peclr_utils.settings import run_command_line
 from peclr_utils.training import distributed as ranks
 from peclr_utils.training.authors import AuthorsPairDataset
 from peclr_utils.training.checkpoint import RunFolder, locked_folder
@@ -37,7 +38,6 @@ from peclr_utils.training.optim import (
     take_step,
 )
 from peclr_utils.training.pairs import PairBatch, PairDataset, pair_augmentation, split_off
-from peclr_utils.training.settings import run_command_line
 from peclr_utils.training.stop import EarlyStop, report_early_stop
 from peclr_utils.training.views import backgrounds_on, crop_margin, load
 from peclr_utils.weights import load_encoder
@@ -171,9 +171,9 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
         log_config = config if first else config.replace(output="", loggers=(), progress=False)
         images = 2 * config.batch_size * config.accumulate
         log = RunLog(log_config, first_step, steps, images, f"pretrain {config.method}")
-        measure = (
-            EquivarianceError(pairs, held_out, device, compute.dtype) if first and len(held_out) else None
-        )
+        measure = None
+        if first and len(held_out):
+            measure = EquivarianceError(pairs, held_out, device, compute.dtype)
         with log, EarlyStop(config) as stop:
             if measure and first_step == 0:
                 log.write(0, {"epoch": 0.0, "equivariance_error": measure(model)})
@@ -182,9 +182,8 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
             for step in range(first_step, steps):
                 if reason := next(filter(None, ranks.all_gather_object(stop.reason(step))), ""):
                     if unread:
-                        check_finite(
-                            float(torch.stack(unread)[:, 0].mean()), step - 1, rate, folder.checkpoint
-                        )
+                        loss = float(torch.stack(unread)[:, 0].mean())
+                        check_finite(loss, step - 1, rate, folder.checkpoint)
                     folder.save(model, optimiser, scaler, step, finished=False)
                     break
                 rate = set_learning_rate(optimiser, step, steps, warmup)
@@ -288,6 +287,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _summary(result: PretrainResult) -> str:
+    if ranks.rank() > 0:
+        return ""
     loss = f"last loss {result.losses[-1]:.4f}" if result.losses else "no step done"
     return f"{'Finished' if result.finished else 'Stopped early'}: {loss}, checkpoint {result.checkpoint}"
 

@@ -9,10 +9,7 @@ from peclr_utils.training.config import RunSettings
 
 
 class EarlyStop(HeldInterrupt):
-    """Says when to stop early.
-
-    As a context manager it holds Ctrl-C until the current step is done, so that what is saved is complete; a
-    second Ctrl-C stops at once.
+    """Says when to stop; as a context manager it holds Ctrl-C until the current step is done.
 
     Args:
         config: its time_limit_minutes and max_steps.
@@ -20,9 +17,8 @@ class EarlyStop(HeldInterrupt):
 
     def __init__(self, config: RunSettings):
         super().__init__()
-        limit = config.time_limit_minutes
-        self._deadline = time.monotonic() + 60 * limit if limit else math.inf
-        self._max_steps = config.max_steps or math.inf
+        minutes = config.time_limit_minutes or math.inf
+        self._deadline, self._max_steps = time.monotonic() + 60 * minutes, config.max_steps or math.inf
 
     def reason(self, steps_done: int) -> str:
         """Why to stop after so many steps; "" to continue."""
@@ -34,17 +30,9 @@ class EarlyStop(HeldInterrupt):
 
 
 def report_early_stop(reason: str, checkpoint: Path | None, progress: bool) -> None:
-    """Say how to resume a run that stopped early; after Ctrl-C, pass the interruption on.
-
-    Raises:
-        KeyboardInterrupt: if that was the reason.
-    """
-    if not reason:
-        return
-    saved = (
-        f"saved {checkpoint}; the same call resumes there" if checkpoint else "not saved: no output folder"
-    )
+    """Say how to resume a run that stopped early; after Ctrl-C, raise KeyboardInterrupt with that text."""
+    saved = f"saved {checkpoint}; the same call resumes there" if checkpoint else "not saved (no output)"
     if reason == "interrupted":
         raise KeyboardInterrupt(f"{reason}: {saved}")
-    if progress:
+    if reason and progress:
         print(f"{reason}: {saved}")

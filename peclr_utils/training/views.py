@@ -71,18 +71,9 @@ def make_views(
     backend: str = "opencv",
     backgrounds: np.ndarray | None = None,
 ) -> Views:
-    """Warp crops by OpenCV, or collect what the device needs to do it.
+    """Warp crops by OpenCV, or collect what the device needs to warp them.
 
-    Args:
-        crops: the stored crops.
-        indices: (B,) which.
-        parameters: of B views.
-        image_size: side S of a view in pixels.
-        backend: "opencv" or "batch".
-        backgrounds: (M, T, T, 3) uint8 to exchange backgrounds with, or None.
-
-    Returns:
-        The views.
+    `parameters` are those of B views, `backgrounds` (M, T, T, 3) uint8 to exchange backgrounds with.
     """
     masks = None
     exchanged = crops.has_mask[indices] & (parameters.background >= 0)
@@ -99,17 +90,7 @@ def make_views(
 def finish_views(
     views: Views, image_size: int, device: torch.device, backgrounds: Tensor | None = None
 ) -> Tensor:
-    """Bring views to the device, warp them there if the batch backend does it, and normalise.
-
-    Args:
-        views: from `make_views`.
-        image_size: side S of a view in pixels.
-        device: where they go.
-        backgrounds: (M, T, T, 3) uint8 on the device, or None.
-
-    Returns:
-        (B, 3, S, S) float32, channels last in memory.
-    """
+    """Bring views to the device, warp them if that is left to do; (B, 3, S, S) float32, normalised."""
     if views.parameters is None:
         images = to_batch(views.images, device)
     else:
@@ -146,16 +127,9 @@ def plain_views(
 def paint_backgrounds(
     augmentation: AugmentationConfig, crops: CropSet, image_size: int, seed: int
 ) -> np.ndarray | None:
-    """Paint backgrounds to exchange the images' own with, if that is wanted and possible.
+    """Paint (M, S, S, 3) uint8 RGB to exchange the images' own backgrounds with.
 
-    Args:
-        augmentation: its `background` is the probability of an exchange.
-        crops: the images; without masks nothing can be exchanged.
-        image_size: side S in pixels.
-        seed: of all backgrounds.
-
-    Returns:
-        (M, S, S, 3) uint8 RGB, or None.
+    None if the augmentation exchanges none, or no image has a mask.
     """
     if augmentation.background == 0 or not crops.has_mask.any():
         return None
@@ -169,17 +143,7 @@ def backgrounds_on(backgrounds: np.ndarray | None, backend: str, device: torch.d
 
 
 def load(batches: Dataset, numbers: Sequence[int], workers: int, device: torch.device) -> DataLoader:
-    """Make batches by number, in order, in loader processes.
-
-    Args:
-        batches: `PairDataset` or `PoseDataset`.
-        numbers: which.
-        workers: loader processes.
-        device: for CUDA the batches come in pinned memory.
-
-    Returns:
-        An iterable over the batches, on the CPU.
-    """
+    """Make batches by number, in order, in loader processes; for CUDA in pinned memory."""
     return DataLoader(
         batches,
         batch_size=None,

@@ -12,17 +12,19 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 import tyro
 
-AT_LEAST = {
-    "image_size": 32,
-    "batch_size": 2,  # batch norm has no variance in a batch of one
-    "workers": -1,
-    **dict.fromkeys(["epochs", "steps", "accumulate", "log_every", "projector_hidden"], 1),
-    **dict.fromkeys(["save_every_epochs", "save_every_steps"], 1),
-    **dict.fromkeys(["seed", "labels", "warmup_epochs", "warmup_steps", "weight_decay", "max_steps"], 0),
-    **dict.fromkeys(["time_limit_minutes", "save_every_minutes", "equivariance_images"], 0),
-    **dict.fromkeys(["rotation_degrees", "weight_2d", "weight_relative_depth", "weight_root_depth"], 0),
+_LEAST = {
+    -1: "workers",
+    0: "seed labels warmup_epochs warmup_steps weight_decay max_steps time_limit_minutes save_every_minutes "
+    "equivariance_images rotation_degrees weight_2d weight_relative_depth weight_root_depth",
+    1: "epochs steps accumulate log_every save_every_epochs save_every_steps projector_hidden",
+    2: "batch_size",  # batch norm has no variance in a batch of one
+    32: "image_size",
 }
+AT_LEAST = {name: least for least, names in _LEAST.items() for name in names.split()}
 """Smallest value of each number, by field name."""
+
+PRESETS = ("laptop", "smoke", "paper_rn50", "paper_rn152", "authors_rn50")
+"""Class methods that the command line knows as starting points."""
 
 POSITIVE = frozenset("learning_rate encoder_learning_rate temperature view_factor projection_size".split())
 
@@ -143,19 +145,20 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _describe(kind: Any) -> str:
-    arguments = typing.get_args(kind)
-    if typing.get_origin(kind) is Literal:
+    """A field's type in words."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
         return "one of " + ", ".join(map(repr, arguments))
-    if typing.get_origin(kind) is tuple:
+    if origin is tuple:
         # A lone string is a sequence of letters: the most common slip.
-        example = '("synthetic:1024?seed=1",)' if arguments[0] is str else "(1, 2)"
-        return (
-            f"a tuple such as {example}"
-            if typing.get_origin(arguments[0]) is None
-            else (f"a tuple of {_describe(arguments[0])}")
-        )
+        items = {str: 'strings such as ("a",)', int: "whole numbers such as (1, 2)"}
+        return "a tuple of " + items.get(arguments[0], f"any of {typing.get_args(arguments[0])}")
     names = {bool: "True or False", str: "a text", int: "a whole number", float: "a finite number"}
     return names.get(kind, 'a dict of settings such as {"batch_size": 64}')
+
+
+class NonFiniteLossError(FloatingPointError):
+    """The loss became NaN or infinite; the last checkpoint on disk is still good."""
 
 
 Config = TypeVar("Config", bound=Settings)
@@ -172,28 +175,23 @@ def parse(kind: type[Config], arguments: Sequence[str] | None, program: str) -> 
     Returns:
         The starting point with the given fields changed.
     """
-    presets = [name for name in ("laptop", "smoke", "paper_rn50", "paper_rn152") if hasattr(kind, name)]
+    presets = [name for name in PRESETS if hasattr(kind, name)]
+    first = next((name for name in presets if name != "smoke"), "none")
     starts = argparse.ArgumentParser(program, add_help=False, allow_abbrev=False)
-    if presets:
-        starts.add_argument("--preset", choices=presets, default=presets[0])
+    starts.add_argument("--preset", choices=presets, default=first)
     starts.add_argument("--config")
-    if hasattr(kind, "with_data"):
-        starts.add_argument("--data")
-    options, rest = starts.parse_known_args(arguments)
-    start = getattr(kind, options.preset)() if presets else kind()
-    if options.config:
-        start = kind.load(options.config)
-    if getattr(options, "data", None):
-        start = start.with_data(options.data)
-    text = [f"All settings of {kind.__name__}. Before them, choose where to start from:"]
-    text += [f"--preset {{{','.join(presets)}}} (default: {presets[0]})"] if presets else []
+    text = [f"All settings of {kind.__name__}. Further options choose the starting point:"]
+    text += [f"--preset {{{','.join(presets)}}} (default: {first})"] if presets else []
     text += ["--config FILE: the config.json of an earlier run, or its results"]
     if hasattr(kind, "with_data"):
-        text += ["--data DIR: the folder that holds FreiHAND and YouTube3DHands; sets the sources"]
-    description = "\n".join(text)
-    return tyro.cli(
-        kind, prog=program, description=description, default=start, args=rest, use_underscores=True
-    )
+        starts.add_argument("--data")
+        text += ["--data PATH: a folder with FreiHAND, YouTube3DHands or your images; sets the sources"]
+    options, rest = starts.parse_known_args(arguments)
+    start = kind() if options.preset == "none" else getattr(kind, options.preset)()
+    start = kind.load(options.config) if options.config else start
+    start = start.with_data(options.data) if getattr(options, "data", None) else start
+    text = "\n".join(text)
+    return tyro.cli(kind, prog=program, description=text, default=start, args=rest, use_underscores=True)
 
 
 def run_command_line(
@@ -208,9 +206,6 @@ def run_command_line(
     Returns:
         Exit code: 0, 2 for a wrong setting or a file that is missing or can't be written, 130 after Ctrl-C.
     """
-    from peclr_utils.training.distributed import rank
-    from peclr_utils.training.optim import NonFiniteLossError
-
     try:
         result = run(parse(kind, arguments, program))
     except KeyboardInterrupt as stop:
@@ -220,6 +215,6 @@ def run_command_line(
         # Notes say what was kept, such as crops that need not be made again.
         print(f"{program}: {error}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
         return 2
-    if rank() == 0:
-        print(show(result))
+    if text := show(result):
+        print(text)
     return 0
