@@ -12,7 +12,7 @@ from peclr_utils.datasets.sample import HandDataset, HandSample
 
 
 class EvenMixture:
-    """Data sets one after another, and an order of drawing that is fair to the small.
+    """Data sets one after another, and a way to draw from each of them equally often.
 
     Their identities are made unique, and so are their names: a second source "folder" becomes "folder 2".
 
@@ -34,11 +34,17 @@ class EvenMixture:
         empty = [dataset.source for dataset in self.datasets if len(dataset) == 0]
         if empty:
             raise ValueError(f"EvenMixture: {', '.join(empty)} has no samples")
-        self._marks = _marks([dataset.source for dataset in self.datasets])
-        names = (f"{one.source}{mark}" for one, mark in zip(self.datasets, self._marks, strict=True))
-        self.source = " + ".join(names)
         self.starts = np.cumsum([0, *(len(dataset) for dataset in self.datasets)])
-        self._shifts = self._identity_shifts()
+        self._names: list[str] = []  # the second "folder" is "folder 2"
+        self._shifts: list[int] = []  # added to a source's identities, so that no two sources share one
+        names, next_identity = [dataset.source for dataset in self.datasets], 0
+        for place, (name, dataset) in enumerate(zip(names, self.datasets, strict=True)):
+            count = names[: place + 1].count(name)
+            self._names.append(name if count == 1 else f"{name} {count}")
+            least, most = int(dataset.identities.min()), int(dataset.identities.max())
+            self._shifts.append(next_identity - least)
+            next_identity += most - least + 1
+        self.source = " + ".join(self._names)
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -54,32 +60,14 @@ class EvenMixture:
         return int(source) if np.ndim(index) == 0 else source
 
     def __getitem__(self, index: int) -> HandSample:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.source}: index {index} outside 0..{len(self) - 1}")
-        index = int(index % len(self))
+        index = range(len(self))[index]
         source = self.source_of(index)
         sample = self.datasets[source][index - int(self.starts[source])]
-        identity = sample.identity + int(self._shifts[source])
-        return replace(sample, identity=identity, source=f"{sample.source}{self._marks[source]}")
+        return replace(sample, identity=sample.identity + self._shifts[source], source=self._names[source])
 
     def even_indices(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw samples so that every source comes equally often; see the function `even_indices`."""
         return even_indices(self.source_of(np.arange(len(self))), rng, count)
-
-    def _identity_shifts(self) -> list[int]:
-        """What to add to each source's identities so that no two sources share one."""
-        shifts, following = [], 0
-        for dataset in self.datasets:
-            identities = dataset.identities
-            shifts.append(following - int(identities.min()))
-            following += int(identities.max()) - int(identities.min()) + 1
-        return shifts
-
-
-def _marks(names: Sequence[str]) -> list[str]:
-    """What to add to each source's name so that no two are called the same: "", " 2", " 3" for equal ones."""
-    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
-    return [f" {count}" if count > 1 else "" for count in counts]
 
 
 def even_indices(sources: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:

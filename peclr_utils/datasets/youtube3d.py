@@ -19,9 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from peclr_utils.datasets.images import read_image
-from peclr_utils.datasets.mirror import mirror
-from peclr_utils.datasets.sample import HandSample
+from peclr_utils.datasets.images import IMAGE_SUFFIXES, read_image, require_file
+from peclr_utils.datasets.sample import HandSample, mirror
 from peclr_utils.datasets.youtube_index import VERTICES, open_index
 from peclr_utils.skeleton import reorder
 
@@ -32,15 +31,13 @@ FINGER_TIPS = (744, 320, 443, 555, 672)
 JOINTS = 16
 """Joints of MANO's regressor: wrist; index, middle, little and ring finger, thumb, three each."""
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
-
 
 class YouTube3DHands:
     """The hands of one split whose frames are there; each annotated hand is an identity of its own.
 
     The first opening reads the label file in a stream into compact files, which takes minutes for the
-    training split. Frames that are missing, as many are since videos disappear, are left out and counted in
-    one warning.
+    training split. Hands whose frame is missing are skipped, with one warning that counts them: videos
+    disappear.
 
     Args:
         root: the folder that holds `youtube_train.json` and `youtube/`.
@@ -52,6 +49,8 @@ class YouTube3DHands:
             that can't be written to, into the user's cache.
 
     Attributes:
+        index: the label file's content, a `YouTubeIndex`.
+        annotations: (N,) int64, each sample's position in it.
         is_left: (N,) bool, which hand was filmed, whether or not it is shown mirrored.
         missing: names of the frames that were not found.
 
@@ -71,17 +70,39 @@ class YouTube3DHands:
         mirror_left: bool = True,
         cache: Path | str | None = None,
     ):
-        if split not in SPLITS:
-            raise ValueError(f"YouTube3DHands: split must be one of {', '.join(SPLITS)}, found {split!r}")
         self.root = Path(root).expanduser()
         self.split = split
         self.mirror_left = mirror_left
-        self.regressor = None if regressor is None else load_regressor(regressor)
-        self.index = open_index(find_labels(self.root, split), self.root, cache)
-        self._suffixes = self._find_frames()
-        self.annotations = np.flatnonzero(self._suffixes[self.index.image] >= 0)
+        if split not in SPLITS:
+            raise ValueError(f"YouTube3DHands: split must be one of {', '.join(SPLITS)}, found {split!r}")
+        path = self.root / f"youtube_{split}.json"
+        require_file(path, "YouTube3DHands")
+        self.index = open_index(path, cache)
+        self.regressor = np.load(regressor) if isinstance(regressor, (str, Path)) else regressor
+        if self.regressor is not None:
+            shape, sums = self.regressor.shape, self.regressor.sum(-1)
+            if shape != (JOINTS, VERTICES) or not np.allclose(sums, 1, atol=1e-3):
+                expected = f"shape {(JOINTS, VERTICES)} and rows that sum to 1"
+                raise ValueError(f"YouTube3DHands: regressor must have {expected}, found {shape} and {sums}")
+        used = np.unique(self.index.image)
+        self._frames = {int(image): self._find_frame(image) for image in used}
+        self.missing = [self._name(image) for image, frame in self._frames.items() if not frame]
+        self.annotations = np.flatnonzero([bool(self._frames[image]) for image in self.index.image.tolist()])
         self.is_left = self.index.is_left[self.annotations]
-        self._report_missing()
+        if self.missing:
+            counted = (
+                f"{self.root}: {len(self.missing)} of {len(used)} frames of the {split} split are missing"
+            )
+            if len(self.missing) == len(used):
+                raise FileNotFoundError(
+                    f"{counted}, among them {self.missing[0]}; extract the videos' frames into this folder "
+                    "(data/README.md says how)"
+                )
+            skipped, hands = len(self.index.image) - len(self), len(self.index.image)
+            warnings.warn(
+                f"{counted} (the first is {self.missing[0]}). Skipped {skipped} of {hands} hands.",
+                stacklevel=2,
+            )
 
     def __len__(self) -> int:
         return len(self.annotations)
@@ -90,15 +111,9 @@ class YouTube3DHands:
     def identities(self) -> np.ndarray:
         return self.index.ids[self.annotations]
 
-    @property
-    def missing(self) -> list[str]:
-        used = np.unique(self.index.image)
-        return [self._name(image) for image in used[self._suffixes[used] < 0]]
-
     def image_path(self, index: int) -> Path:
         """Path of a sample's frame."""
-        image = self.index.image[self.annotations[index]]
-        return Path(_candidates(self.root, self._name(image))[self._suffixes[image]])
+        return self.root / self._frames[int(self.index.image[self.annotations[index]])]
 
     def vertices(self, index: int) -> np.ndarray:
         """A sample's mesh (778, 3) float32 as labelled: pixels at the stated resolution, not mirrored."""
@@ -108,8 +123,7 @@ class YouTube3DHands:
         path = self.image_path(index)
         image = read_image(path)
         annotation = self.annotations[index]
-        stated = self.index.sizes[self.index.image[annotation]]
-        scale = np.array(image.shape[1::-1]) / stated
+        scale = np.array(image.shape[1::-1]) / self.index.sizes[self.index.image[annotation]]
         outline = (self.vertices(index)[:, :2] + 0.5) * scale - 0.5
         sample = HandSample(
             image=image,
@@ -125,30 +139,12 @@ class YouTube3DHands:
     def _name(self, image: int) -> str:
         return self.index.names[image].decode()
 
-    def _find_frames(self) -> np.ndarray:
-        """For each image the position of the existing file among its candidates, or -1."""
-        found = np.full(len(self.index.names), -1)
-        for image in np.unique(self.index.image):
-            paths = _candidates(self.root, self._name(image))
-            found[image] = next((k for k, path in enumerate(paths) if os.path.isfile(path)), -1)
-        return found
-
-    def _report_missing(self) -> None:
-        missing = self.missing
-        if not missing:
-            return
-        used = len(np.unique(self.index.image))
-        counted = f"{self.root}: {len(missing)} of {used} frames of the {self.split} split are missing"
-        if len(missing) == used:
-            raise FileNotFoundError(
-                f"{counted}, among them {missing[0]}; extract the videos' frames into this folder "
-                "(data/README.md says how)"
-            )
-        warnings.warn(
-            f"{counted} (the first is {missing[0]}); left out are {len(self.index.image) - len(self)} of "
-            f"{len(self.index.image)} hands",
-            stacklevel=3,
-        )
+    def _find_frame(self, image: int) -> str:
+        """The name of a frame's file, as stated or with another suffix; empty if there is none."""
+        name = self._name(image)
+        stem = os.path.splitext(name)[0]  # text, because making paths is slow
+        candidates = (name, *(stem + suffix for suffix in IMAGE_SUFFIXES))
+        return next((found for found in candidates if os.path.isfile(f"{self.root}/{found}")), "")
 
 
 def joints(regressor: np.ndarray, vertices: np.ndarray) -> np.ndarray:
@@ -163,64 +159,3 @@ def joints(regressor: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     """
     points = np.concatenate([regressor @ vertices, vertices[list(FINGER_TIPS)]])
     return reorder(points, "mano", "freihand").astype(np.float32)
-
-
-def load_regressor(regressor: np.ndarray | Path | str) -> np.ndarray:
-    """Load and check a joint regressor.
-
-    Args:
-        regressor: an array or the path of a .npy file.
-
-    Returns:
-        (16, 778) float64.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the shape is another one or a row doesn't sum to one.
-    """
-    origin = "regressor"
-    if isinstance(regressor, (str, Path)):
-        origin = f"regressor {regressor}"
-        if not Path(regressor).is_file():
-            raise FileNotFoundError(f"{origin}: no such file; give a .npy file with a (16, 778) array")
-        regressor = np.load(regressor)
-    matrix = np.asarray(regressor, dtype=np.float64)
-    if matrix.shape != (JOINTS, VERTICES):
-        raise ValueError(f"{origin}: expected shape {(JOINTS, VERTICES)}, found {matrix.shape}")
-    if not np.allclose(matrix.sum(1), 1, atol=1e-3):
-        raise ValueError(f"{origin}: each row must sum to 1, found {matrix.sum(1).round(3).tolist()}")
-    return matrix
-
-
-def find_labels(root: Path, split: str) -> Path:
-    """Find a split's label file.
-
-    Raises:
-        FileNotFoundError: if it isn't there; says what is, and where the right folder seems to be.
-    """
-    path = root / f"youtube_{split}.json"
-    if path.is_file():
-        return path
-    if not root.is_dir():
-        reason = "this is a file; name the folder it is in" if root.exists() else "there is no such folder"
-        raise FileNotFoundError(f"{root}: {reason}")
-    here = sorted(other.name for other in root.glob("youtube_*.json"))
-    if here:
-        raise FileNotFoundError(f"{path}: no such file, found {', '.join(here)}")
-    below = [
-        found.parent for pattern in ("*", "*/*") for found in sorted(root.glob(f"{pattern}/youtube_*.json"))
-    ]
-    above = [folder for folder in list(root.resolve().parents)[:4] if any(folder.glob("youtube_*.json"))]
-    if below or above:
-        right, where = (below[0], "below") if below else (above[0], "above")
-        raise FileNotFoundError(f"{path}: no such file; YouTube3DHands' folder is {where}: {right}")
-    raise FileNotFoundError(
-        f"{path}: no such file; expected the folder that holds youtube_train.json and youtube/ "
-        "(data/README.md says where to get them)"
-    )
-
-
-def _candidates(root: Path, name: str) -> list[str]:
-    """Paths a frame may have: the stated one, or with another suffix. Text, for paths are slow to make."""
-    stem, stated = os.path.splitext(f"{root}/{name}")
-    return [stem + suffix for suffix in (stated, *(other for other in SUFFIXES if other != stated))]

@@ -1,0 +1,103 @@
+"""From a folder to the data sets in it: the rule that every `--data` follows.
+
+data/README.md says where to get FreiHAND and YouTube3DHands, and where they go.
+"""
+
+import re
+from pathlib import Path
+
+from peclr_utils.datasets.images import find_images, require_folder
+from peclr_utils.datasets.source import KINDS, Source
+
+MARKS = {
+    "freihand": ("training_K.json", "training/rgb"),
+    "youtube": ("youtube_train.json", "youtube_val.json", "youtube_test.json"),
+}
+"""What tells each data set's folder: any of these in it. An evaluation set alone is not FreiHAND."""
+
+
+def find_data(text: str | None) -> list[Source]:
+    """Turn what a user gives as `--data` into sources with absolute paths.
+
+    Args:
+        text: None or "" for none; a folder that is, or holds one level down, FreiHAND or YouTube3DHands or
+            both; a folder with images in it or below; or sources such as `freihand:PATH,youtube:PATH`.
+
+    Returns:
+        The sources; FreiHAND comes first.
+
+    Raises:
+        FileNotFoundError: if a folder does not exist, or holds nothing that can be read.
+        ValueError: if a folder holds a data set twice, or one lies deeper; says what to name instead.
+    """
+    if not text:
+        return []
+    names = re.split(rf",\s*(?=(?:{'|'.join(KINDS)}):)", text)  # not at every comma: ?versions=1,2
+    if names[0].partition(":")[0] in KINDS:
+        sources = [Source.parse(name.strip()).absolute() for name in names]
+        for source in sources:
+            if source.kind != "synthetic":
+                require_folder(Path(source.path))
+        return sources
+    folder = Path(text).expanduser().resolve()
+    found = _find_sets(folder)
+    if found:
+        return [Source(kind, str(path)) for kind, path in found.items()]
+    deeper = [place for kind in MARKS for place in _places(kind, folder, "**/")]
+    if deeper:
+        raise ValueError(
+            f"{folder}: expected a data set here or one folder down, found {deeper[0]}; name "
+            f"{deeper[0].parent}, or folder:{folder} to take all images below without labels"
+        )
+    try:
+        find_images(folder)
+    except FileNotFoundError as error:
+        expected = " or ".join(f"{marks[0]} ({kind})" for kind, marks in MARKS.items())
+        raise FileNotFoundError(f"{error}, and for {expected}; see data/README.md") from None
+    return [Source("folder", str(folder))]
+
+
+def find_set(kind: str, root: str | Path) -> Path:
+    """Find one data set.
+
+    Args:
+        kind: "freihand" or "youtube".
+        root: its folder, or the one above.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        FileNotFoundError: if it is not there.
+        ValueError: if it is there twice.
+    """
+    folder = Path(root).expanduser().resolve()
+    found = _find_sets(folder)
+    if kind not in found:
+        raise FileNotFoundError(
+            f"{folder}: expected {kind} ({MARKS[kind][0]}) in it or one folder down, found "
+            f"{', '.join(found) or 'no data set'}; data/README.md says where to get it"
+        )
+    return found[kind]
+
+
+def _find_sets(folder: Path) -> dict[str, Path]:
+    """The folder of each data set that a folder is, or holds one level down."""
+    require_folder(folder)
+    found = {}
+    for kind in MARKS:
+        places = _places(kind, folder, "", "*/")
+        if len(places) > 1:
+            raise ValueError(
+                f"{folder}: {kind} is there twice, in {places[0]} and {places[1]}; name one of them"
+            )
+        found |= {kind: place for place in places}
+    return found
+
+
+def _places(kind: str, folder: Path, *levels: str) -> list[Path]:
+    """Folders of a data set at these levels below a folder."""
+    marks = [(mark, level) for mark in MARKS[kind] for level in levels]
+    return sorted(
+        {path.parents[mark.count("/")] for mark, level in marks for path in folder.glob(level + mark)}
+    )
