@@ -7,9 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +14,7 @@ import numpy as np
 from peclr_utils.camera import bone_length
 from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, SHAPES, label_path
 from peclr_utils.datasets.images import write_jpeg
-from peclr_utils.datasets.sample import HandDataset, mirror
-from peclr_utils.interrupts import HeldInterrupt, ignore_interrupts
-
-_CHUNK = 8  # samples that a process writes before it heeds Ctrl-C
+from peclr_utils.datasets.sample import HandDataset, HandSample, mirror
 
 
 def export_freihand(
@@ -30,7 +24,6 @@ def export_freihand(
     part: str = "training",
     quality: int = 95,
     overwrite: bool = False,
-    workers: int = 0,
 ) -> None:
     """Write a labelled data set as FreiHAND's `training` or `evaluation` part.
 
@@ -44,7 +37,6 @@ def export_freihand(
         part: "training" or "evaluation".
         quality: of the JPEG images, 1 to 100.
         overwrite: whether to replace this part if it is there.
-        workers: processes that make and write the samples; 0 does it in this one.
 
     Raises:
         ValueError: if a sample lacks labels, some lack a mask, identities have different numbers of versions,
@@ -63,10 +55,9 @@ def export_freihand(
     folder = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=root))
     try:
         (folder / part / "rgb").mkdir(parents=True)
-        write = partial(_write_sample, dataset, folder / part, len(positions), quality)
-        places = list(enumerate(positions.T.ravel().tolist()))
-        rows = list(_written(write, places, workers))
-        _write_labels(folder, part, rows, len(positions))
+        count, files = len(positions), enumerate(positions.T.ravel().tolist())
+        rows = [_write_sample(dataset[k], folder / part, file, count, quality) for file, k in files]
+        _write_labels(folder, part, rows, count)
         # The labels come last: without them the folder isn't taken for whole.
         for path in reversed(found):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -79,25 +70,17 @@ def export_freihand(
 def _positions(dataset: HandDataset, limit: int) -> np.ndarray:
     """Positions of the samples by identity and version, (N, V)."""
     identities, counts = np.unique(dataset.identities, return_counts=True)
-    if not len(identities):
-        raise ValueError(f"export_freihand: the data set {dataset.source!r} is empty")
-    least, most = counts.argmin(), counts.argmax()
-    if counts[least] != counts[most]:
-        raise ValueError(
-            "export_freihand: every identity must have equally many versions, but "
-            f"{identities[least]} has {counts[least]}, {identities[most]} has {counts[most]}"
-        )
-    if counts[0] > limit:
-        raise ValueError(f"export_freihand: at most {limit} versions of an identity, found {counts[0]}")
+    found = sorted(set(counts.tolist()))
+    if len(found) != 1 or found[0] > limit:
+        expected = f"at least one identity, and the same number of versions of each, at most {limit}"
+        raise ValueError(f"export_freihand: expected {expected}; found identities with {found} versions")
     return np.argsort(dataset.identities, kind="stable").reshape(len(identities), counts[0])
 
 
-def _write_sample(dataset: HandDataset, folder: Path, count: int, quality: int, place: tuple) -> dict:
+def _write_sample(sample: HandSample, folder: Path, file: int, count: int, quality: int) -> dict:
     """Write one image, and with a photograph's first version its mask; return the labels."""
-    file, index = place
-    sample = dataset[index]
     if sample.keypoints_3d is None or sample.K is None:
-        raise ValueError(f"export_freihand: sample {index} of {sample.source} has no keypoints_3d or no K")
+        raise ValueError(f"export_freihand: {sample.source} {sample.name} has no keypoints_3d or no K")
     if sample.handedness == "left":
         sample = mirror(sample)
     write_jpeg(folder / "rgb" / f"{file:08d}.jpg", sample.image, quality)
@@ -108,29 +91,11 @@ def _write_sample(dataset: HandDataset, folder: Path, count: int, quality: int, 
     return {"K": sample.K, "xyz": sample.keypoints_3d, "scale": length, "mask": sample.mask is not None}
 
 
-def _written(write: Callable[[tuple], dict], places: list[tuple], workers: int) -> Iterator[dict]:
-    """Write the samples, here or in other processes; yield their labels in order."""
-    if not workers:
-        yield from map(write, places)
-        return
-    pool = ProcessPoolExecutor(workers, initializer=ignore_interrupts)
-    with HeldInterrupt() as interrupt:
-        try:
-            for labels in pool.map(write, places, chunksize=_CHUNK):
-                if interrupt.came:
-                    raise KeyboardInterrupt
-                yield labels
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
 def _write_labels(folder: Path, part: str, rows: list[dict], count: int) -> None:
     """Write the label files; every version of a photograph must have the first one's labels."""
     masks = sum(row["mask"] for row in rows[:count])
     if 0 < masks < count:
-        raise ValueError(
-            f"export_freihand: only {masks} of {count} photographs have a mask; give all or none"
-        )
+        raise ValueError(f"export_freihand: {masks} of {count} photographs have a mask; give all or none")
     for kind in SHAPES:
         values = np.float32([row[kind] for row in rows]).reshape(-1, count, *SHAPES[kind])
         same = np.isclose(values, values[0], rtol=1e-6, atol=1e-6).reshape(*values.shape[:2], -1).all(-1)

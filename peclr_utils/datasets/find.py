@@ -16,7 +16,7 @@ MARKS = {
 """What tells each data set's folder: any of these in it. An evaluation set alone is not FreiHAND."""
 
 
-def find_data(text: str | None) -> list[Source]:
+def find_data(text: str | Path | None) -> list[Source]:
     """Turn what a user gives as `--data` into sources with absolute paths.
 
     Args:
@@ -24,12 +24,13 @@ def find_data(text: str | None) -> list[Source]:
             both; a folder with images in it or below; or sources such as `freihand:PATH,youtube:PATH`.
 
     Returns:
-        The sources; FreiHAND comes first.
+        The sources; of a folder FreiHAND comes first.
 
     Raises:
         FileNotFoundError: if a folder does not exist, or holds nothing that can be read.
         ValueError: if a folder holds a data set twice, or one lies deeper; says what to name instead.
     """
+    text = str(text or "")
     if not text:
         return []
     names = re.split(rf",\s*(?=(?:{'|'.join(KINDS)}):)", text)  # not at every comma: ?versions=1,2
@@ -49,55 +50,36 @@ def find_data(text: str | None) -> list[Source]:
             f"{folder}: expected a data set here or one folder down, found {deeper[0]}; name "
             f"{deeper[0].parent}, or folder:{folder} to take all images below without labels"
         )
-    try:
-        find_images(folder)
-    except FileNotFoundError as error:
-        expected = " or ".join(f"{marks[0]} ({kind})" for kind, marks in MARKS.items())
-        raise FileNotFoundError(f"{error}, and for {expected}; see data/README.md") from None
+    find_images(folder)
     return [Source("folder", str(folder))]
 
 
 def find_set(kind: str, root: str | Path) -> Path:
-    """Find one data set.
-
-    Args:
-        kind: "freihand" or "youtube".
-        root: its folder, or the one above.
-
-    Returns:
-        Its absolute path.
+    """Find "freihand" or "youtube" in its folder, or in the one above; returns its absolute path.
 
     Raises:
         FileNotFoundError: if it is not there.
         ValueError: if it is there twice.
     """
-    folder = Path(root).expanduser().resolve()
-    found = _find_sets(folder)
+    found = _find_sets(Path(root).expanduser().resolve())
     if kind not in found:
-        raise FileNotFoundError(
-            f"{folder}: expected {kind} ({MARKS[kind][0]}) in it or one folder down, found "
-            f"{', '.join(found) or 'no data set'}; data/README.md says where to get it"
-        )
+        expected = f"{kind} ({MARKS[kind][0]}) in it or one folder down"
+        raise FileNotFoundError(f"{root}: expected {expected}; data/README.md says where to get it")
     return found[kind]
 
 
 def _find_sets(folder: Path) -> dict[str, Path]:
     """The folder of each data set that a folder is, or holds one level down."""
     require_folder(folder)
-    found = {}
-    for kind in MARKS:
-        places = _places(kind, folder, "", "*/")
+    found = {kind: _places(kind, folder, "", "*/") for kind in MARKS}
+    for kind, places in found.items():
         if len(places) > 1:
-            raise ValueError(
-                f"{folder}: {kind} is there twice, in {places[0]} and {places[1]}; name one of them"
-            )
-        found |= {kind: place for place in places}
-    return found
+            raise ValueError(f"{folder}: {kind} is in {places[0]} and in {places[1]}; name one of them")
+    return {kind: places[0] for kind, places in found.items() if places}
 
 
 def _places(kind: str, folder: Path, *levels: str) -> list[Path]:
     """Folders of a data set at these levels below a folder."""
     marks = [(mark, level) for mark in MARKS[kind] for level in levels]
-    return sorted(
-        {path.parents[mark.count("/")] for mark, level in marks for path in folder.glob(level + mark)}
-    )
+    found = {path.parents[mark.count("/")] for mark, level in marks for path in folder.glob(level + mark)}
+    return sorted(found)

@@ -14,7 +14,6 @@ hands.
 """
 
 import json
-import reprlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -49,12 +48,11 @@ class Labels:
 
 
 class FreiHAND:
-    """FreiHAND's samples in the order of its files: all photographs' first versions, then all their second.
+    """FreiHAND's samples: all photographs in their first version, then all in their second, as in its files.
 
-    Sample i of `len(ids) * len(versions)` is version `i // len(ids)` of photograph `ids[i % len(ids)]`; its
-    identity is the photograph's id. No photograph is in both "train" and "val". But FreiHAND was recorded
-    with several cameras at once and its files don't say which photographs belong together, if any: the same
-    hand at the same moment, from another side, could be in both.
+    A sample's identity is its photograph's id. No photograph is in both "train" and "val". But FreiHAND was
+    recorded with several cameras at once and its files don't say which photographs belong together, if any:
+    the same hand at the same moment, from another side, could be in both.
 
     Args:
         root: the folder that holds `training/` and `training_K.json`.
@@ -72,7 +70,7 @@ class FreiHAND:
 
     Raises:
         FileNotFoundError: if the folder, a label file or all images are missing.
-        ValueError: if a label file is damaged, or an argument is out of range.
+        ValueError: if a label file is damaged, an argument is out of range, or there are too many images.
     """
 
     source = "freihand"
@@ -133,10 +131,8 @@ class FreiHAND:
             return np.arange(self.count)
         in_val = round(self.count * val_fraction)
         if not 0 < in_val < self.count:
-            raise ValueError(
-                f"FreiHAND: val_fraction {val_fraction} of {self.count} photographs leaves a part empty; "
-                "choose another fraction, or split='training'"
-            )
+            found = f"val_fraction {val_fraction} of {self.count} photographs"
+            raise ValueError(f"FreiHAND: {found} leaves a part empty; take another, or split='training'")
         # The old generator, because its stream is frozen: the division must never depend on NumPy's version.
         shuffled = np.random.RandomState(seed).permutation(self.count)
         return np.sort(shuffled[:in_val] if self.split == "val" else shuffled[in_val:]).astype(np.int64)
@@ -144,34 +140,26 @@ class FreiHAND:
     def _versions(self, versions: int | Sequence[int] | None) -> tuple[int, ...]:
         limit = 1 if self.part == "evaluation" else MAX_VERSIONS
         if versions is None:
-            return (0,) if self.part == "evaluation" else self._found_versions()
-        chosen = range(min(versions, limit + 1)) if isinstance(versions, Integral) else tuple(versions)
+            versions = self._found_versions() if limit > 1 else 1
+        chosen = list(range(versions) if isinstance(versions, Integral) else versions)
         if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(limit)):
-            raise ValueError(
-                f"FreiHAND {self.split}: versions must be a count from 1 to {limit} or different numbers "
-                f"from 0 to {limit - 1}, found {versions!r}"
-            )
+            expected = f"a count from 1 to {limit} or different numbers below {limit}"
+            raise ValueError(f"FreiHAND {self.split}: versions must be {expected}, found {versions!r}")
         return tuple(int(version) for version in chosen)
 
-    def _found_versions(self) -> tuple[int, ...]:
+    def _found_versions(self) -> list[int]:
         """The versions whose images are there, told by a few files of each."""
         folder = self.root / "training" / "rgb"
-        probes = (0, self.count // 2, self.count - 1)
-
-        def exists(version: int) -> bool:
-            return any((folder / f"{k + self.count * version:08d}.jpg").is_file() for k in probes)
-
-        found = tuple(filter(exists, range(MAX_VERSIONS)))
+        found = []
+        for version in range(MAX_VERSIONS + 1):
+            numbers = (k + self.count * version for k in (0, self.count // 2, self.count - 1))
+            if any((folder / f"{number:08d}.jpg").is_file() for number in numbers):
+                found.append(version)
         if not found:
-            raise FileNotFoundError(
-                f"{folder}: no images, expected 00000000.jpg and so on; unpack FreiHAND's archive again, or "
-                "give versions=... to open the labels alone"
-            )
-        if exists(MAX_VERSIONS):
-            raise ValueError(
-                f"{folder}: more images than {MAX_VERSIONS} versions of the {self.count} photographs in the "
-                "label files; images and labels are of different releases"
-            )
+            raise FileNotFoundError(f"{folder}: no images, expected 00000000.jpg and so on")
+        if MAX_VERSIONS in found:
+            expected = f"at most {MAX_VERSIONS} versions of {self.count} images"
+            raise ValueError(f"{folder}: expected {expected}; take images and labels from one release")
         return found
 
 
@@ -181,25 +169,22 @@ def label_path(root: Path, part: str, kind: str) -> Path:
 
 
 def load_labels(root: Path, part: str) -> Labels:
-    """Load the labels of one part: "training", which needs all three files, or "evaluation", which needs K.
-
-    Args:
-        root: FreiHAND's folder.
-        part: "training" or "evaluation".
+    """Load the labels of "training", which needs all three files, or of "evaluation", which needs K.
 
     Raises:
         FileNotFoundError: if the folder or a file is missing; names the right folder if it is near.
-        ValueError: if a file is damaged, has entries of a wrong shape, or the files' lengths differ.
+        ValueError: if a file is damaged or has another shape, or the files' lengths differ.
     """
-    paths = {kind: label_path(root, part, kind) for kind in SHAPES}
-    for kind, path in paths.items():
+    arrays = {}
+    for kind, shape in SHAPES.items():
+        path = label_path(root, part, kind)
         if kind == "K" or part == "training":
             require_file(path, "FreiHAND")
-    present = {kind: path for kind, path in paths.items() if path.is_file()}
-    arrays = {kind: read_array(path, SHAPES[kind]).astype(np.float32) for kind, path in present.items()}
+        if path.is_file():
+            arrays[kind] = read_array(path, shape).astype(np.float32)
     if len({len(array) for array in arrays.values()}) > 1:
-        lengths = ", ".join(f"{paths[kind].name} has {len(array)}" for kind, array in arrays.items())
-        raise ValueError(f"{root}: label files of different lengths: {lengths}; take all from one release")
+        found = ", ".join(f"{len(array)} in {part}_{kind}.json" for kind, array in arrays.items())
+        raise ValueError(f"{root}: expected label files of one release and length, found {found} entries")
     return Labels(**arrays)
 
 
@@ -211,30 +196,17 @@ def read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         shape: expected shape of an entry.
 
     Returns:
-        (N, *shape) float64.
+        (N, *shape) float64, N at least 1.
 
     Raises:
-        ValueError: if the file is not JSON or an entry has another shape or is not finite; names the first
-            one.
+        ValueError: if the file is not JSON, or an entry has another shape or is not finite.
     """
+    expected = f"a JSON list of finite numbers of shape {' x '.join(map(str, ('N', *shape)))}"
     try:
-        entries = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON, probably cut short ({error}); copy it again") from None
-    if not isinstance(entries, list) or not entries:
-        raise ValueError(f"{path}: expected a list of entries, found {reprlib.repr(entries)}")
-    values = _finite(entries, (len(entries), *shape))
-    if values is None:
-        bad = next(k for k, entry in enumerate(entries) if _finite(entry, shape) is None)
-        found = reprlib.repr(entries[bad])
-        raise ValueError(f"{path}: entry {bad}: expected finite numbers of shape {shape}, found {found}")
+        values = np.array(json.loads(path.read_bytes()), np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{path}: expected {expected}; is it cut short? ({error})") from None
+    if not values.size or values.shape[1:] != shape or not np.isfinite(values).all():
+        found = f"shape {values.shape} with {(~np.isfinite(values)).sum()} that are not finite"
+        raise ValueError(f"{path}: expected {expected}, found {found}")
     return values
-
-
-def _finite(entry: object, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The entry as an array, or None if it is no array of finite numbers of this shape."""
-    try:
-        values = np.array(entry, np.float64)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    return values if values.shape == shape and np.isfinite(values).all() else None

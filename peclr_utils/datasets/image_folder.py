@@ -59,7 +59,7 @@ class ImageFolderHands:
     def __init__(self, root: Path | str, boxes: Path | str | None = None):
         self.root = Path(root).expanduser()
         self.names = find_images(self.root)
-        self.boxes = None if boxes is None else read_boxes(self.root, Path(boxes).expanduser(), self.names)
+        self.boxes = None if boxes is None else _read_boxes(self.root, Path(boxes).expanduser(), self.names)
 
     def __len__(self) -> int:
         return len(self.names if self.boxes is None else self.boxes)
@@ -72,8 +72,11 @@ class ImageFolderHands:
         box = None if self.boxes is None else self.boxes[index]
         name = self.names[index] if box is None else box.name
         image = read_image(self.root / name)
-        if box is not None:
-            _check_inside(box, image, self.root)
+        height, width = image.shape[:2]
+        x, y = (0, 0) if box is None else box.corners.mean(0)
+        if not (0 <= x < width and 0 <= y < height):  # it may reach beyond the image, as detectors' boxes do
+            where = f"{self.root / name}: the box in line {box.line} has its centre ({x:g}, {y:g})"
+            raise ValueError(f"{where} outside the image, which is {width} x {height} pixels")
         return HandSample(
             image=image,
             identity=range(len(self))[index],
@@ -83,70 +86,38 @@ class ImageFolderHands:
         )
 
 
-def read_boxes(root: Path, path: Path, names: list[str]) -> list[Box]:
-    """Read the boxes of a folder's images.
-
-    Args:
-        root: the folder.
-        path: the CSV file, or its name in the folder.
-        names: the images there.
-
-    Raises:
-        FileNotFoundError: if the file, or an image it names, is missing.
-        ValueError: if the file is not UTF-8, a column is missing or a row makes no sense; names the line.
-    """
+def _read_boxes(root: Path, path: Path, names: list[str]) -> list[Box]:
+    """Read the boxes of the images `names` in a folder from a CSV file, here or in the folder."""
     file = next((place for place in (path, root / path) if place.is_file()), None)
     if file is None:
         raise FileNotFoundError(f"{path}: no such file of boxes, here or in {root}")
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        rows = csv.DictReader(file.read_text("utf-8-sig").splitlines(), skipinitialspace=True)
     except UnicodeDecodeError:
-        raise ValueError(
-            f"{file}: expected text in UTF-8, found another encoding; save it as UTF-8"
-        ) from None
-    rows = csv.DictReader(text.splitlines(), skipinitialspace=True)
+        raise ValueError(f"{file}: expected text in UTF-8, found another encoding") from None
     columns = rows.fieldnames or []
-    missing = [column for column in COLUMNS if column not in columns]
-    if missing:
+    if not set(COLUMNS) <= set(columns):
         found = ",".join(columns) or "an empty file"
-        raise ValueError(
-            f"{file}: no column {', '.join(missing)}; expected {','.join(COLUMNS)}, found {found}"
-        )
+        raise ValueError(f"{file}: expected the columns {','.join(COLUMNS)}, found {found}")
     boxes = [_box(row, f"{file} line {rows.line_num}", rows.line_num) for row in rows]
     if not boxes:
         raise ValueError(f"{file}: holds no box, only column names")
     known = set(names)
-    unknown = next((box for box in boxes if box.name not in known), None)
-    if unknown is not None:
-        raise FileNotFoundError(
-            f"{file} line {unknown.line}: no image {unknown.name!r} in {root}; names are relative to that "
-            f"folder, for example {names[0]!r}"
-        )
+    for box in boxes:
+        if box.name not in known:
+            where = f"{file} line {box.line}: no image {box.name!r} in {root}"
+            raise FileNotFoundError(f"{where}; names are relative to that folder, for example {names[0]!r}")
     return boxes
 
 
 def _box(row: dict, where: str, line: int) -> Box:
     if any(row.get(None, [])):  # where the reader puts what has no column; a comma at the end does no harm
-        raise ValueError(
-            f"{where}: more values than columns; write numbers with a point, and quote names that have a comma"
-        )
+        raise ValueError(f"{where}: more values than columns; quote names with a comma, write 0.5, not 0,5")
+    found = ",".join(str(row[column]) for column in COLUMNS)
     try:
         x, y, width, height = (float(row[column]) for column in COLUMNS[1:])
     except (TypeError, ValueError):
-        found = ",".join(str(row[column]) for column in COLUMNS)
         raise ValueError(f"{where}: x, y, width and height must be numbers, found {found}") from None
-    if not (np.isfinite([x, y]).all() and 2 <= width < np.inf and 2 <= height < np.inf):
-        raise ValueError(f"{where}: expected a box of at least 2 x 2 pixels, found {x},{y},{width},{height}")
+    if not (np.isfinite([x, y, width, height]).all() and min(width, height) >= 2):
+        raise ValueError(f"{where}: expected a box of at least 2 x 2 pixels, found {found}")
     return Box((row["name"] or "").replace("\\", "/"), x, y, width, height, line)
-
-
-def _check_inside(box: Box, image: np.ndarray, root: Path) -> None:
-    """A box may reach beyond the image, as detectors' do, but its centre may not."""
-    height, width = image.shape[:2]
-    x, y = box.corners.mean(0)
-    if not (0 <= x < width and 0 <= y < height):
-        found = f"{box.x:g},{box.y:g},{box.width:g},{box.height:g}"
-        raise ValueError(
-            f"{root / box.name}: the box in line {box.line} ({found}) has its centre outside the image, "
-            f"which is {width} x {height} pixels"
-        )

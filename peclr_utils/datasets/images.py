@@ -25,7 +25,7 @@ def read_image(path: Path | str) -> np.ndarray:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        FileNotFoundError: if there is no such file.
+        OSError: if the file is missing or can't be read.
         ValueError: if the file is empty, can't be decoded, or is a JPEG that is cut short.
     """
     return _decoded(Path(path), cv2.IMREAD_COLOR_RGB)
@@ -41,7 +41,7 @@ def read_mask(path: Path | str) -> np.ndarray:
         (H, W) uint8, 255 on the hand.
 
     Raises:
-        FileNotFoundError, ValueError: as `read_image`.
+        OSError, ValueError: as `read_image`.
     """
     return _decoded(Path(path), cv2.IMREAD_GRAYSCALE)
 
@@ -76,9 +76,8 @@ def find_images(root: Path) -> list[str]:
         images = (name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
         names += [name if place == "." else f"{place}/{name}" for name in images if not name.startswith(".")]
     if not names:
-        raise FileNotFoundError(
-            f"{root}: holds no image; looked for {', '.join(IMAGE_SUFFIXES)} in and below"
-        )
+        looked = f"looked for {', '.join(IMAGE_SUFFIXES)} in and below"
+        raise FileNotFoundError(f"{root}: holds no image; {looked}. data/README.md says how to add data")
     return sorted(names)
 
 
@@ -101,12 +100,7 @@ def require_file(path: Path, data: str) -> None:
 
 
 def _decoded(path: Path, flags: int) -> np.ndarray:
-    if path.is_dir():
-        raise ValueError(f"{path}: expected an image, found a folder")
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such image") from None
+    content = path.read_bytes()
     # OpenCV fills what is missing of a JPEG with grey, and says nothing.
     if content.startswith(_JPEG_START) and _JPEG_END not in content:
         raise ValueError(f"{path}: a JPEG that is cut short after {len(content)} bytes; copy it again")

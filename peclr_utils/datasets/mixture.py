@@ -29,22 +29,19 @@ class EvenMixture:
 
     def __init__(self, datasets: Sequence[HandDataset]):
         self.datasets = list(datasets)
-        if not self.datasets:
-            raise ValueError("EvenMixture: expected at least one data set, found none")
-        empty = [dataset.source for dataset in self.datasets if len(dataset) == 0]
-        if empty:
-            raise ValueError(f"EvenMixture: {', '.join(empty)} has no samples")
-        self.starts = np.cumsum([0, *(len(dataset) for dataset in self.datasets)])
-        self._names: list[str] = []  # the second "folder" is "folder 2"
-        self._shifts: list[int] = []  # added to a source's identities, so that no two sources share one
-        names, next_identity = [dataset.source for dataset in self.datasets], 0
-        for place, (name, dataset) in enumerate(zip(names, self.datasets, strict=True)):
-            count = names[: place + 1].count(name)
-            self._names.append(name if count == 1 else f"{name} {count}")
-            least, most = int(dataset.identities.min()), int(dataset.identities.max())
-            self._shifts.append(next_identity - least)
-            next_identity += most - least + 1
+        lengths = [len(dataset) for dataset in self.datasets]
+        if not lengths or not all(lengths):
+            raise ValueError(f"EvenMixture: expected data sets that are not empty, found lengths {lengths}")
+        self.starts = np.cumsum([0, *lengths])
+        names = [dataset.source for dataset in self.datasets]
+        counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
+        self._names = [f"{name} {k}" if k > 1 else name for name, k in zip(names, counts, strict=True)]
         self.source = " + ".join(self._names)
+        self._shifts: list[int] = []  # added to a source's identities, so that no two sources share one
+        next_identity = 0
+        for identities in (dataset.identities for dataset in self.datasets):
+            self._shifts.append(next_identity - int(identities.min()))
+            next_identity += int(identities.max()) - int(identities.min()) + 1
 
     def __len__(self) -> int:
         return int(self.starts[-1])

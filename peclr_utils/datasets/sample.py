@@ -47,19 +47,20 @@ class HandSample:
 
     def __post_init__(self) -> None:
         where = f"sample {self.name!r} of {self.source}"
-        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            found = f"{self.image.shape} {self.image.dtype}"
-            raise ValueError(f"{where}: image must be (H, W, 3) uint8, found {found}")
-        shapes = {
+        height, width = self.image.shape[:2]
+        expected = {
+            "image": (height, width, 3),
             "keypoints_3d": (NUM_KEYPOINTS, 3),
             "keypoints_2d": (NUM_KEYPOINTS, 2),
             "K": (3, 3),
-            "mask": self.image.shape[:2],
+            "mask": (height, width),
         }
-        for name, shape in shapes.items():
+        for name, shape in expected.items():
             value = getattr(self, name)
             if value is not None and value.shape != shape:
                 raise ValueError(f"{where}: {name} must be {shape}, found {value.shape}")
+        if self.image.dtype != np.uint8:
+            raise ValueError(f"{where}: image must be uint8, found {self.image.dtype}")
         if self.handedness not in ("right", "left"):
             raise ValueError(f"{where}: handedness must be 'right' or 'left', found {self.handedness!r}")
 

@@ -47,11 +47,11 @@ class SyntheticHands:
         backgrounds: str | Path | None = None,
     ):
         numbers = {"length": (length, 0), "seed": (seed, 0), "size": (size, 16), "versions": (versions, 1)}
-        for name, (number, least) in numbers.items():
-            if not isinstance(number, Integral) or number < least:
-                found = f"at least {least}, found {number!r}"
-                raise ValueError(f"SyntheticHands: {name} must be a whole number of {found}")
-            setattr(self, name, int(number))
+        for name, (value, least) in numbers.items():
+            if not isinstance(value, Integral) or value < least:
+                expected = f"{name} must be a whole number of at least {least}"
+                raise ValueError(f"SyntheticHands: {expected}, found {value!r}")
+        self.length, self.seed, self.size, self.versions = int(length), int(seed), int(size), int(versions)
         if self.length % self.versions:
             raise ValueError(f"SyntheticHands: length {length} must be a multiple of versions, {versions}")
         if not 0 <= left_fraction <= 1:
@@ -77,15 +77,8 @@ class SyntheticHands:
             IndexError: if the index is out of range.
         """
         version, identity = divmod(range(self.length)[index], self.length // self.versions)
-        return sample_scene(
-            self.seed,
-            identity,
-            version,
-            size=self.size,
-            view=self.view,
-            left_fraction=self.left_fraction,
-            backgrounds=self.backgrounds,
-        )
+        options = {name: getattr(self, name) for name in ("size", "view", "left_fraction", "backgrounds")}
+        return sample_scene(self.seed, identity, version, **options)
 
     def __getitem__(self, index: int) -> HandSample:
         scene = self.scene(index)
