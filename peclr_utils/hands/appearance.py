@@ -155,9 +155,8 @@ def _grain_sheet(side: int = 512) -> np.ndarray:
 def expose(image: np.ndarray, sensor: Sensor) -> np.ndarray:
     """Add blur, grain and compression to an (H, W, 3) uint8 RGB image; returns a new one."""
     height, width = image.shape[:2]
-    blur = sensor.blur * height / 224
-    if blur > 0:
-        image = cv2.GaussianBlur(image, (0, 0), blur)
+    if sensor.blur > 0:
+        image = cv2.GaussianBlur(image, (0, 0), sensor.blur * height / 224)
     sheet = _grain_sheet()
     while len(sheet) < max(height, width):
         sheet = np.tile(sheet, (2, 2, 1))

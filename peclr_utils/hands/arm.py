@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from peclr_utils.hands.kinematics import PosedHand
 from peclr_utils.hands.mesh import HandMesh
 
 # The arm's rings: metres from the rim, and width relative to it.
@@ -66,15 +67,8 @@ def _wrist_rim(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray]:
 
     At a texture seam an edge starts with another vertex than the last one ended with, at the same place.
     """
-    welded = mesh.weld[mesh.faces]
-    label = np.arange(len(mesh.vertices))
-    for _ in range(len(label)):
-        before = label.copy()
-        np.minimum.at(label, welded, label[welded].min(axis=1)[:, None])
-        if np.array_equal(before, label):
-            break
-    parts, sizes = np.unique(label[welded[:, 0]], return_counts=True)
-    body = mesh.faces[label[welded[:, 0]] == parts[sizes.argmax()]]
+    closing = mesh.normals[mesh.faces, 1].min(axis=1) > 0.9  # no other part of the hand faces the elbow
+    body = mesh.faces[~closing]
     edges = body[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     ends = [tuple(edge) for edge in mesh.weld[edges].tolist()]
     known = set(ends)
@@ -164,28 +158,15 @@ def _layout(mesh: HandMesh, sleeved: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def with_arm(
-    mesh: HandMesh,
-    vertices: np.ndarray,
-    normals: np.ndarray,
-    pose: ArmPose,
-    sleeve: np.ndarray | None = None,
-    sleeve_start: float = 0.0,
+    mesh: HandMesh, posed: PosedHand, pose: ArmPose, sleeve: np.ndarray | None, sleeve_start: float
 ) -> Surface:
-    """Continue a posed right hand with a forearm.
+    """Continue a posed right hand with a forearm, in the hand's own frame.
 
-    Args:
-        mesh: the rigged hand.
-        vertices: (V, 3) posed, in the hand's own frame, metres.
-        normals: (V, 3) likewise.
-        pose: how the arm leaves the hand.
-        sleeve: (3,) sRGB colour of a sleeve, or None.
-        sleeve_start: metres from the rim to the cuff.
-
-    Returns:
-        The whole `Surface`; its first V vertices are the hand's.
+    `sleeve` is the (3,) sRGB colour of a sleeve that starts `sleeve_start` metres from the rim, or None. The
+    first V vertices of the result are the hand's.
     """
     faces, uv = _layout(mesh, sleeve is not None)
-    rim = vertices[_wrist_rim(mesh)[1][:, 0]]
+    rim = posed.vertices[_wrist_rim(mesh)[1][:, 0]]
     colours = np.ones((len(uv), 3))
     distance = np.minimum(_RING_DISTANCE, pose.length)
     width = np.interp(distance, _RING_DISTANCE, _RING_WIDTH)
@@ -197,8 +178,8 @@ def with_arm(
         colours[-2 * len(rim) * len(_CUFF_WIDTH) :] = sleeve
     rings, outward = _tube(rim, distance, width, pose)
     return Surface(
-        vertices=np.concatenate([vertices, _split(rings)]),
-        normals=np.concatenate([normals, _split(outward)]),
+        vertices=np.concatenate([posed.vertices, _split(rings)]),
+        normals=np.concatenate([posed.normals, _split(outward)]),
         faces=faces,
         uv=uv,
         colours=colours,

@@ -39,13 +39,12 @@ JOINT_LIMITS: dict[str, tuple[float, float]] = {
 }
 """Lowest and highest angle of each joint, in degrees.
 
-They start from the values that textbooks quote from the American Academy of Orthopaedic Surgeons (fingers:
-MCP −45..90, PIP 0..100, DIP 0..90, spread 20; thumb: MCP 0..50, IP −20..80), drawn in where people rarely go
-unaided (MCP extension). Thumb MCP −8..60 as Barakat, Field and Taylor found on average (2013, "The range of
-movement of the thumb", Hand 8). Thumb base, in all: about 53° of flexion (Cooney et al. 1981,
-doi:10.2106/00004623-198163090-00002), 51° of abduction and 21° of roll (Goubier et al. 2009,
-doi:10.1016/j.main.2009.07.003), divided about the resting thumb by eye. The arch stands for the motion of the
-fourth and fifth carpometacarpal joints; its limit was chosen by eye too.
+They start from textbook values of the American Academy of Orthopaedic Surgeons (fingers: MCP −45..90, PIP
+0..100, DIP 0..90, spread 20; thumb: MCP 0..50, IP −20..80), narrowed where people rarely go unaided (MCP
+extension). Thumb MCP as in Barakat et al. 2013, "The range of movement of the thumb", Hand 8. Thumb base, in
+all: 53° of flexion (Cooney et al. 1981, doi:10.2106/00004623-198163090-00002), 51° of abduction and 21° of
+roll (Goubier et al. 2009, doi:10.1016/j.main.2009.07.003), divided about the resting thumb by eye. The arch
+is the motion of the fourth and fifth carpometacarpal joints; its limit was chosen by eye too.
 """
 
 ANGLE_NAMES: tuple[str, ...] = tuple(JOINT_LIMITS)

@@ -259,19 +259,10 @@ def sample_background(rng: np.random.Generator, size: tuple[int, int], kind: str
 
 
 def photo_background(rng: np.random.Generator, folder: str | Path, size: tuple[int, int]) -> np.ndarray:
-    """Cut a random piece out of a random photograph.
-
-    Args:
-        rng: source of randomness.
-        folder: directory of photographs, see `list_photos`.
-        size: (H, W).
-
-    Returns:
-        (H, W, 3) uint8 RGB.
+    """Cut a random piece of (H, W, 3) uint8 RGB out of a random photograph, one of `list_photos(folder)`.
 
     Raises:
-        FileNotFoundError: if there is no such folder.
-        ValueError: if it holds no images, or the drawn one can't be read.
+        ValueError: if the photograph can't be read.
     """
     files = list_photos(folder)
     path = files[int(rng.integers(len(files)))]

@@ -7,9 +7,8 @@ and R_j its local rotation. Linear-blend skinning: v' = Σ_j w_vj · T_j · F_j 
 pose and F_j the joint's flesh map. A `HandShape` changes O and F: a bone's flesh is scaled along the bone by
 the bone's own factor and across it by the girth. Girth moves no joint, so it changes no keypoint.
 
-**Convention.** The hand's own frame of `mesh`: metres, wrist at the origin, palm to −z, fingers to −y, and
-for a right hand the thumb to +x. Local rotations are relative to the bind pose, in the joint's own frame, and
-turn the joint with all its descendants.
+**Convention.** The hand's own frame of `mesh`: metres, wrist at the origin, fingers to −y, palm to −z. Local
+rotations are relative to the bind pose, in the joint's own frame, and turn the joint with its descendants.
 """
 
 import functools
@@ -22,10 +21,8 @@ from peclr_utils.hands.mesh import CHAINS, JOINT_NAMES, KEYPOINT_JOINTS, HandMes
 _FINGER_JOINTS = np.array([[JOINT_NAMES.index(name) for name in chain[-4:]] for chain in CHAINS])
 _PALM_JOINTS = np.array([0, *(JOINT_NAMES.index(chain[0]) for chain in CHAINS[1:])])
 
-# Hand length, wrist crease to middle fingertip, in round numbers: 194 ± 10 mm for men, 181 ± 10 mm for women.
-# Children from about six years on.
-_ADULT_SIZES = ((1.02, 0.05), (0.95, 0.05))
-_CHILD_SIZES = (0.68, 0.86)
+_ADULT_SIZES = ((1.02, 0.05), (0.95, 0.05))  # 194 ± 10 mm for men, 181 ± 10 mm for women, in round numbers
+_CHILD_SIZES = (0.68, 0.86)  # from about six years on
 _CHILD_SHARE = 0.15
 
 
@@ -56,7 +53,7 @@ class HandShape:
 
 
 def sample_shape(rng: np.random.Generator) -> HandShape:
-    """Draw one person's hand: size, proportions and girth independently of each other; 15% are children's.
+    """Draw one person's hand: size, proportions and girth, independently; 15% are children's.
 
     Args:
         rng: source of randomness.

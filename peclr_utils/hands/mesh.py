@@ -4,10 +4,10 @@ Chapter 01 shows it. The mesh is the WebXR Input Profiles' generic hand (MIT, li
 `peclr_utils/assets`): 1360 vertices, 2314 triangles, closed, with 25 joints.
 
 **Convention.** The *hand's own frame* is oriented like the camera's: metres, x right, y down, z forward. The
-wrist is the origin, the fingers point up (−y) and the palm faces the viewer (−z). A right hand seen from its
-palm has its thumb on the viewer's right (+x). So an unrotated hand moved to z = 0.5 m is a right hand held
-up, palm to the camera. A joint's own −z axis runs along its bone, its x axis is the axis of flexion (turning
-by a *negative* angle about it flexes), its +y axis points to the back of the hand.
+wrist is the origin, the fingers point up (−y), the palm faces the viewer (−z) and a right hand's thumb is on
+the viewer's right (+x): moved to z = 0.5 m it is a right hand held up, palm to the camera. A joint's own −z
+axis runs along its bone, its x axis is the axis of flexion (turning by a *negative* angle about it flexes),
+its +y axis points to the back of the hand.
 """
 
 import functools
@@ -18,28 +18,23 @@ from importlib import resources
 
 import numpy as np
 
-ASSET = "generic_hand_right.glb"
-
 # The file has the fingers along −y, the back of the hand along +x and the thumb along −z.
 _FILE_TO_HAND = np.array([[0.0, 0.0, -1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
 
+_RIG_FINGERS = ("index-finger", "middle-finger", "ring-finger", "pinky-finger")
 _THUMB_PARTS = ("metacarpal", "phalanx-proximal", "phalanx-distal", "tip")
 _FINGER_PARTS = ("metacarpal", "phalanx-proximal", "phalanx-intermediate", "phalanx-distal", "tip")
 
 # Per finger from thumb to little, the rig's joints from the palm outwards.
 CHAINS: tuple[tuple[str, ...], ...] = (
     tuple(f"thumb-{part}" for part in _THUMB_PARTS),
-    *(
-        tuple(f"{finger}-finger-{part}" for part in _FINGER_PARTS)
-        for finger in ("index", "middle", "ring", "pinky")
-    ),
+    *(tuple(f"{finger}-{part}" for part in _FINGER_PARTS) for finger in _RIG_FINGERS),
 )
 JOINT_NAMES: tuple[str, ...] = ("wrist", *(name for chain in CHAINS for name in chain))
 
 # The last four joints of each chain are its keypoints; the fingers' metacarpals, deep in the palm, are not.
 _KEYPOINT_NAMES = ("wrist", *(name for chain in CHAINS for name in chain[-4:]))
 KEYPOINT_JOINTS = np.array([JOINT_NAMES.index(name) for name in _KEYPOINT_NAMES], dtype=np.int64)
-KEYPOINT_JOINTS.setflags(write=False)
 
 _COMPONENTS = {5121: "<u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -105,8 +100,7 @@ def _accessor(head: dict, blob: bytes, index: int) -> np.ndarray:
     view = head["bufferViews"][accessor["bufferView"]]
     width = _WIDTHS[accessor["type"]]
     start = view.get("byteOffset", 0) + accessor.get("byteOffset", 0)
-    dtype = _COMPONENTS[accessor["componentType"]]
-    values = np.frombuffer(blob, dtype, accessor["count"] * width, start)
+    values = np.frombuffer(blob, _COMPONENTS[accessor["componentType"]], accessor["count"] * width, start)
     return values if width == 1 else values.reshape(-1, width)
 
 
@@ -129,10 +123,9 @@ def _weld(vertices: np.ndarray, normals: np.ndarray, tolerance: float = 1e-6) ->
 
 
 def _tips_to_surface(bind: np.ndarray, vertices: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Move each tip joint outwards along its bone to where the finger ends.
+    """Move each tip joint 11 mm outwards to the end of the finger, which annotated data sets mark.
 
-    The rig's tips lie halfway along the last bone, about 11 mm inside the finger; annotated data sets mark
-    the fingertip itself. The tips carry no skinning weight, so only the keypoints change.
+    The tips carry no skinning weight, so only the keypoints change.
     """
     bind = bind.copy()
     for chain in CHAINS:
@@ -150,11 +143,8 @@ def load_hand_mesh() -> HandMesh:
 
     Returns:
         The `HandMesh`, in the hand's own frame (see this module's Convention).
-
-    Raises:
-        FileNotFoundError: if the asset is missing from the installed package.
     """
-    data = resources.files("peclr_utils").joinpath("assets", ASSET).read_bytes()
+    data = resources.files("peclr_utils").joinpath("assets", "generic_hand_right.glb").read_bytes()
     # A binary glTF 2.0 file: 20 bytes of header, a JSON head, 8 bytes of header, a binary chunk.
     end = 20 + struct.unpack("<I", data[12:16])[0]
     head, blob = json.loads(data[20:end]), data[end + 8 :]

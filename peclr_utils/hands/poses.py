@@ -2,14 +2,13 @@
 
 Chapter 01 shows all gestures and a row of random poses.
 
-A pose is a gesture with some looseness, a blend of two gestures, or fingers bent freely. Fingers do not bend
-alone: tendons and muscles are shared, so a finger takes its neighbours along (Häger-Ross & Schieber 2000,
-doi:10.1523/JNEUROSCI.20-22-08542.2000); here their angles are correlated. Poses in which fingers go through
-fingers are drawn again, and eased open if no draw succeeds.
+A pose is a gesture with some looseness, a blend of two gestures, or fingers bent freely. Neighbouring fingers
+bend together, because they share tendons and muscles (Häger-Ross & Schieber 2000,
+doi:10.1523/JNEUROSCI.20-22-08542.2000); here their angles are correlated.
 
-Whether they do is tested with spheres inside the flesh. Each bone carries five, as large as the flesh around
-them. A pose is impossible if two spheres of different fingers, or of a finger and the palm, overlap by more
-than soft skin yields.
+Poses in which fingers go through fingers are drawn again, and eased open if no draw succeeds. The test: each
+bone carries five spheres as large as the flesh around them, and spheres of different fingers, or of a finger
+and the palm, may overlap by no more than soft skin yields.
 """
 
 import functools
@@ -37,68 +36,42 @@ _PER_BONE = 5
 _NEAREST = 4
 _PALM = 5  # the part after the five fingers
 
-Degrees = tuple[float, ...]
-
-
-def _gesture(
-    thumb: Degrees,
-    *fingers: Degrees,
-    spread: Degrees = (1.5, 0, 1, 1.5),
-    lift: float = 0,
-    opposition: float = 0,
-    arch: float = 0,
-) -> HandPose:
-    """From the flexions of thumb and fingers, (MCP, PIP) or (MCP, PIP, DIP); DIP is 2/3 PIP by default."""
-    flexion = [thumb, *((*finger, finger[1] * 2 / 3)[:3] for finger in fingers)]
-    return constrain(HandPose(flexion, [lift, *spread], opposition, arch))
-
-
-_CURLED = ((78, 98), (80, 98), (84, 98), (84, 88))
-_OVER = {"lift": 22, "opposition": 12}
-
-GESTURES: dict[str, HandPose] = {
-    "open": _gesture((-8, 0, 0), (2, 3), (2, 3), (2, 4), (3, 5), spread=(4, 0, 3, 6)),
-    "relaxed": _gesture((2, 8, 10), (18, 25), (24, 30), (28, 32), (30, 32), lift=6, opposition=5, arch=4),
-    "spread": _gesture((-22, -2, -5), (-5, 2), (-4, 2), (-4, 3), (-4, 4), spread=(16, 0, 13, 20), lift=-6),
-    "flat": _gesture((16, 5, 10), (3, 2), (3, 2), (2, 2), (2, 3), spread=(-2, 0, -4, -4), lift=-16),
-    "fist": _gesture((11, 35, 70), (76, 105), (78, 105), *_CURLED[2:], lift=28, opposition=16, arch=6),
-    "point": _gesture((13, 55, 12), (2, 5), *_CURLED[1:], arch=6, **_OVER),
-    "peace": _gesture((26, 48, 24), (0, 4), (2, 4), *_CURLED[2:], spread=(12, -4, 0, 0), lift=21, arch=8),
-    "three": _gesture((26, 50, 55), (0, 4), (2, 4), (3, 6), (80, 90), spread=(8, 0, 6, 0), arch=8, **_OVER),
-    "four": _gesture(
-        (28, 50, 60), (0, 3), (0, 3), (0, 4), (2, 5), spread=(8, 0, 6, 12), lift=8, opposition=12
-    ),
-    "thumbs_up": _gesture((-22, -5, -10), *_CURLED, lift=-12, arch=4),
-    "gun": _gesture((-20, -3, -5), (0, 3), *_CURLED[1:], lift=-10, arch=4),
-    "call": _gesture((-22, -3, -8), *_CURLED[:3], (-5, 5), spread=(0, 0, 0, 16), lift=-4),
-    "horns": _gesture((6, 58, 37), (0, 4), *_CURLED[1:3], (2, 6), spread=(4, 0, 0, 6), lift=14),
-    "pinch": _gesture(
-        (7, 26, 44),
-        (54, 50, 36),
-        (40, 42),
-        (34, 40),
-        (30, 38),
-        spread=(0, 0, 1, 1.5),
-        lift=22,
-        opposition=14,
-        arch=4,
-    ),
-    "okay": _gesture((12, 14, 44), (51, 62, 38), (16, 18), (8, 12), (4, 8), spread=(0, 0, 4, 8), lift=22),
-    "tripod": _gesture(
-        (21, 9, 52), (50, 58, 25), (61, 66, 26), (62, 66), (62, 66), lift=28, opposition=12, arch=8
-    ),
-    "key": _gesture((22, 0, 8), (55, 80), (62, 85), (66, 86), (68, 84), lift=6, arch=4),
-    "grasp": _gesture(
-        (2, 15, 22), (42, 46), (46, 48), (50, 48), (52, 46), spread=(4, 0, 2, 4), arch=8, **_OVER
-    ),
-    "sphere": _gesture(
-        (-8, 6, 20), (26, 36), (26, 38), (28, 38), (30, 36), spread=(10, 0, 8, 12), arch=10, **_OVER
-    ),
-    "claw": _gesture((-5, 10, 40), (-5, 70), (-5, 72), (-4, 70), (-4, 66), spread=(8, 0, 6, 10), lift=6),
-    "hook": _gesture((10, 10, 20), (5, 95), (5, 96), (6, 94), (8, 88)),
-    "table": _gesture((10, 10, 10), (72, 6), (74, 6), (74, 6), (72, 8), lift=10, opposition=10),
-    "cup": _gesture((18, 8, 12), (28, 26), (30, 26), (30, 26), (30, 26), lift=2, opposition=5, arch=12),
+# In degrees: flexion of the thumb (CMC, MCP, IP), of index, middle, ring and little finger (MCP, PIP, and DIP
+# if it is not 2/3 PIP); abduction of these fingers, abduction and opposition of the thumb; arch.
+_TABLE = {
+    "open": ((-8, 0, 0), (2, 3), (2, 3), (2, 4), (3, 5), (4, 0, 3, 6), 0, 0, 0),
+    "relaxed": ((2, 8, 10), (18, 25), (24, 30), (28, 32), (30, 32), (1.5, 0, 1, 1.5), 6, 5, 4),
+    "spread": ((-22, -2, -5), (-5, 2), (-4, 2), (-4, 3), (-4, 4), (16, 0, 13, 20), -6, 0, 0),
+    "flat": ((16, 5, 10), (3, 2), (3, 2), (2, 2), (2, 3), (-2, 0, -4, -4), -16, 0, 0),
+    "fist": ((11, 35, 70), (76, 105), (78, 105), (84, 98), (84, 88), (1.5, 0, 1, 1.5), 28, 16, 6),
+    "point": ((13, 55, 12), (2, 5), (80, 98), (84, 98), (84, 88), (1.5, 0, 1, 1.5), 22, 12, 6),
+    "peace": ((26, 48, 24), (0, 4), (2, 4), (84, 98), (84, 88), (12, -4, 0, 0), 21, 0, 8),
+    "three": ((26, 50, 55), (0, 4), (2, 4), (3, 6), (80, 90), (8, 0, 6, 0), 22, 12, 8),
+    "four": ((28, 50, 60), (0, 3), (0, 3), (0, 4), (2, 5), (8, 0, 6, 12), 8, 12, 0),
+    "thumbs_up": ((-22, -5, -10), (78, 98), (80, 98), (84, 98), (84, 88), (1.5, 0, 1, 1.5), -12, 0, 4),
+    "gun": ((-20, -3, -5), (0, 3), (80, 98), (84, 98), (84, 88), (1.5, 0, 1, 1.5), -10, 0, 4),
+    "call": ((-22, -3, -8), (78, 98), (80, 98), (84, 98), (-5, 5), (0, 0, 0, 16), -4, 0, 0),
+    "horns": ((6, 58, 37), (0, 4), (80, 98), (84, 98), (2, 6), (4, 0, 0, 6), 14, 0, 0),
+    "pinch": ((7, 26, 44), (54, 50, 36), (40, 42), (34, 40), (30, 38), (0, 0, 1, 1.5), 22, 14, 4),
+    "okay": ((12, 14, 44), (51, 62, 38), (16, 18), (8, 12), (4, 8), (0, 0, 4, 8), 22, 0, 0),
+    "tripod": ((21, 9, 52), (50, 58, 25), (61, 66, 26), (62, 66), (62, 66), (1.5, 0, 1, 1.5), 28, 12, 8),
+    "key": ((22, 0, 8), (55, 80), (62, 85), (66, 86), (68, 84), (1.5, 0, 1, 1.5), 6, 0, 4),
+    "grasp": ((2, 15, 22), (42, 46), (46, 48), (50, 48), (52, 46), (4, 0, 2, 4), 22, 12, 8),
+    "sphere": ((-8, 6, 20), (26, 36), (26, 38), (28, 38), (30, 36), (10, 0, 8, 12), 22, 12, 10),
+    "claw": ((-5, 10, 40), (-5, 70), (-5, 72), (-4, 70), (-4, 66), (8, 0, 6, 10), 6, 0, 0),
+    "hook": ((10, 10, 20), (5, 95), (5, 96), (6, 94), (8, 88), (1.5, 0, 1, 1.5), 0, 0, 0),
+    "table": ((10, 10, 10), (72, 6), (74, 6), (74, 6), (72, 8), (1.5, 0, 1, 1.5), 10, 10, 0),
+    "cup": ((18, 8, 12), (28, 26), (30, 26), (30, 26), (30, 26), (1.5, 0, 1, 1.5), 2, 5, 12),
 }
+
+
+def _from_row(row: tuple) -> HandPose:
+    thumb, *fingers, spread, lift, opposition, arch = row
+    fingers = [(*finger, finger[1] * 2 / 3)[:3] for finger in fingers]
+    return constrain(HandPose([thumb, *fingers], [lift, *spread], opposition, arch))
+
+
+GESTURES: dict[str, HandPose] = {name: _from_row(row) for name, row in _TABLE.items()}
 """Gestures by name, angles in degrees."""
 
 _GESTURES = list(GESTURES.values())
@@ -164,14 +137,7 @@ def _distances(place: np.ndarray) -> np.ndarray:
 
 
 def penetration(pose: HandPose) -> float:
-    """Depth of the pose's deepest overlap of fingers, or of a finger and the palm.
-
-    Args:
-        pose: joint angles.
-
-    Returns:
-        Metres, for the mesh's own proportions; 0 where nothing overlaps.
-    """
+    """Metres by which two fingers, or a finger and the palm, overlap most; for the mesh's own proportions."""
     joint, centre, reach = _spheres()
     transforms = forward_kinematics(load_hand_mesh(), local_rotations(pose))
     return max(0.0, float((reach - _distances(_places(transforms[joint], centre))).max()))
@@ -184,8 +150,7 @@ def _loosen(pose: HandPose, rng: np.random.Generator, looseness: float) -> HandP
     thumb = rng.standard_normal((1, 3)) * [7.0, 8.0, 10.0]
     flexion = np.concatenate([thumb, np.concatenate([mcp, pip, dip], axis=1)])
     abduction = rng.standard_normal(5) * [6.0, 3.5, 2.5, 3.5, 4.5]
-    opposition, arch = rng.standard_normal(2) * [4.0, 2.5]
-    stray = HandPose(flexion, abduction, opposition, arch)
+    stray = HandPose(flexion, abduction, *(rng.standard_normal(2) * [4.0, 2.5]))
     return HandPose.from_angles(pose.angles + looseness * stray.angles)
 
 
@@ -202,8 +167,7 @@ def _free(rng: np.random.Generator) -> HandPose:
     """Every joint anywhere within its limits; neighbouring joints and fingers bend alike."""
     closing = _NEIGHBOURS @ rng.standard_normal(4)
     own = _NEIGHBOURS @ rng.standard_normal((4, 2))
-    # A logistic curve approximates the normal distribution's: nearly uniform shares. The power is there
-    # because hands are open more often than shut.
+    # A logistic curve for the normal distribution's gives nearly uniform shares; the power opens the hand.
     share = (1 + np.exp(-1.702 * (0.6 * closing[:, None] + 0.8 * own))) ** -1.25
     low, high = _LOW.flexion, _HIGH.flexion
     flexion = low + (high - low) * rng.random((5, 3))

@@ -1,8 +1,7 @@
 """Which triangle is seen where: exact coverage and a depth buffer, in NumPy.
 
-Chapter 01 shows what it draws. There is no graphics library underneath: every triangle is cut into rows of
-samples by its edge equations, all rows of all triangles at once, and a depth buffer keeps the nearest
-sample.
+Chapter 01 shows what it draws. It needs no graphics library: every triangle is cut into rows of samples by
+its edge equations, all rows of all triangles at once, and a depth buffer keeps the nearest sample.
 
 **Convention.** Camera frame with x right, y down, z forward, metres. Pixel centres lie at integers. An image
 is drawn `supersample` times larger and averaged; sample j of pixel x lies at x + (j + 0.5) / supersample -
@@ -61,7 +60,7 @@ def rasterise(
     """Find which triangle is seen where.
 
     Args:
-        vertices: (V, 3) camera frame, metres.
+        vertices: (V, 3) float64, camera frame, metres.
         faces: (F, 3) vertex indices, wound outwards.
         K: (3, 3) intrinsics; pixel centres at integers.
         size: (H, W) of the image.
@@ -71,14 +70,12 @@ def rasterise(
         The nearest sample at each covered position. A pixel wholly covered by one continuous surface is
         represented by a single sample at its centre, which saves most of the shading.
     """
-    vertices = np.asarray(vertices, dtype=np.float64)
     if (vertices[:, 2] <= NEAR).any():
         faces = faces[(vertices[:, 2] > NEAR)[faces].all(axis=1)]
     inverse_depth = 1.0 / np.maximum(vertices[:, 2], NEAR)
     triangles = _front_facing(vertices, inverse_depth, faces, K, supersample)
-    face, row_y, start, count = _rows(
-        triangles.x, triangles.y, (size[0] * supersample, size[1] * supersample)
-    )
+    grid = size[0] * supersample, size[1] * supersample
+    face, row_y, start, count = _rows(triangles.x, triangles.y, grid)
     if len(face) == 0:
         none, empty = np.zeros(0, dtype=np.int64), np.zeros((3, 0), dtype=np.float32)
         return Samples((0, 0, 1, 1), none, none, empty[0], empty.astype(np.int64), empty, empty[0])
@@ -99,19 +96,15 @@ def rasterise(
 
 @dataclass(frozen=True, eq=False)
 class _Triangles:
-    """Triangles on the grid of samples.
+    """Triangles on the grid of samples; all arrays are (3, F), one row per corner.
 
-    Attributes:
-        corners: (3, F) vertex indices.
-        x, y: (3, F) the corners' places, in samples.
-        a, b, c: (3, F) edge functions a x + b y + c. The i-th is the weight of corner i times twice the
-            area; all three are positive inside a triangle that faces the camera.
-        share: (3, F) factors that make them the corners' weights over their depths, which are linear on the
-            screen and add up to 1/z.
+    The edge function a x + b y + c of corner i is its weight times twice the area; all three are positive
+    inside a triangle that faces the camera. Times `share` they are the corners' weights over their depths,
+    which are linear on the screen and add up to 1/z.
     """
 
-    corners: np.ndarray
-    x: np.ndarray
+    corners: np.ndarray  # vertex indices
+    x: np.ndarray  # places, in samples
     y: np.ndarray
     a: np.ndarray
     b: np.ndarray
@@ -165,8 +158,7 @@ def _rows(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarr
     """Cut (3, F) triangles into rows of samples: each row's triangle, y, first x, and length.
 
     A triangle lies between its long edge, from its highest to its lowest corner, and two short ones.
-    Neighbours compute the edge they share from the same corners in the same order, so no sample falls
-    between them.
+    Neighbours compute their edge from the same corners in the same order, so they leave no gap.
     """
     height, width = size
     downwards = np.argsort(y, axis=0, kind="stable")
@@ -191,10 +183,9 @@ def _rows(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarr
 def _nearest(
     triangles: _Triangles, rows: tuple[np.ndarray, ...], size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The depth buffer of a grid of (H, W) samples, from rows as `_rows` gives them.
+    """The depth buffer: each sample's largest inverse depth, (H, W) float32, 0 where nothing is seen.
 
-    (H, W) float32 largest inverse depth at each sample, 0 where nothing is seen; and (H * W,) int64 the same
-    with the row that it belongs to in the lower 32 bits.
+    Also (H * W,) int64, the same with the row that it belongs to in the lower 32 bits.
     """
     face, y, start, count = rows
     slope_x, slope_y, level = (

@@ -1,7 +1,7 @@
 """Draw a mesh: per-pixel light on interpolated normals and colours, and an antialiased mask.
 
-Chapter 01 shows what it draws. Normals, colours and texture coordinates are interpolated with the right
-perspective, and the light is evaluated for each pixel, so a mesh of two thousand triangles looks smooth.
+Chapter 01 shows what it draws. Normals, colours and texture coordinates are interpolated and the light is
+evaluated for each pixel, so a mesh of two thousand triangles looks smooth.
 
 **Convention.** That of `rasteriser`: pixel centres at integers; triangles seen from behind are not drawn.
 """
@@ -20,18 +20,15 @@ def _vector(*values: float) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """One soft directional light over a sky-and-ground ambient.
-
-    Colours are linear; 1 makes a white surface white.
+    """One soft directional light over a sky-and-ground ambient; colours are linear, 1 makes white white.
 
     Args:
-        direction: (3,) from the surface towards the light, camera frame. The default comes from above the
-            camera.
+        direction: (3,) from the surface towards the light, camera frame.
         colour: (3,) of the directional light, its strength included.
         sky: (3,) ambient light that reaches surfaces facing up.
         ground: (3,) ambient light that reaches surfaces facing down.
-        wrap: (3,) how far light bleeds around the edge of the shadow, per channel. 0 is Lambert, 1 is half-
-            Lambert squared less. Red bleeds furthest through skin.
+        wrap: (3,) how far each channel bleeds around the edge of the shadow; 0 is Lambert. Through skin, red
+            bleeds furthest.
         specular: strength of the highlight.
         shininess: exponent of the highlight; larger is sharper.
     """
@@ -66,8 +63,7 @@ class Texture:
 
     Args:
         maps: (h, w, M) float32, how much of each palette colour every texel takes.
-        palette: (M, 3) float32 sRGB. The colour of a texel is maps @ palette; it multiplies the vertex
-            colours.
+        palette: (M, 3) float32 sRGB. A texel's colour, maps @ palette, multiplies the vertex colours.
     """
 
     maps: np.ndarray
@@ -147,7 +143,7 @@ def render(
         A `RenderedHand`.
     """
     light = light or Light()
-    K = np.asarray(K, dtype=np.float64)
+    vertices, K = np.asarray(vertices, dtype=np.float64), np.asarray(K, dtype=np.float64)
     samples = rasterise(vertices, faces, K, size, supersample)
     # The direction to the camera hardly changes within a triangle: take the halfway vector at the corners.
     halfway = _unit(_unit(light.direction)[:, None] - _unit(np.ascontiguousarray(vertices.T)))

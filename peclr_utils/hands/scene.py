@@ -139,9 +139,9 @@ def _flip(handedness: str) -> np.ndarray:
 def _place(
     keypoints: np.ndarray, K: np.ndarray, centre: np.ndarray, extent: float, bone: float
 ) -> np.ndarray:
-    """(3,) translation in metres that gives the keypoints' box its (2,) centre and longer side in pixels.
+    """(3,) metres that put the keypoints' box at a (2,) centre, with a longer side of `extent`, in pixels.
 
-    It converges to well under a pixel, unless the wrist's depth would leave `ROOT_DEPTH_BONES` of `bone`.
+    The wrist stays within `ROOT_DEPTH_BONES` of `bone`; else this converges to well under a pixel.
     """
     low, high = bone * ROOT_DEPTH_BONES[0], bone * ROOT_DEPTH_BONES[1]
     low = max(low, 0.12 - keypoints[:, 2].min())
@@ -165,8 +165,7 @@ def _sample_arm(rng: np.random.Generator, rotation: np.ndarray, wrist_depth: flo
     clear = np.flatnonzero(depth > -0.4)
     chosen = int(clear[0]) if len(clear) else int(depth.argmax())
     length = 0.32 if depth[chosen] > 0 else min(0.32, 0.3 * wrist_depth / -depth[chosen])
-    flexion, deviation = bends[chosen].tolist()
-    return ArmPose(flexion, deviation, float(length))
+    return ArmPose(*bends[chosen].tolist(), float(length))
 
 
 def sample_scene(
@@ -225,7 +224,7 @@ def scene_surface(scene: HandScene) -> tuple[Surface, np.ndarray]:
     """The hand with its arm, and its (21, 3) keypoints, in the camera's frame, metres."""
     mesh, look = load_hand_mesh(), scene.appearance
     posed = pose_hand(mesh, local_rotations(scene.pose), scene.shape)
-    body = with_arm(mesh, posed.vertices, posed.normals, scene.arm, look.sleeve, look.sleeve_start)
+    body = with_arm(mesh, posed, scene.arm, look.sleeve, look.sleeve_start)
     to_camera = (scene.rotation * _flip(scene.handedness)).T
     surface = replace(
         body,

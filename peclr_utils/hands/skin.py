@@ -21,15 +21,10 @@ MAPS = ("plain", "skin", "palm", "red", "nail", "nail edge", "crease", "mottled"
 
 @functools.cache
 def skin_maps(mesh: HandMesh) -> np.ndarray:
-    """The maps that all hands share, in the mesh's texture coordinates.
+    """(TEXTURE_SIZE, TEXTURE_SIZE, len(MAPS)) float32 maps that all hands share, read-only.
 
-    Args:
-        mesh: the rigged hand, in its bind pose.
-
-    Returns:
-        (TEXTURE_SIZE, TEXTURE_SIZE, len(MAPS)) float32, read-only. All are in 0..1, except the last three,
-        which are in -1..1. Texel (0, 0) belongs to no skin: only "plain" is 1 there, so that a vertex's own
-        colour shows.
+    They are in 0..1, except the last three, which are in -1..1. Texel (0, 0) belongs to no skin: only "plain"
+    is 1 there, so that a vertex's own colour shows.
     """
     texel, position, back = _texels(mesh)
     red, joint_creases = _joint_marks(mesh, position, back)
@@ -162,20 +157,15 @@ def _tendons(mesh: HandMesh, position: np.ndarray, back: np.ndarray) -> np.ndarr
 def _palm_lines(mesh: HandMesh, position: np.ndarray, back: np.ndarray) -> np.ndarray:
     """The three long creases of the palm: curves through points between the knuckles and the wrist."""
     wrist, thumb, thumb_knuckle, index, middle, ring, little = mesh.keypoints[[0, 1, 2, 5, 9, 13, 17]]
-    web = 0.62 * index + 0.38 * thumb_knuckle
+    web, between = 0.62 * index + 0.38 * thumb_knuckle, 0.5 * (index + middle)
     curves = [
         [
             little + 0.30 * (wrist - little) + (-0.012, 0, 0),
             0.80 * ring + 0.20 * wrist,
             0.86 * middle + 0.14 * wrist,
-            0.5 * (index + middle) + 0.02 * wrist,
+            between + 0.02 * wrist,
         ],
-        [
-            web,
-            0.70 * (0.5 * (index + middle)) + 0.30 * wrist,
-            0.55 * ring + 0.45 * wrist,
-            0.45 * little + 0.55 * wrist,
-        ],
+        [web, 0.70 * between + 0.30 * wrist, 0.55 * ring + 0.45 * wrist, 0.45 * little + 0.55 * wrist],
         [
             web,
             0.55 * index + 0.25 * middle + 0.20 * thumb,
@@ -211,8 +201,7 @@ def _nails(mesh: HandMesh, position: np.ndarray) -> tuple[np.ndarray, np.ndarray
         along = (local[:, 2] - (end - 1.12 * half_length - 0.0005)) / half_length
         across = (local[:, 0] - behind[:, 0].mean()) / half_width
         distance = (np.abs(along) ** 3.5 + np.abs(across) ** 3.5) ** (1 / 3.5)
-        height = local[:, 1] - behind[:, 1].mean()
-        dorsal = _step(height, 0.0005, 0.0015)
+        dorsal = _step(local[:, 1] - behind[:, 1].mean(), 0.0005, 0.0015)
         nail[near] = np.maximum(nail[near], dorsal * _step(-distance, -1.06, -0.94))
         edge[near] = np.maximum(edge[near], dorsal * np.exp(-(((distance - 1.08) / 0.10) ** 2)))
     return nail, edge
