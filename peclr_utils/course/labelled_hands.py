@@ -16,8 +16,7 @@ POOL = 256
 """Rendered hands that the labelled ones are drawn from, as in the label-fraction table."""
 
 _SEEDS = {"training": 2, "validation": 4, "test": 3}
-_SPLITS = {"training": "train", "validation": "val", "test": "evaluation"}
-_EVALUATION_LABELS = ("evaluation_xyz.json", "evaluation_scale.json")
+_TEST_LABELS = ("evaluation_xyz.json", "evaluation_scale.json")
 
 
 def labelled_source(data: Sequence[str], part: str, count: int) -> str:
@@ -35,12 +34,9 @@ def labelled_source(data: Sequence[str], part: str, count: int) -> str:
     freihand = next((source for source in map(Source.parse, data) if source.kind == "freihand"), None)
     if freihand is None:
         return f"synthetic:{max(count, POOL) if part == 'training' else count}?seed={_SEEDS[part]}"
-    split, options = _SPLITS[part], dict(freihand.options)
-    if part == "test" and not all(Path(freihand.path, name).is_file() for name in _EVALUATION_LABELS):
-        split = "val"
-    if split == "evaluation":
-        options.pop("versions", None)  # it has one version of each photograph
-    return str(Source.parse(f"freihand:{freihand.path}").replace(**{**options, "split": split}))
+    if part == "test" and all(Path(freihand.path, name).is_file() for name in _TEST_LABELS):
+        return str(freihand.replace(split="evaluation", versions=None))  # one version of each photograph
+    return str(freihand.replace(split="train" if part == "training" else "val"))
 
 
 def labelled_crops(config: FinetuneConfig) -> CropSet:

@@ -71,7 +71,7 @@ def run_course(
         )
     notebooks = find_repository() / "notebooks"
     folder = (output or notebooks.parent / "runs" / profile).resolve()
-    given = {"run_dir": str(folder), "data": [str(source) for source in find_data(data)] if data else []}
+    given = {"run_dir": str(folder), "data": list(map(str, find_data(data)))}
     plan = {name: _parameters(notebooks / f"{name}.ipynb", profile, given) for name in chapters}
     folder.mkdir(parents=True, exist_ok=True)
     finished = _finished(folder)

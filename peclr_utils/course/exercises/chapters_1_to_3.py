@@ -187,7 +187,7 @@ def loss_by_hand(rng: Generator) -> Case:
 @exercise("3.2", "The loss when nothing is learnt")
 def collapsed_loss(rng: Generator) -> Case:
     """With equal projections each row that is compared is as likely as the next: how many are there?"""
-    count = int(rng.integers(2, 200))
+    count = int(rng.integers(3, 200))
     mistakes = {
         "A row is not compared with itself.": math.log(2 * count),
         "The positive is one of the rows that are compared.": math.log(2 * count - 2),
