@@ -16,7 +16,7 @@ from peclr_utils.training.optimisation import (
     make_optimiser,
     parameter_groups,
 )
-from peclr_utils.training.settings import OPTIMISERS
+from peclr_utils.settings import OPTIMISERS
 
 
 def test_warm_up_rises_linearly_to_the_peak():
