@@ -43,12 +43,13 @@ def test_a_small_sphere_is_drawn_where_its_centre_projects(centre, supersample):
     assert np.abs(alpha_centroid(alpha) - expected).max() < (0.1 if supersample > 1 else 0.2)
 
 
-def test_the_mask_covers_a_sphere_s_area():
-    alpha = draw(sphere(radius=0.05, rings=48, sectors=96)).alpha
+def test_a_sphere_has_its_area_and_its_depth():
+    hand = draw(sphere(radius=0.05, rings=60, sectors=120))
     # A sphere's outline on the axis is a circle of radius f r / sqrt(z^2 - r^2).
     expected = np.pi * (480 * 0.05) ** 2 / (0.6**2 - 0.05**2)
-    assert alpha.sum() / 255 == pytest.approx(expected, rel=5e-3)
-    assert alpha.max() == 255
+    assert hand.alpha.sum() / 255 == pytest.approx(expected, rel=5e-3)
+    assert hand.alpha.max() == 255 and hand.depth[0, 0] == 0
+    assert hand.depth[112, 112] == pytest.approx(0.55, abs=2e-4)
 
 
 def test_image_and_mask_are_not_shifted_against_each_other():
@@ -73,12 +74,6 @@ def test_the_nearer_of_two_spheres_hides_the_other_whatever_their_order():
     assert images[0].image[y, int(111.5 - 480 * 0.04 / 0.7)][0] > 100
     assert np.abs(images[0].image.astype(int) - images[1].image).max() <= 1
     assert np.array_equal(images[0].alpha, images[1].alpha)
-
-
-def test_depth_is_the_surface_s_depth():
-    hand = draw(sphere((0.0, 0.0, 0.6), 0.05, rings=60, sectors=120))
-    assert hand.depth[112, 112] == pytest.approx(0.55, abs=2e-4)
-    assert hand.depth[0, 0] == 0
 
 
 def test_triangles_seen_from_behind_are_not_drawn():
