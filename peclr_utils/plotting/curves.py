@@ -204,7 +204,7 @@ def plot_label_fractions(
     ax.set_xticks([], minor=True)
     ax.set_xlim(counts[0] / 1.35, counts[-1] * 1.35)
     label_axes(ax, "labelled pictures", ylabel, title)
-    # At least 15% of the error high, or differences that mean nothing would look large; and the legend on top.
+    # At least 15% of the error high, so that small differences do not look large; the legend on top.
     low, high = ax.get_ylim()
     margin = max(0.0, 0.15 * high - (high - low)) / 2
     ax.set_ylim(low - margin, high + margin + 0.4 * (high - low + 2 * margin))

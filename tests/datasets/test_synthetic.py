@@ -9,7 +9,7 @@ import pytest
 from peclr_utils.camera import bone_length, project
 from peclr_utils.crops import crop_box
 from peclr_utils.datasets.synthetic import SyntheticHands
-from peclr_utils.hands.view import ViewRange
+from peclr_utils.hands.scene import ViewRange
 
 
 @pytest.fixture(scope="module")
