@@ -1,5 +1,4 @@
 import json
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -88,20 +87,6 @@ def test_evaluation_has_one_version_and_its_labels_where_they_are(freihand_root)
     sample = FreiHAND(root, "evaluation")[0]
     assert sample.keypoints_3d is None and sample.keypoints_2d is None
     assert sample.K is not None and sample.bone_length is not None
-
-
-def test_index_past_the_end_ends_iteration(freihand_root):
-    dataset = FreiHAND(freihand_root(count=2, versions=1), "training")
-    with pytest.raises(IndexError):
-        dataset[2]
-    assert len(list(dataset)) == 2
-    assert dataset[-1].name == dataset[1].name
-
-
-def test_a_pickled_data_set_gives_the_same_samples(freihand_root):
-    dataset = FreiHAND(freihand_root(), "train", val_fraction=0.2)
-    again = pickle.loads(pickle.dumps(dataset))
-    np.testing.assert_array_equal(again[3].image, dataset[3].image)
 
 
 def test_what_is_done_to_a_sample_does_not_reach_the_labels(freihand_root):

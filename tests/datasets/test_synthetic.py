@@ -108,15 +108,6 @@ def test_photographs_are_used_as_backgrounds(tmp_path):
     assert off[1] > 200 and off[0] < 40 and off[2] < 40
 
 
-def test_indices_past_the_end_are_refused_and_iteration_stops():
-    dataset = SyntheticHands(2, size=32)
-    assert len(list(dataset)) == 2
-    assert np.array_equal(dataset[-1].image, dataset[1].image)
-    for index in (2, -3):
-        with pytest.raises(IndexError, match="range"):
-            dataset[index]
-
-
 @pytest.mark.parametrize(
     "arguments, message",
     [
