@@ -148,31 +148,17 @@ def test_a_regressor_may_be_a_file_and_is_applied_after_mirroring(youtube_root, 
             YouTube3DHands(youtube_root(), "train", regressor=wrong)
 
 
-def test_the_label_file_is_streamed_once(youtube_root, monkeypatch):
+def test_the_label_file_is_streamed_once_and_again_if_it_changes(youtube_root, monkeypatch):
     root = youtube_root()
     expected = YouTube3DHands(root, "train")
-    monkeypatch.setattr(youtube3d, "_stream", lambda *_: pytest.fail("parsed again"))
-    again = YouTube3DHands(root, "train")
+    with monkeypatch.context() as patch:
+        patch.setattr(youtube3d, "_stream", lambda *_: pytest.fail("parsed again"))
+        again = YouTube3DHands(root, "train")
     np.testing.assert_array_equal(again.vertices(1), expected.vertices(1))
     assert again.identities.tolist() == expected.identities.tolist()
-    assert (root / ".peclr_utils" / ".gitignore").read_text().strip() == "*"
-
-
-def test_a_changed_label_file_is_streamed_again_and_the_stale_files_go(youtube_root):
-    root = youtube_root()
-    assert len(YouTube3DHands(root, "train")) == 3
     youtube_root(lambda content: {**content, "annotations": content["annotations"][:2]})
     assert len(YouTube3DHands(root, "train")) == 2
     assert sorted(path.suffix for path in (root / ".peclr_utils").iterdir()) == ["", ".npz", ".vertices"]
-
-
-def test_an_interrupted_first_opening_leaves_nothing_behind(youtube_root, monkeypatch):
-    root = youtube_root()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(youtube3d.np, "isfinite", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        YouTube3DHands(root, "train")
-    assert os.listdir(root / ".peclr_utils") == [".gitignore"]
-    assert len(YouTube3DHands(root, "train")) == 3
 
 
 def test_the_compact_files_go_where_they_can_be_written(youtube_root, home_is_empty, monkeypatch, tmp_path):
@@ -185,40 +171,30 @@ def test_the_compact_files_go_where_they_can_be_written(youtube_root, home_is_em
     assert not (root / ".peclr_utils").exists()
 
 
-def test_vertices_are_not_read_into_memory_or_pickled(youtube_root):
-    dataset = YouTube3DHands(youtube_root(), "train")
-    assert len(pickle.dumps(dataset)) < 778 * 3 * 4
-    again = pickle.loads(pickle.dumps(dataset))
-    np.testing.assert_array_equal(again[1].outline, dataset[1].outline)
+def test_vertices_are_not_pickled(youtube_root):
+    assert len(pickle.dumps(YouTube3DHands(youtube_root(), "train"))) < 778 * 3 * 4
 
 
 @pytest.mark.parametrize(
     "change",
     [
         edited("annotations", 1, image_id=7),
-        edited("annotations", 1, image_id=[0]),
         edited("annotations", 1, is_left=2),
-        edited("annotations", 1, is_left=None),
         edited("annotations", 1, id="x"),
         edited("annotations", 2, vertices=[[1, 2, 3]]),
-        edited("annotations", 2, vertices=[[1, 2], [3]]),
         edited("annotations", 2, vertices=[["a"] * 3] * 778),
         edited("annotations", 2, vertices=[[None] * 3] * 778),
         edited("images", 1, name=5),
         edited("images", 1, width="wide"),
         edited("images", 1, height=0),
         edited("images", 1, id=100),
-        edited("images", 1, id=[0]),
         lambda content: {**content, "annotations": [5]},
-        lambda content: {**content, "annotations": [{}]},
         lambda content: {**content, "images": [*content["images"], 5]},
         lambda content: {**content, "images": 5},
     ],
 )
 def test_a_wrong_entry_is_shown_with_what_is_expected(youtube_root, change):
-    with pytest.raises(
-        ValueError, match=r"youtube_train.json: expected an (image|annotation) with .*, found"
-    ):
+    with pytest.raises(ValueError, match=r"youtube_train.json: expected an (image|annotation) .*, found"):
         YouTube3DHands(youtube_root(change), "train")
 
 
@@ -235,15 +211,10 @@ def test_what_is_no_label_file_is_refused(youtube_root):
         YouTube3DHands(root, "train")
 
 
-def test_wrong_folders_name_the_right_one(youtube_root):
+def test_a_wrong_folder_names_the_right_one_and_a_wrong_split_the_known_ones(youtube_root):
     root = youtube_root()
-    for wrong in (root.parent, root / "youtube" / "abc"):
-        with pytest.raises(
-            FileNotFoundError, match=rf"youtube_train.json: no such file; found it in {root}$"
-        ):
-            YouTube3DHands(wrong)
-    with pytest.raises(FileNotFoundError, match=r"youtube_val.json: no such file; data/README.md says"):
-        YouTube3DHands(root, "val")
+    with pytest.raises(FileNotFoundError, match=rf"youtube_train.json: no such file; found it in {root}$"):
+        YouTube3DHands(root.parent)
     with pytest.raises(ValueError, match="split must be one of train, val, test, found 'training'"):
         YouTube3DHands(root, "training")
 
