@@ -85,7 +85,7 @@ def measure_packing(dataset: FreiHAND, count: int, folder: Path) -> Packing:
 def measure_loading(dataset: FreiHAND, crops: CropSet) -> Loading:
     """Load batches of crops from the pictures and from the packed file in turn."""
     rng = np.random.default_rng(0)
-    matrices = [crop_matrix(*crop_box(sample, crops.stamp["factor"]), crops.size) for sample in dataset]
+    matrices = [crop_matrix(*crop_box(sample, crops.factor), crops.size) for sample in dataset]
     augmentation = AugmentationConfig.peclr()
     batches = PairBatches(crops, np.arange(len(crops)), augmentation, BATCH, IMAGE_SIZE, VIEW_FACTOR, seed=0)
 
