@@ -22,11 +22,8 @@ def names(text) -> list[str]:
     return [str(source) for source in find_data(text)]
 
 
-def test_nothing_gives_nothing():
-    assert find_data(None) == find_data("") == []
-
-
 def test_a_folder_that_is_or_holds_data_sets_gives_each(shelf):
+    assert find_data(None) == find_data("") == []
     freihand, youtube = f"freihand:{shelf / 'FreiHAND'}", f"youtube:{shelf / 'You Tube'}"
     assert names(str(shelf)) == names(shelf) == [freihand, youtube]
     assert names(shelf / "FreiHAND") == [freihand]
