@@ -52,6 +52,8 @@ def test_options_are_replaced_and_paths_made_absolute(tmp_path, monkeypatch):
     assert str(source.replace(split=None, versions=None)) == "freihand:data"
     assert str(source.absolute()) == f"freihand:{tmp_path}/data?split=train&versions=2"
     boxes, rendered = Source.parse("folder:a?boxes=b.csv"), Source.parse("synthetic:4?backgrounds=c")
+    assert str(boxes.absolute()) == f"folder:{tmp_path}/a?boxes=b.csv"  # perhaps a name in the folder
+    (tmp_path / "b.csv").touch()
     assert str(boxes.absolute()) == f"folder:{tmp_path}/a?boxes={tmp_path}/b.csv"
     assert str(rendered.absolute()) == f"synthetic:4?backgrounds={tmp_path}/c"
 
