@@ -24,8 +24,8 @@ def procrustes_align(pred: ArrayLike, gt: ArrayLike, proper_rotation: bool = Fal
     Both hands are centred and divided by their Frobenius norm + 1e-8. The singular value decomposition
     U S Vᵀ of (true)ᵀ (predicted) gives the orthogonal matrix U Vᵀ and the scale, trace of S; the result is
     shifted and scaled to the true hand. U Vᵀ may mirror the hand, as in FreiHAND's evaluator. With
-    `proper_rotation` it may not: where det(U Vᵀ) = -1, the direction of the smallest singular value is flipped
-    (Umeyama 1991).
+    `proper_rotation` it may not: where det(U Vᵀ) = -1, the direction of the smallest singular value is
+    flipped (Umeyama 1991).
 
     A hand without extent (all keypoints in one place) becomes 21 copies of the true hand's mean. A flat hand
     fits equally well mirrored or not, and its distances are the same either way.
