@@ -10,6 +10,8 @@ from peclr_utils.experiments.results import load_results
 from peclr_utils.settings import parse
 
 SMALL = {"progress": False, "batch_size": 8, "image_size": 32}
+PRETRAIN = {"epochs": 1, "warmup_epochs": 0.5, "exchange_background": False, **SMALL}
+FINETUNE = {"steps": 2, "warmup_steps": 1, "augmentation": {"background": 0.0}, **SMALL}
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +20,7 @@ def config(tmp_path_factory):
     return LabelFractionsConfig.smoke(
         output=str(folder / "run"), cache=str(folder / "cache"), methods=("mean_pose", "scratch", "peclr"),
         unlabelled=("synthetic:16?seed=1&size=96",), labelled=("synthetic:16?seed=2&size=96",),
-        test=("synthetic:8?seed=3&size=96",), pretrain={"epochs": 1, "warmup_epochs": 0.5, "exchange_background": False, **SMALL},
-        finetune={"steps": 2, "warmup_steps": 1, "augmentation": {"background": 0.0}, **SMALL},
+        test=("synthetic:8?seed=3&size=96",), pretrain=PRETRAIN, finetune=FINETUNE,
     )  # fmt: skip
 
 
