@@ -40,27 +40,23 @@ class MemoryHands:
     source = "memory"
 
     def __init__(self, count: int, versions: int = 1, **changes: object):
-        self.samples = []
-        for version in range(versions):
-            for identity in range(count):
-                xyz, K = random_hand(identity)
-                self.samples.append(
-                    replace(
-                        HandSample(
-                            image=smooth_image(identity + count * version),
-                            identity=identity,
-                            source=self.source,
-                            keypoints_3d=xyz,
-                            keypoints_2d=project(xyz, K),
-                            K=K,
-                            bone_length=float(bone_length(xyz)),
-                            mask=np.where(np.arange(SIZE[1]) < 16, 255, 0)[None]
-                            .repeat(SIZE[0], 0)
-                            .astype(np.uint8),
-                        ),
-                        **changes,
-                    )
-                )
+        samples = [self._sample(file, file % count) for file in range(count * versions)]
+        self.samples = [replace(sample, **changes) for sample in samples]
+
+    def _sample(self, file: int, identity: int) -> HandSample:
+        xyz, K = random_hand(identity)
+        mask = np.zeros(SIZE, np.uint8)
+        mask[:, :16] = 255
+        return HandSample(
+            image=smooth_image(file),
+            identity=identity,
+            source=self.source,
+            keypoints_3d=xyz,
+            keypoints_2d=project(xyz, K),
+            K=K,
+            bone_length=float(bone_length(xyz)),
+            mask=mask,
+        )
 
     def __len__(self) -> int:
         return len(self.samples)

@@ -85,32 +85,30 @@ def test_units_axes_and_orders_that_make_no_sense_are_a_problem(whole, kind, cha
     assert any(re.search(f"training: {message}", problem) for problem in problems), problems
 
 
-def test_evaluation_alone_is_enough(freihand_root):
+def test_an_evaluation_set_alone_is_enough(freihand_root):
     root = freihand_root(count=4, versions=1, part="evaluation")
     (root / "evaluation_xyz.json").unlink()
-    report = check("freihand", str(root))
-    assert report.ok, str(report)
-    assert "training: not there" in str(report)
-    assert "no xyz, so no keypoints" in str(report)
+    text = str(check("freihand", str(root)))
+    assert text.endswith("Nothing is wrong."), text
+    assert "training: not there" in text and "no xyz, so no keypoints" in text
 
 
 @pytest.fixture
 def youtube(tmp_path):
-    root = tmp_path / "yt"
-    images = [{"name": f"youtube/v/{k}.png", "width": 40, "height": 30, "id": k} for k in range(6)]
-    vertices = np.random.default_rng(0).uniform(2, 28, (778, 3))
-    (root / "youtube" / "v").mkdir(parents=True)
-    for image in images:
-        cv2.imwrite(str(root / image["name"]), np.zeros((30, 40, 3), np.uint8))
+    """Write six frames with two hands each, the vertices moved and the last image's entry changed."""
 
-    def label(offset: float = 0.0, **changes: object):
-        mesh = (vertices + offset).tolist()
+    def write(offset: float = 0.0, **changes: object):
+        images = [{"name": f"youtube/v/{k}.png", "width": 40, "height": 30, "id": k} for k in range(6)]
+        (tmp_path / "youtube" / "v").mkdir(parents=True, exist_ok=True)
+        for image in images:
+            cv2.imwrite(str(tmp_path / image["name"]), np.zeros((30, 40, 3), np.uint8))
+        images[-1].update(changes)
+        mesh = (np.random.default_rng(0).uniform(2, 28, (778, 3)) + offset).tolist()
         hands = [{"vertices": mesh, "is_left": k % 2, "image_id": k // 2, "id": k} for k in range(12)]
-        content = {"images": [*images[:-1], {**images[-1], **changes}], "annotations": hands}
-        (root / "youtube_val.json").write_text(json.dumps(content))
-        return root
+        (tmp_path / "youtube_val.json").write_text(json.dumps({"images": images, "annotations": hands}))
+        return tmp_path
 
-    return label
+    return write
 
 
 def test_youtube_is_described_and_missing_frames_are_counted(youtube):

@@ -1,5 +1,4 @@
 import json
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +61,13 @@ def test_the_division_into_train_and_val_stays_the_same_for_ever(freihand_root):
     root = freihand_root(count=20, versions=1)
     assert FreiHAND(root, "val", val_fraction=0.2).ids.tolist() == [1, 8, 18, 19]
     assert FreiHAND(root, "val", val_fraction=0.2, split_seed=1).ids.tolist() != [1, 8, 18, 19]
+    for fraction in (0.01, 1.5):
+        with pytest.raises(
+            ValueError, match=f"val_fraction {fraction} of 20 photographs leaves a part empty"
+        ):
+            FreiHAND(root, "val", val_fraction=fraction)
+    with pytest.raises(ValueError, match="train, val, training, evaluation, found 'test'"):
+        FreiHAND(root, "test")
 
 
 def test_versions_are_those_found_or_those_chosen(freihand_root):
@@ -90,20 +96,6 @@ def test_evaluation_has_one_version_and_its_labels_where_they_are(freihand_root)
     assert sample.K is not None and sample.bone_length is not None
 
 
-def test_index_past_the_end_ends_iteration(freihand_root):
-    dataset = FreiHAND(freihand_root(count=2, versions=1), "training")
-    with pytest.raises(IndexError):
-        dataset[2]
-    assert len(list(dataset)) == 2
-    assert dataset[-1].name == dataset[1].name
-
-
-def test_a_pickled_data_set_gives_the_same_samples(freihand_root):
-    dataset = FreiHAND(freihand_root(), "train", val_fraction=0.2)
-    again = pickle.loads(pickle.dumps(dataset))
-    np.testing.assert_array_equal(again[3].image, dataset[3].image)
-
-
 def test_what_is_done_to_a_sample_does_not_reach_the_labels(freihand_root):
     hands = FreiHAND(freihand_root(), "training")
     sample = hands[0]
@@ -112,15 +104,6 @@ def test_what_is_done_to_a_sample_does_not_reach_the_labels(freihand_root):
     sample.K[:] = 0
     np.testing.assert_array_equal(hands[0].keypoints_3d, keypoints)
     np.testing.assert_array_equal(hands[0].K, K)
-
-
-def test_impossible_splits_are_refused(freihand_root):
-    root = freihand_root(count=3)
-    with pytest.raises(ValueError, match="train, val, training, evaluation, found 'test'"):
-        FreiHAND(root, "test")
-    for fraction in (0.01, 1.5):
-        with pytest.raises(ValueError, match=f"val_fraction {fraction} of 3 photographs leaves a part empty"):
-            FreiHAND(root, "val", val_fraction=fraction)
 
 
 def test_a_wrong_folder_names_the_right_one_if_it_is_near(freihand_root, tmp_path):
@@ -144,10 +127,8 @@ def test_a_wrong_folder_names_the_right_one_if_it_is_near(freihand_root, tmp_pat
         (lambda e: [entry[:20] for entry in e], r"found shape \(5, 20, 3\)"),
         (lambda e: [*e[:2], [*e[2][:20], [1, 2, "a"]], *e[3:]], "expected a JSON list of finite numbers"),
         (lambda e: [*e[:4], [*e[4][:20], [1, 2, float("nan")]]], r"\(5, 21, 3\) with 1 that are not finite"),
-        (lambda e: [*e[:4], [*e[4][:20], [1, 2, 10**400]]], "expected a JSON list"),
         (lambda e: {"xyz": e}, "expected a JSON list"),
         (lambda e: [], r"found shape \(0,\)"),
-        (lambda e: 5, r"found shape \(\)"),
     ],
 )
 def test_labels_of_another_shape_are_refused(freihand_root, change, message):

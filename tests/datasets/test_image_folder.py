@@ -123,10 +123,3 @@ def test_what_is_no_folder_of_images_is_refused(folder, tmp_path):
     ):
         with pytest.raises(FileNotFoundError, match=message):
             ImageFolderHands(path)
-
-
-def test_index_past_the_end_ends_iteration(folder, boxes):
-    for dataset in (ImageFolderHands(folder), ImageFolderHands(folder, boxes("b.jpg,2,3,10,8\n"))):
-        assert len(list(dataset)) == len(dataset)
-        with pytest.raises(IndexError):
-            dataset[len(dataset)]

@@ -33,12 +33,6 @@ def test_negative_and_huge_identities_do_not_collide(memory_hands):
     assert len(np.unique(EvenMixture([low, high, low]).identities)) == 6
 
 
-def test_index_past_the_end_ends_iteration(mixture):
-    with pytest.raises(IndexError):
-        mixture[38]
-    assert len(list(mixture)) == 38
-
-
 @given(
     sizes=st.lists(st.integers(1, 20), min_size=1, max_size=5),
     count=st.integers(0, 60),

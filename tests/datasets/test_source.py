@@ -1,3 +1,5 @@
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -124,3 +126,18 @@ def test_missing_data_are_said_to_be_missing(tmp_path):
     for kind in ("freihand", "youtube", "folder"):
         with pytest.raises(FileNotFoundError, match="there is no such folder"):
             open_source(f"{kind}:{tmp_path / 'nowhere'}")
+
+
+def test_every_data_set_ends_iteration_counts_from_the_end_and_is_pickled(freihand_root, tmp_path):
+    freihand = freihand_root(count=2, versions=2)
+    (tmp_path / "boxes.csv").write_text("name,x,y,width,height\n00000001.jpg,1,1,9,9\n")
+    images = f"folder:{freihand / 'training' / 'rgb'}"
+    sources = [f"freihand:{freihand}?split=training", images, f"{images}?boxes={tmp_path / 'boxes.csv'}"]
+    for source in (*sources, "synthetic:2?size=32", sources):
+        dataset = open_source(source)
+        samples = list(pickle.loads(pickle.dumps(dataset)))
+        assert len(samples) == len(dataset)
+        assert [sample.identity for sample in samples] == dataset.identities.tolist()
+        np.testing.assert_array_equal(samples[-1].image, dataset[-1].image)
+        with pytest.raises(IndexError):
+            dataset[len(dataset)]

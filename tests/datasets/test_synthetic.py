@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from peclr_utils.camera import bone_length, project
-from peclr_utils.crops import crop_box
 from peclr_utils.datasets.synthetic import SyntheticHands
-from peclr_utils.hands.view import ViewRange
+from peclr_utils.hands.scene import ViewRange
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +25,8 @@ def test_a_sample_is_a_function_of_seed_and_index_alone():
         again = pickle.loads(pickle.dumps(backwards))[i]
         assert np.array_equal(again.image, first[i].image) and np.array_equal(again.mask, first[i].mask)
         assert np.array_equal(again.keypoints_3d, first[i].keypoints_3d)
-    other = SyntheticHands(6, seed=4, size=96)[0]
-    assert not np.array_equal(other.image, first[0].image)
-
-
-def test_a_longer_set_begins_with_the_shorter_one():
-    assert np.array_equal(SyntheticHands(3, size=64)[2].image, SyntheticHands(300, size=64)[2].image)
+    assert np.array_equal(SyntheticHands(300, seed=3, size=96)[2].image, first[2].image)
+    assert not np.array_equal(SyntheticHands(6, seed=4, size=96)[0].image, first[0].image)
 
 
 def test_labels_agree_with_each_other(hands):
@@ -70,12 +65,6 @@ def test_hands_fill_a_sensible_share_of_the_image(hands):
     assert all(0.02 < (s.mask > 127).mean() < 0.7 for s in hands)
 
 
-def test_most_crops_stay_inside_the_image(hands):
-    boxes = [crop_box(sample, 1.2) for sample in hands]
-    beyond = [max(-0.5 - (c - side / 2).min(), (c + side / 2).max() - 223.5) / side for c, side in boxes]
-    assert np.mean(np.array(beyond) > 0.05) < 0.15
-
-
 def test_both_hands_and_many_skins_occur(hands):
     assert 0.2 < np.mean([s.handedness == "left" for s in hands]) < 0.8
     brightness = [s.image[s.mask == 255].mean() for s in hands]
@@ -106,15 +95,8 @@ def test_photographs_are_used_as_backgrounds(tmp_path):
     sample = SyntheticHands(4, size=96, backgrounds=tmp_path)[0]
     off = sample.image[cv2.dilate(sample.mask, np.ones((9, 9), np.uint8)) == 0].astype(int).mean(axis=0)
     assert off[1] > 200 and off[0] < 40 and off[2] < 40
-
-
-def test_indices_past_the_end_are_refused_and_iteration_stops():
-    dataset = SyntheticHands(2, size=32)
-    assert len(list(dataset)) == 2
-    assert np.array_equal(dataset[-1].image, dataset[1].image)
-    for index in (2, -3):
-        with pytest.raises(IndexError, match="range"):
-            dataset[index]
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        SyntheticHands(4, backgrounds=tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -131,8 +113,3 @@ def test_indices_past_the_end_are_refused_and_iteration_stops():
 def test_bad_parameters_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         SyntheticHands(**arguments)
-
-
-def test_a_missing_background_folder_is_named_at_once(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        SyntheticHands(4, backgrounds=tmp_path / "nowhere")
