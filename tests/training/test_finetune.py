@@ -53,7 +53,8 @@ def test_a_resumed_run_has_the_weights_of_one_that_was_never_stopped(crops16, tm
     for again in range(2):  # resumed, and then read back
         rest = finetune(config, crops16, crops16)
         assert rest.finished and same_weights(rest.model, straight.model), again
-        assert rest.losses == straight.losses and rest.evaluation == straight.evaluation
+        assert rest.losses == straight.losses
+        assert str(rest.evaluation) == str(straight.evaluation)
     saved = weights.load_pose_network(rest.checkpoint)
     assert same_weights(saved, straight.model) and (saved.image_size, saved.view_factor) == (32, 1.2)
 
@@ -105,7 +106,7 @@ def test_fewer_labels_are_fewer_images(pack_dots, capsys):
 def test_labels_are_required(pack_dots):
     with pytest.raises(ValueError, match="lack 3D keypoints"):
         finetune(TINY, pack_dots(16, labelled=False))
-    with pytest.raises(ValueError, match="sources"):
+    with pytest.raises(ValueError, match="at least one"):
         finetune(TINY)
 
 

@@ -80,9 +80,7 @@ def _error(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
-@pytest.mark.parametrize(
-    ("method", "pair_identities"), [("peclr", True), ("simclr", True), ("peclr", False)]
-)
+@pytest.mark.parametrize(("method", "pair_identities"), [("peclr", True), ("simclr", True), ("peclr", False)])
 def test_with_frozen_batch_norm_gradients_are_the_full_batchs(crops, method, pair_identities):
     config = CACHED.replace(method=method, pair_identities=pair_identities)
     batches = _batches(crops, config)
@@ -171,7 +169,9 @@ def test_training_takes_these_gradients_and_without_the_cache_those_of_smaller_l
         encoded = [torch.cat([step.encode(batch) for batch in group], dim=1) for group in groups]
         losses = [step.compare(*pair)[0] for pair in zip(encoded, groups, strict=True)]
         sum(losses).div(len(losses)).backward()
-        ordered = [p for p in model.parameters() if p.ndim > 1] + [p for p in model.parameters() if p.ndim < 2]
+        ordered = [p for p in model.parameters() if p.ndim > 1] + [
+            p for p in model.parameters() if p.ndim < 2
+        ]
         return torch.cat([p.grad.flatten() for p in ordered])
 
     assert _error(cached, expect([batches])) < 1e-5

@@ -184,7 +184,9 @@ def test_backgrounds_change_and_hands_do_not_where_a_mask_is_known(crops, pack_d
     bare, still = pack_dots(10, versions=3, masked=False), {**STILL, "shift": 0.0}
     for data, masked in ((crops, True), (bare, False)):
         old, new = (
-            _pairs(data, None, backend, rotation_degrees=0.0, augmentation=still, exchange_background=exchange)
+            _pairs(
+                data, None, backend, rotation_degrees=0.0, augmentation=still, exchange_background=exchange
+            )
             for exchange in (False, True)
         )
         assert (new.backgrounds is not None) == masked
