@@ -1,12 +1,14 @@
-"""Apply view parameters to a whole batch with torch: the GPU's way, one `grid_sample` per batch.
+"""Apply view parameters to a whole batch with torch: the GPU backend, one `grid_sample` per batch.
 
-Chapter 02 shows that both executors make the same picture from the same parameters.
+Chapter 02 shows that both backends make the same image from the same parameters.
 
 **Convention.** (B, 3, H, W). `grid_sample(align_corners=False)` measures positions from -1 to 1 between the
 outer edges of the border pixels, so the matrix from output to input positions is theta = N(in) M^-1 N(out)^-1
 with N(W) = [[2/W, 0, 1/W - 1], [0, 2/W, 1/W - 1], [0, 0, 1]]. Everything is float32 whatever autocast says:
 in bfloat16 or TF32 positions are off by up to half a pixel.
 """
+
+from functools import cache
 
 import cv2
 import numpy as np
@@ -30,37 +32,18 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def normalise(images: Tensor) -> Tensor:
-    """Subtract ImageNet's mean and divide by its standard deviation.
-
-    Args:
-        images: (B, 3, H, W) float in [0, 1].
-
-    Returns:
-        The same shape and type.
-    """
-    mean, std = (
-        _upload(values, images.device, images.dtype).view(1, 3, 1, 1)
-        for values in (IMAGENET_MEAN, IMAGENET_STD)
-    )
+    """Subtract ImageNet's mean from (B, 3, H, W) images in [0, 1] and divide by its standard deviation."""
+    mean = _upload(IMAGENET_MEAN, images.device, images.dtype).view(1, 3, 1, 1)
+    std = _upload(IMAGENET_STD, images.device, images.dtype).view(1, 3, 1, 1)
     return (images - mean) / std
 
 
-def _upload(values: ArrayLike, device: torch.device | str | None, dtype: torch.dtype | None = None) -> Tensor:
-    """Take small numbers to a device; a GPU's go through pinned memory, so that nobody waits for the GPU."""
-    tensor = torch.as_tensor(values, dtype=dtype)
-    if device is None:
-        return tensor
-    if torch.device(device).type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
-
-
 def to_batch(images: np.ndarray | Tensor, device: torch.device | str | None = None) -> Tensor:
-    """Turn uint8 pictures into a normalised batch; the bytes travel to the device before they grow fourfold.
+    """Turn uint8 images into a normalised batch; the device is sent bytes, not floats of four times the size.
 
     Args:
         images: (B, S, S, 3) uint8.
-        device: where the batch shall be; None leaves it where it is.
+        device: device of the batch; None leaves it where it is.
 
     Returns:
         (B, 3, S, S) float32, normalised as by `normalise`, in channels_last memory order.
@@ -69,50 +52,32 @@ def to_batch(images: np.ndarray | Tensor, device: torch.device | str | None = No
     if batch.dtype != torch.uint8 or batch.ndim != 4 or batch.shape[3] != 3:
         raise ValueError(f"to_batch: expected (B, S, S, 3) uint8, found {tuple(batch.shape)} {batch.dtype}")
     batch = batch if device is None else batch.to(device, non_blocking=True)
-    if batch.device.type == "cpu":
-        return _normalised_on_cpu(batch.numpy())
-    return normalise(batch.permute(0, 3, 1, 2).float() / 255)
-
-
-def _normalised_on_cpu(images: np.ndarray) -> Tensor:
-    """Picture by picture, which stays in the processor's cache: six times as fast as on the whole batch."""
+    if batch.device.type != "cpu":
+        return normalise(batch.permute(0, 3, 1, 2).float() / 255)
+    # Image by image, which stays in the processor's cache: six times as fast as on the whole batch.
     mean, std = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
     matrix = np.column_stack([np.diag(1 / (255 * std)), -mean / std])
-    batch = np.empty(images.shape, dtype=np.float32)
-    for image, normalised in zip(images, batch, strict=True):
+    result = np.empty(batch.shape, dtype=np.float32)
+    for image, normalised in zip(batch.numpy(), result, strict=True):
         cv2.transform(image.astype(np.float32), matrix, normalised)
-    return torch.from_numpy(batch).permute(0, 3, 1, 2)
+    return torch.from_numpy(result).permute(0, 3, 1, 2)
 
 
 def theta(matrix: np.ndarray, in_size: tuple[int, int], out_size: int) -> np.ndarray:
-    """Matrices as `torch.nn.functional.affine_grid(align_corners=False)` takes them.
+    """(B, 2, 3) for `affine_grid(align_corners=False)`, from (B, 3, 3) source to output pixels.
 
-    Args:
-        matrix: (B, 3, 3), source to output pixels.
-        in_size: (height, width) of the source.
-        out_size: side of the output.
-
-    Returns:
-        (B, 2, 3) float64.
+    `in_size` is the source's (height, width) and `out_size` the output's side.
     """
-    height, width = in_size
-    return (_edges(width, height) @ np.linalg.inv(matrix) @ np.linalg.inv(_edges(out_size, out_size)))[:, :2]
+    (height, width), size = in_size, out_size
+    source = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
+    output = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
+    return (source @ np.linalg.inv(matrix) @ np.linalg.inv(output))[:, :2]
 
 
 def sampling_grid(matrix: np.ndarray, in_size: tuple[int, int], out_size: int, device=None) -> Tensor:
-    """Where each output pixel reads, for `grid_sample(align_corners=False)`.
+    """(B, out_size, out_size, 2) float32: where output pixels read, for `grid_sample(align_corners=False)`.
 
-    The same as `affine_grid(theta(...))`, by sums and products instead of a matrix product, which TF32 would
-    round.
-
-    Args:
-        matrix: (B, 3, 3), source to output pixels.
-        in_size: (height, width) of the source.
-        out_size: side of the output.
-        device: where the grid shall be.
-
-    Returns:
-        (B, out_size, out_size, 2) float32.
+    The same as `affine_grid(theta(...))`, by sums and products: TF32 would round a matrix product.
     """
     rows = _upload(theta(matrix, in_size, out_size), device, torch.float32)
     centres = (torch.arange(out_size, dtype=torch.float32, device=device) * 2 + 1) / out_size - 1
@@ -128,7 +93,7 @@ def apply_batch(
     masks: Tensor | None = None,
     backgrounds: Tensor | np.ndarray | None = None,
 ) -> Tensor:
-    """Make one view of each picture of a batch, on the device where the batch is.
+    """Make one view of each image of a batch, on the batch's device.
 
     Steps that no view asks for are skipped. Views that shrink by more than 2 are sampled in groups of equal
     reduction.
@@ -137,7 +102,7 @@ def apply_batch(
         images: (B, 3, S, S) uint8, or floating point in [0, 1].
         params: B views.
         out_size: side of the views.
-        masks: (B, S, S), of the same kind as the pictures; 1 or 255 on the hand.
+        masks: (B, S, S), of the same dtype as the images; 1 or 255 on the hand.
         backgrounds: (N, T, T, 3) uint8; resized if T is not `out_size`. Exchanged only where masks are given.
 
     Returns:
@@ -146,15 +111,22 @@ def apply_batch(
     Raises:
         ValueError: if shapes do not fit.
     """
-    _check(images, params, masks)
+    count, side = len(params), images.shape[-1]
+    if images.shape != (count, 3, side, side):
+        raise ValueError(f"apply_batch: expected ({count}, 3, S, S) images, found {tuple(images.shape)}")
+    if masks is not None and (masks.shape != (count, side, side) or masks.dtype != images.dtype):
+        raise ValueError(
+            f"apply_batch: expected masks {(count, side, side)} {images.dtype} like the images, "
+            f"found {tuple(masks.shape)} {masks.dtype}"
+        )
+    exchanged = np.flatnonzero(params.background >= 0)
+    exchanges = masks is not None and backgrounds is not None and len(exchanged) > 0
     with torch.autocast(images.device.type, enabled=False):
-        exchanged = np.flatnonzero(params.background >= 0)
-        matrices = affine(params, images.shape[2], out_size)
-        if masks is None or backgrounds is None or not len(exchanged):
-            views = _unit(images, _warp(images.float(), matrices, out_size))
-        else:
-            pictures = torch.cat([images.float(), masks[:, None].float()], dim=1)
-            views = _unit(images, _warp(pictures, matrices, out_size))
+        source = torch.cat([images.float(), masks[:, None].float()], dim=1) if exchanges else images.float()
+        views = _warp(source, affine(params, side, out_size), out_size)
+        if images.dtype == torch.uint8:
+            views = views / 255
+        if exchanges:
             views = _exchange(views, torch.as_tensor(backgrounds), params.background, exchanged)
         views = _recolour(views, params.colour)
         views = _on(views, np.flatnonzero(params.blur > 0), _blur, params.blur)
@@ -163,36 +135,20 @@ def apply_batch(
         return _on(views, np.flatnonzero(params.sobel), _sobel)
 
 
-def _check(images: Tensor, params: ViewParameters, masks: Tensor | None) -> None:
-    count, side = len(params), images.shape[-1]
-    if images.shape != (count, 3, side, side):
-        raise ValueError(
-            f"apply_batch: expected square crops ({count}, 3, S, S) for {count} views, "
-            f"found {tuple(images.shape)}"
-        )
-    if masks is not None and (masks.shape != (count, side, side) or masks.dtype != images.dtype):
-        raise ValueError(
-            f"apply_batch: masks must be {(count, side, side)} {images.dtype} like the pictures, "
-            f"found {tuple(masks.shape)} {masks.dtype}"
-        )
-
-
-def _edges(width: int, height: int) -> np.ndarray:
-    return np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
-
-
-def _unit(images: Tensor, views: Tensor) -> Tensor:
-    """Bring grey levels to [0, 1]; after the warp, where there are fewer pixels."""
-    return views / 255 if images.dtype == torch.uint8 else views
+def _upload(values: ArrayLike, device: torch.device | str | None, dtype: torch.dtype | None = None) -> Tensor:
+    """Send small numbers to a device; to a GPU through pinned memory, so that the CPU doesn't wait."""
+    tensor = torch.as_tensor(values, dtype=dtype)
+    if device is not None and torch.device(device).type == "cuda":
+        tensor = tensor.pin_memory()
+    return tensor if device is None else tensor.to(device, non_blocking=True)
 
 
 def _warp(images: Tensor, matrices: np.ndarray, size: int) -> Tensor:
     """Antialiased warp, black outside; the smoothing of `crops.warping`."""
-    smoothing = [antialias(factor) for factor in shrink(matrices).tolist()]
-    reductions = np.array([reduce for reduce, _ in smoothing])
-    sides = np.array([side for _, side in smoothing])
-    if len(np.unique(reductions)) <= 1:
-        return _warp_equally(images, matrices, size, int(reductions[0]) if len(reductions) else 1, sides)
+    smoothing = np.array([antialias(factor) for factor in shrink(matrices).tolist()]).reshape(-1, 2)
+    reductions, sides = smoothing[:, 0].astype(int), smoothing[:, 1]
+    if len(set(reductions)) == 1:
+        return _warp_equally(images, matrices, size, int(reductions[0]), sides)
     views = images.new_empty(len(images), images.shape[1], size, size)
     for reduce in np.unique(reductions):
         group = np.flatnonzero(reductions == reduce)
@@ -202,6 +158,7 @@ def _warp(images: Tensor, matrices: np.ndarray, size: int) -> Tensor:
 
 
 def _warp_equally(images: Tensor, matrices: np.ndarray, size: int, reduce: int, sides: np.ndarray) -> Tensor:
+    """Average over boxes of `reduce` pixels, smooth by taps (side, 1 - 2 side, side), and sample."""
     if reduce > 1:
         height, width = images.shape[2:]
         images = F.avg_pool2d(F.pad(images, (0, -width % reduce, 0, -height % reduce)), reduce)
@@ -220,7 +177,7 @@ def _warp_equally(images: Tensor, matrices: np.ndarray, size: int, reduce: int, 
 
 
 def _exchange(views: Tensor, bank: Tensor, background: np.ndarray, exchanged: np.ndarray) -> Tensor:
-    """Put other backgrounds under the hand; the fourth channel is the mask."""
+    """Put other backgrounds behind the hand; the fourth channel is the mask."""
     rows = _upload(exchanged, views.device)
     chosen = _upload(background[exchanged] % len(bank), bank.device)
     under = bank[chosen].to(views.device).permute(0, 3, 1, 2) / 255
@@ -256,22 +213,21 @@ def _blur(views: Tensor, sigma: np.ndarray) -> Tensor:
     all_taps = [gaussian_taps(value, size) for value in sigma]
     longest = max(map(len, all_taps))
     taps = np.stack([np.pad(values, (longest - len(values)) // 2) for values in all_taps])
-    kernel = _upload(taps, views.device, torch.float32).repeat_interleave(3, dim=0)
-    kernel, reach, groups = kernel[:, None, None, :], longest // 2, 3 * len(views)
+    kernel = _upload(taps, views.device, torch.float32).repeat_interleave(3, dim=0)[:, None, None, :]
+    reach, groups = longest // 2, 3 * len(views)
     flat = views.reshape(1, groups, size, size)
     flat = F.conv2d(F.pad(flat, (reach, reach, 0, 0), mode="reflect"), kernel, groups=groups)
     flat = F.conv2d(F.pad(flat, (0, 0, reach, reach), mode="reflect"), kernel.transpose(2, 3), groups=groups)
     return flat.reshape(views.shape)
 
 
-_tables: dict[torch.device, Tensor] = {}
-"""The table of noise on each device that asked for it: 8 MB that need to travel only once."""
+@cache
+def _noise_table_on(device: torch.device) -> Tensor:
+    return torch.tensor(noise_table(), device=device)
 
 
 def _add_noise(views: Tensor, sigma: np.ndarray, seed: np.ndarray) -> Tensor:
-    if views.device not in _tables:
-        _tables[views.device] = torch.tensor(noise_table(), device=views.device)
-    table, size = _tables[views.device], views.shape[-1]
+    table, size = _noise_table_on(views.device), views.shape[-1]
     starts = [noise_start(value, size) for value in seed]
     field = torch.stack([table[start : start + 3 * size * size] for start in starts])
     field = field.view(-1, size, size, 3).permute(0, 3, 1, 2)

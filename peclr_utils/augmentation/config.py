@@ -1,45 +1,53 @@
-"""What the augmentation may draw from: one frozen record of ranges, and presets of it.
+"""The ranges that view parameters are drawn from: one frozen dataclass, and presets of it.
 
-Chapter 02 shows every setting alone and the presets as sheets of pictures.
+Chapter 02 shows each setting alone and the presets as sheets of images.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+_LIMITS = {
+    "rotation": (0, 180),
+    "scale": (1e-3, 1e3),
+    "shift": (0, 0.5),
+    "margin": (1, 1e3),
+    "hue": (0, 180),
+    "blur_sigma": (0, 1e3),
+    "noise_sigma": (0, 1e3),
+}
+"""Lowest and highest value of each setting; 0 and 1 for all others."""
+
+PRESETS = ("peclr", "simclr", "weak", "none")
+"""The names of the presets, which are class methods of `AugmentationConfig`."""
+
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """Ranges that view parameters are drawn from. The defaults change nothing.
+    """Ranges that view parameters are drawn from. With the defaults, views are only resized.
 
-    **Convention.** Degrees, positive turns the picture counter-clockwise on screen. Lengths are fractions of
+    **Convention.** Degrees, positive turns the image counter-clockwise on screen. Lengths are fractions of
     the view's side unless they say pixels. Grey levels are fractions of 255.
 
     Attributes:
         rotation: the angle is uniform in [-rotation, rotation] degrees, about the crop's centre.
-        scale: (low, high); the content's magnification, log-uniform.
+        scale: (low, high) of the content's magnification, log-uniform.
         shift: the content's motion along each axis is uniform in [-shift, shift].
-        margin: how many times wider than a view of scale 1 the crops were cut; `full_margin` says how wide a
-            crop no view ever looks beyond.
+        margin: how many times wider than a view of scale 1 the crops were cut; see `full_margin`.
         colour: probability that a view's colour is jittered by the next five.
         brightness: gain of all channels, uniform in [1 - brightness, 1 + brightness].
         contrast: stretch about mid grey, uniform in [1 - contrast, 1 + contrast].
         saturation: distance from grey at equal luma, uniform in [1 - saturation, 1 + saturation].
-        hue: turn about the grey axis (in YIQ), uniform in [-hue, hue] degrees.
+        hue: rotation about the grey axis (in YIQ), uniform in [-hue, hue] degrees.
         gain: gain of each channel alone, uniform in [1 - gain, 1 + gain].
-        grey: probability of a grey picture.
-        blur: probability of a Gaussian blur.
-        blur_sigma: (low, high) of its sigma in output pixels, uniform.
-        noise: probability of additive Gaussian noise.
-        noise_sigma: (low, high) of its sigma, uniform.
-        cutout: probability of a grey rectangle.
-        cutout_side: (low, high) of its two sides, uniform.
-        sobel: probability that the picture is replaced by the magnitude of its gradient.
+        grey, blur, noise: probability of a grey image, of Gaussian blur, of additive Gaussian noise.
+        blur_sigma, noise_sigma: (low, high) of their sigmas, uniform; the blur's in output pixels.
+        cutout, cutout_side: probability of a grey rectangle; (low, high) of its two sides, uniform.
+        sobel: probability that the image is replaced by the magnitude of its gradient.
         background: probability of another background, where the caller gives a mask and backgrounds.
 
     Raises:
-        ValueError: if a range is reversed or a value makes no sense; it names the setting.
+        ValueError: if a value is out of range or a range is reversed; it names the setting.
     """
 
     rotation: float = 0.0
@@ -63,36 +71,15 @@ class AugmentationConfig:
     background: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("colour", "grey", "blur", "noise", "cutout", "sobel", "background"):
-            self._require(name, 0, 1, "a probability between 0 and 1")
-        for name in ("brightness", "contrast", "saturation", "gain"):
-            self._require(name, 0, 1, "between 0 (off) and 1")
-        for name in ("rotation", "hue"):
-            self._require(name, 0, 180, "between 0 and 180 degrees")
-        self._require("shift", 0, 0.5, "between 0 and 0.5 of the side")
-        self._require("margin", 1, np.inf, "at least 1")
-        self._require_range("scale", 1e-3, "positive")
-        self._require_range("blur_sigma", 0, "at least 0 pixels")
-        self._require_range("noise_sigma", 0, "at least 0")
-        self._require_range("cutout_side", 0, "at least 0")
-        if self.cutout_side[1] > 1:
-            raise ValueError(f"augmentation: cutout_side must end at 1 or below, found {self.cutout_side}")
-
-    def _require(self, name: str, low: float, high: float, wanted: str) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-            raise ValueError(f"augmentation: {name} must be {wanted}, found {value!r}")
-
-    def _require_range(self, name: str, low: float, wanted: str) -> None:
-        value = getattr(self, name)
-        if not isinstance(value, (tuple, list)) or len(value) != 2:
-            raise ValueError(f"augmentation: {name} must be a pair (low, high), found {value!r}")
-        if not all(isinstance(end, (int, float)) and low <= end < np.inf for end in value):
-            raise ValueError(
-                f"augmentation: both ends of {name} must be {wanted} and finite, found {value!r}"
-            )
-        if value[0] > value[1]:
-            raise ValueError(f"augmentation: {name} is reversed: low {value[0]} is above high {value[1]}")
+        for field in fields(self):
+            value, (low, high) = getattr(self, field.name), _LIMITS.get(field.name, (0, 1))
+            numbers = np.asarray(value)
+            fits = numbers.dtype.kind in "iuf" and numbers.shape == np.shape(field.default)
+            if not fits or not low <= numbers.flat[0] <= numbers.flat[-1] <= high:
+                expected = "a pair of ascending numbers" if np.shape(field.default) else "a number"
+                raise ValueError(
+                    f"augmentation: {field.name} must be {expected} from {low:g} to {high:g}, found {value!r}"
+                )
 
     @property
     def full_margin(self) -> float:
@@ -102,8 +89,8 @@ class AugmentationConfig:
 
     @classmethod
     def none(cls, **changes: object) -> "AugmentationConfig":
-        """Nothing but the resize to the view's size."""
-        return replace(cls(), **_known(changes))
+        """Nothing but the resize to the view's size; `changes` are any settings."""
+        return _changed(cls(), changes)
 
     @classmethod
     def peclr(cls, rotation: float = 45.0, **changes: object) -> "AugmentationConfig":
@@ -112,11 +99,7 @@ class AugmentationConfig:
         Rotation and shift are meant to be undone on the projection; without the undoing the same views teach
         invariance to rotation. The ranges keep the hand in view and skin the colour of skin. Where masks and
         backgrounds are given every background is exchanged: two views then share nothing but the hand, and no
-        black frame beyond the picture's edge tells the angle.
-
-        Args:
-            rotation: largest angle in degrees.
-            changes: any other setting.
+        black frame beyond the image's edge tells the angle. `changes` are any other settings.
         """
         preset = cls(
             rotation=rotation,
@@ -131,26 +114,20 @@ class AugmentationConfig:
             grey=0.1,
             background=1.0,
         )
-        return replace(preset, **_known(changes))
+        return _changed(preset, changes)
 
     @classmethod
     def simclr(cls, **changes: object) -> "AugmentationConfig":
-        """The same views without rotation: scale and shift stand for SimCLR's random crop, colour is equal.
+        """The same views without rotation: scale and shift stand for SimCLR's random crop; the same colour.
 
-        SimCLR on hands with rotation as one more invariance is `peclr()` trained without undoing.
-
-        Args:
-            changes: any setting.
+        SimCLR on hands with rotation as one more invariance is `peclr()` trained without undoing. `changes`
+        are any settings.
         """
-        return replace(cls.peclr(rotation=0.0), **_known(changes))
+        return _changed(cls.peclr(rotation=0.0), changes)
 
     @classmethod
     def weak(cls, **changes: object) -> "AugmentationConfig":
-        """Mild views for fine-tuning on labels.
-
-        Args:
-            changes: any setting.
-        """
+        """Mild views for fine-tuning on labels; `changes` are any settings."""
         preset = cls(
             rotation=20.0,
             scale=(0.9, 1.1),
@@ -162,36 +139,23 @@ class AugmentationConfig:
             gain=0.05,
             background=0.5,
         )
-        return replace(preset, **_known(changes))
+        return _changed(preset, changes)
 
     @classmethod
     def preset(cls, name: str, **changes: object) -> "AugmentationConfig":
-        """Look a preset up by its name.
-
-        Args:
-            name: one of `PRESETS`.
-            changes: any setting.
+        """Look up a preset by its name, and change any settings.
 
         Raises:
-            ValueError: if there is no such preset; it lists those there are.
+            ValueError: if `PRESETS` has no such name.
         """
         if name not in PRESETS:
-            raise ValueError(f"augmentation: unknown preset {name!r}; there are {', '.join(PRESETS)}")
-        return PRESETS[name](**changes)
+            raise ValueError(f"augmentation: unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
+        return getattr(cls, name)(**changes)
 
 
-def _known(changes: dict[str, object]) -> dict[str, object]:
-    names = [field.name for field in fields(AugmentationConfig)]
-    for name in changes:
-        if name not in names:
-            raise ValueError(f"augmentation: unknown setting {name!r}; there are {', '.join(names)}")
-    return changes
-
-
-PRESETS: dict[str, Callable[..., AugmentationConfig]] = {
-    "peclr": AugmentationConfig.peclr,
-    "simclr": AugmentationConfig.simclr,
-    "weak": AugmentationConfig.weak,
-    "none": AugmentationConfig.none,
-}
-"""The presets by name."""
+def _changed(preset: AugmentationConfig, changes: dict[str, object]) -> AugmentationConfig:
+    names = [field.name for field in fields(preset)]
+    unknown = [name for name in changes if name not in names]
+    if unknown:
+        raise ValueError(f"augmentation: unknown setting {unknown[0]!r}; expected one of {', '.join(names)}")
+    return replace(preset, **changes)

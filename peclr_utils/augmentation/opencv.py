@@ -1,4 +1,4 @@
-"""Apply view parameters with OpenCV, on uint8: the CPU's way, in the loader.
+"""Apply view parameters with OpenCV, on uint8: the CPU backend, run by the data loader.
 
 Chapter 02 shows the result of each parameter; `photometry` says in which order they apply.
 
@@ -31,18 +31,17 @@ def apply_opencv(
         image: (S, S, 3) uint8 crop.
         params: one view, such as `params[i]`.
         out_size: side of the view.
-        mask: (S, S) uint8, 255 on the hand; without it the background stays.
-        backgrounds: (N, T, T, 3) uint8 pictures to put under the hand; resized if T is not `out_size`.
+        mask, backgrounds: one mask, and backgrounds, as in `apply_opencv_batch`.
 
     Returns:
         (out_size, out_size, 3) uint8.
 
     Raises:
-        ValueError: if the picture is not a square crop, `params` is not one view, or the mask does not fit.
+        ValueError: if the image is not a square crop, `params` is not one view, or the mask does not fit.
     """
     if len(params) != 1:
         raise ValueError(
-            f"apply_opencv: expected the parameters of one view, found {len(params)}; pass params[i]"
+            f"apply_opencv: expected parameters of one view, found {len(params)}; pass params[i]"
         )
     return apply_opencv_batch([image], params, out_size, None if mask is None else [mask], backgrounds)[0]
 
@@ -60,8 +59,8 @@ def apply_opencv_batch(
         images: B crops, each square uint8 (S, S, 3), all of one size.
         params: B views.
         out_size: side of the views.
-        masks: B masks (S, S) uint8, each may be None; or None.
-        backgrounds: see `apply_opencv`.
+        masks: B masks (S, S) uint8, 255 on the hand, or None for all or some: their backgrounds stay.
+        backgrounds: (N, T, T, 3) uint8 images to put behind the hands; resized if T is not `out_size`.
 
     Returns:
         (B, out_size, out_size, 3) uint8.
@@ -69,9 +68,11 @@ def apply_opencv_batch(
     Raises:
         ValueError: if the numbers or shapes do not fit.
     """
-    if len(images) != len(params) or (masks is not None and len(masks) != len(params)):
-        found = f"{len(images)} pictures" + ("" if masks is None else f" and {len(masks)} masks")
-        raise ValueError(f"apply_opencv: {found} for {len(params)} views")
+    masks = [None] * len(images) if masks is None else masks
+    if not len(images) == len(masks) == len(params):
+        raise ValueError(
+            f"apply_opencv: found {len(images)} images and {len(masks)} masks for {len(params)} views"
+        )
     views = np.empty((len(params), out_size, out_size, 3), dtype=np.uint8)
     if not len(params):
         return views
@@ -79,21 +80,20 @@ def apply_opencv_batch(
     matrices = affine(params, in_size, out_size)
     coloured = changes_colour(params.colour)
     colours = params.colour * [1, 1, 1, 255]
-    for index, image in enumerate(images):
+    for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
         if image.shape != (in_size, in_size, 3):
             raise ValueError(
-                f"apply_opencv: expected square crops ({in_size}, {in_size}, 3), "
-                f"found {image.shape} at {index}; crops.crop makes them"
+                f"apply_opencv: expected {(in_size, in_size, 3)} crops, found {image.shape} at {index}"
             )
-        mask = None if masks is None else masks[index]
-        background = params.background[index]
-        if mask is not None and backgrounds is not None and background >= 0:
-            view = _on_background(image, mask, matrices[index], _picture(backgrounds, background, out_size))
+        number = params.background[index]
+        if mask is not None and backgrounds is not None and number >= 0:
+            background = backgrounds[int(number) % len(backgrounds)]
+            view = _on_background(image, mask, matrices[index], background, out_size)
         else:
             view = warp(image, matrices[index], out_size)
         if coloured[index]:
             view = cv2.transform(view, colours[index])
-        views[index] = _spoil(view, params, index)
+        views[index] = _degrade(view, params, index)
     return views
 
 
@@ -103,16 +103,16 @@ def augment_sample(
     out_size: int,
     backgrounds: np.ndarray | None = None,
 ) -> HandSample:
-    """Make one view of a labelled crop, with its labels moved along.
+    """Make one view of a labelled crop, and move its labels with it.
 
-    keypoints_2d, outline and mask move with the picture and K' = A K; keypoints_3d stay (see
+    keypoints_2d, outline and mask move with the image and K' = A K; keypoints_3d stay (see
     `transform_keypoints`).
 
     Args:
         sample: a square crop.
         params: one view.
         out_size: side of the view.
-        backgrounds: see `apply_opencv`.
+        backgrounds: see `apply_opencv_batch`.
 
     Returns:
         The view as a sample.
@@ -122,31 +122,24 @@ def augment_sample(
     return warp_sample(sample, matrix, out_size, image)
 
 
-def _picture(backgrounds: np.ndarray, index: int, size: int) -> np.ndarray:
-    picture = backgrounds[int(index) % len(backgrounds)]
-    if picture.shape[:2] == (size, size):
-        return picture
-    return cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
-
-
 def _on_background(
-    image: np.ndarray, mask: np.ndarray, matrix: np.ndarray, background: np.ndarray
+    image: np.ndarray, mask: np.ndarray, matrix: np.ndarray, background: np.ndarray, size: int
 ) -> np.ndarray:
-    """Warp picture and mask as one picture of four channels, and put another background under the hand."""
-    if mask.shape != image.shape[:2]:
-        raise ValueError(f"apply_opencv: the mask must be {image.shape[:2]}, found {mask.shape}")
+    """Warp image and mask together as four channels, and put another background behind the hand."""
+    if background.shape[:2] != (size, size):
+        background = cv2.resize(background, (size, size), interpolation=cv2.INTER_LINEAR)
     with_mask = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA)
     with_mask[..., 3] = mask
-    warped = warp(with_mask, matrix, len(background))
+    warped = warp(with_mask, matrix, size)
     hand = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
-    # As wide as the picture: products of equal shapes take a quarter of the time.
+    # Three channels like the image: products of equal shapes take a quarter of the time.
     alpha = cv2.cvtColor(cv2.extractChannel(warped, 3), cv2.COLOR_GRAY2RGB)
     over = cv2.multiply(hand, alpha, scale=1 / 255, dtype=cv2.CV_32F)
     under = cv2.multiply(background, cv2.bitwise_not(alpha), scale=1 / 255, dtype=cv2.CV_32F)
     return cv2.add(over, under, dtype=cv2.CV_8U)
 
 
-def _spoil(view: np.ndarray, params: ViewParameters, index: int) -> np.ndarray:
+def _degrade(view: np.ndarray, params: ViewParameters, index: int) -> np.ndarray:
     """Blur, noise, cut-out and Sobel, each where the view asks for it."""
     size = len(view)
     if params.blur[index] > 0:
@@ -157,10 +150,10 @@ def _spoil(view: np.ndarray, params: ViewParameters, index: int) -> np.ndarray:
         view = cv2.add(view, np.rint(field).astype(np.int16), dtype=cv2.CV_8U)
     if not np.isnan(params.cutout[index, 0]):
         left, top, right, bottom = np.rint(params.cutout[index] * size).astype(int)
-        view = view.copy()
         view[top:bottom, left:right] = CUTOUT_GREY
     if params.sobel[index]:
-        # A quarter, so that a step from black to white gives white.
-        gradient = [cv2.Sobel(view, cv2.CV_32F, *axis, scale=0.25) for axis in ((1, 0), (0, 1))]
-        view = cv2.convertScaleAbs(cv2.magnitude(*gradient))
+        # A quarter: a step from black to white gives white. Not cv2.magnitude, whose rounding depends on
+        # where its memory is.
+        x, y = (cv2.Sobel(view, cv2.CV_32F, *axis, scale=0.25) for axis in ((1, 0), (0, 1)))
+        view = cv2.convertScaleAbs(np.sqrt(x * x + y * y))
     return view

@@ -1,8 +1,8 @@
 """View parameters as a value: sampled first, applied second, undone third.
 
-Chapter 02 moves a picture, its keypoints and its camera by the same parameters.
+Chapter 02 moves an image, its keypoints and its camera by the same parameters.
 
-**Convention.** Pixels (x, y), centres at integers. A view turns its crop by `angle` degrees (positive is
+**Convention.** Pixels (x, y), centres at integers. A view rotates its crop by `angle` degrees (positive is
 counter-clockwise on screen, as in `cv2.getRotationMatrix2D`) about the crop's centre, magnifies it by
 `scale`, and then moves the *content* by `shift` (right and down positive, a fraction of the view's side).
 With the resize this is one matrix from crop to view pixels.
@@ -24,7 +24,7 @@ _SEEDS = 2**31
 
 @dataclass(frozen=True, eq=False)
 class ViewParameters:
-    """Everything that was sampled for B views.
+    """The sampled parameters of B views.
 
     Attributes:
         angle: (B,) degrees.
@@ -62,7 +62,7 @@ class ViewParameters:
         return len(self.angle)
 
     def __getitem__(self, index: int | slice | np.ndarray | Sequence[int]) -> "ViewParameters":
-        """Some of the views; a single index gives one view, still with a leading axis."""
+        """Some of the views; a single index gives one view, with the leading axis kept."""
         if isinstance(index, (int, np.integer)):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"view {index} of {len(self)}")
@@ -71,27 +71,26 @@ class ViewParameters:
 
     @classmethod
     def concatenate(cls, parts: Sequence["ViewParameters"]) -> "ViewParameters":
-        """Join the views of several values, in order."""
+        """Join the views of several parts, in order."""
         names = [field.name for field in fields(cls)]
         return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
     @classmethod
     def identity(cls, count: int) -> "ViewParameters":
-        """Views that are nothing but resized."""
+        """Views that are only resized."""
         return sample_parameters(AugmentationConfig(), count, np.random.default_rng(0))
 
 
 def sample_parameters(config: AugmentationConfig, count: int, rng: np.random.Generator) -> ViewParameters:
     """Draw the parameters of some views.
 
-    Every view takes the same number of draws, whatever the settings: views with another seed of the generator
-    differ, and changing one setting leaves what the others gave as it was. Drawing n views and then m gives
-    the n + m views drawn at once.
+    Every view takes the same number of draws whatever the settings, so changing one setting does not change
+    what the others give. Drawing n views and then m gives the n + m views drawn at once.
 
     Args:
         config: what to draw from.
         count: number of views.
-        rng: the generator, which is moved on.
+        rng: the generator, which is advanced.
 
     Returns:
         Parameters of `count` views.
@@ -118,7 +117,7 @@ def sample_parameters(config: AugmentationConfig, count: int, rng: np.random.Gen
 
 
 def _ranges(config: AugmentationConfig) -> dict[str, tuple[float, float]]:
-    """What is drawn for a view, uniformly; a name with a question mark is compared with a probability."""
+    """What is drawn uniformly for a view; a name with a question mark is compared with a probability."""
 
     def around(centre: float, spread: float) -> tuple[float, float]:
         return centre - spread, centre + spread
@@ -175,8 +174,8 @@ def _cutout(config: AugmentationConfig, drawn: dict[str, np.ndarray]) -> np.ndar
 def affine(params: ViewParameters, in_size: int, out_size: int) -> np.ndarray:
     """Matrices from crop to view pixels: p' = (out / in) scale R(angle) (p - c) + c' + shift out.
 
-    c = (in - 1) / 2 and c' = (out - 1) / 2 are the pixel centres of crop and view, which is what a resize by
-    x' = (x + 0.5) out / in - 0.5 makes of each other.
+    c = (in - 1) / 2 and c' = (out - 1) / 2 are the centres of crop and view in pixels; the resize is
+    x' = (x + 0.5) out / in - 0.5.
 
     Args:
         params: B views.
@@ -187,9 +186,7 @@ def affine(params: ViewParameters, in_size: int, out_size: int) -> np.ndarray:
         (B, 3, 3) float64.
     """
     if in_size < 1 or out_size < 1:
-        raise ValueError(
-            f"affine: sizes must be at least 1 pixel, found in_size={in_size}, out_size={out_size}"
-        )
+        raise ValueError(f"affine: sizes must be at least 1, found in_size={in_size}, out_size={out_size}")
     radians = np.deg2rad(params.angle)
     factor = params.scale * (out_size / in_size)
     cos, sin = factor * np.cos(radians), factor * np.sin(radians)
@@ -209,9 +206,9 @@ def transform_keypoints(
     """Move keypoints as the views move their crops.
 
     For a labelled crop: keypoints_2d move by A = affine(...), and K' = A K (`camera.transform_intrinsics`).
-    The 3D keypoints stay as they are: a turned picture is not a turned camera, but A K projects the same
-    points of the same camera frame exactly where A puts their pixels. K' then has entries below the diagonal,
-    which everything here allows.
+    The 3D keypoints stay as they are: the camera itself is not rotated, and A K projects the same points of
+    its frame exactly to where A moves their pixels. K' then has entries below the diagonal, which all code
+    here allows.
 
     Args:
         params: B views.
@@ -224,7 +221,5 @@ def transform_keypoints(
     """
     keypoints = np.asarray(keypoints, dtype=np.float64)
     if keypoints.ndim != 3 or len(keypoints) != len(params) or keypoints.shape[2] != 2:
-        raise ValueError(
-            f"transform_keypoints: expected ({len(params)}, N, 2) keypoints, found {keypoints.shape}"
-        )
+        raise ValueError(f"transform_keypoints: expected ({len(params)}, N, 2), found {keypoints.shape}")
     return transform_points(affine(params, in_size, out_size), keypoints)

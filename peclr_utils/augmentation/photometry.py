@@ -1,9 +1,9 @@
-"""What both executors share about colour, blur and noise, so that they make the same picture.
+"""What both backends share about colour, blur and noise, so that they make the same image.
 
 Chapter 02 derives the colour matrix.
 
-Steps of a view, in this order: (1) one warp of the picture, and of its mask if (2) the background is
-exchanged under the hand; (3) one affine colour matrix; (4) Gaussian blur; (5) noise; (6) cut-out; (7) Sobel.
+Steps of a view, in this order: (1) one warp of the image, and of its mask if (2) the background behind the
+hand is exchanged; (3) one affine colour matrix; (4) Gaussian blur; (5) noise; (6) cut-out; (7) Sobel.
 Values are clipped to [0, 255] after (3), (5) and (7). Inside the colour matrix: brightness and gains,
 contrast, saturation, hue, grey.
 """
@@ -18,8 +18,7 @@ LUMA = np.array([0.299, 0.587, 0.114])
 CUTOUT_GREY = 128
 """Grey level of a cut-out."""
 
-NOISE_LENGTH = 1 << 21
-_NOISE_SEED = 20210
+_NOISE_LENGTH, _NOISE_SEED = 1 << 21, 20210
 
 _YIQ = np.stack([LUMA, [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 _RGB_OF_YIQ = np.linalg.inv(_YIQ)
@@ -35,13 +34,12 @@ def colour_matrix(
 ) -> np.ndarray:
     """Compose a view's colour changes into one affine map of RGB.
 
-    Saturation, hue and grey keep luma and leave grey pixels alone, so the offset comes from contrast only.
-    Clipping in between is left out: colours are clipped once, at the end.
+    Saturation, hue and grey keep luma and don't change grey pixels, so the offset comes from contrast only.
+    Colours are clipped once, at the end, not between these steps.
 
     Args:
-        brightness: (B,) gain of all channels, 1 for none.
-        contrast: (B,) stretch about mid grey, 1 for none.
-        saturation: (B,) 1 for none, 0 for grey.
+        brightness, contrast, saturation: (B,) gain of all channels, stretch about mid grey, and distance from
+            grey; 1 for none.
         hue: (B,) degrees about the grey axis, 0 for none.
         gain: (B, 3) gain of each channel, 1 for none.
         grey: (B,) bool.
@@ -64,14 +62,7 @@ def colour_matrix(
 
 
 def changes_colour(colour: np.ndarray) -> np.ndarray:
-    """Which colour matrices do anything that eight bits could show.
-
-    Args:
-        colour: (B, 3, 4).
-
-    Returns:
-        (B,) bool.
-    """
+    """Which of (B, 3, 4) colour matrices change anything that 8 bits can show: (B,) bool."""
     return (np.abs(colour - np.eye(3, 4)) > 1e-6).any(axis=(1, 2))
 
 
@@ -80,7 +71,7 @@ def gaussian_taps(sigma: float, size: int) -> np.ndarray:
 
     Args:
         sigma: standard deviation in pixels; 0 gives the single tap 1.
-        size: side of the picture; the taps never reach further than its mirror image does.
+        size: side of the image; the taps reach no further than its reflection at the border does.
 
     Returns:
         (2r + 1,) float64, r = ceil(3 sigma) at most.
@@ -95,38 +86,26 @@ def gaussian_taps(sigma: float, size: int) -> np.ndarray:
 
 
 def noise_field(seed: int, size: int) -> np.ndarray:
-    """Standard normal noise of a view: a window of one fixed table, begun where the seed says.
+    """(size, size, 3) standard normal noise: a window of one fixed table that starts where the seed says.
 
-    Drawing 128 x 128 x 3 normal numbers takes longer than the whole rest of a view; reading them takes
-    nothing. Views of different seeds get other windows.
-
-    Args:
-        seed: any integer >= 0.
-        size: side of the view.
-
-    Returns:
-        (size, size, 3) float32, read-only.
-
-    Raises:
-        ValueError: if the view has more values than the table.
+    Drawing 128 x 128 x 3 normal numbers would take longer than the rest of a view.
     """
     start = noise_start(seed, size)
     return noise_table()[start : start + 3 * size * size].reshape(size, size, 3)
 
 
 def noise_start(seed: int, size: int) -> int:
-    """Where in `noise_table` a view's noise begins."""
-    left = NOISE_LENGTH - 3 * size * size
+    """Where in `noise_table` a view's noise starts."""
+    left = _NOISE_LENGTH - 3 * size * size
     if left < 0:
-        raise ValueError(
-            f"noise: views of {size} pixels are too large, at most {int((NOISE_LENGTH / 3) ** 0.5)}"
-        )
+        largest = int((_NOISE_LENGTH / 3) ** 0.5)
+        raise ValueError(f"noise: expected views of at most {largest} pixels, found {size}")
     return int(seed) % (left + 1)
 
 
 @cache
 def noise_table() -> np.ndarray:
-    """The fixed table of standard normal numbers, (NOISE_LENGTH,) float32, made on first use."""
-    table = np.random.default_rng(_NOISE_SEED).standard_normal(NOISE_LENGTH, dtype=np.float32)
+    """The fixed table of standard normal numbers, float32, made on first use."""
+    table = np.random.default_rng(_NOISE_SEED).standard_normal(_NOISE_LENGTH, dtype=np.float32)
     table.setflags(write=False)
     return table
