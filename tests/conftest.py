@@ -38,9 +38,9 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(20210817)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread():
-    """Compute in one thread: sums come in one order, and small networks are faster."""
+    """Compute a module's tests in one thread: sums come in one order, and small networks are faster."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

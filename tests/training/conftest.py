@@ -9,7 +9,7 @@ import torch
 from peclr_utils.crops import CropSet, pack
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread(one_thread):
     """Every training test computes in one thread."""
 

@@ -37,9 +37,7 @@ class Outlined:
         sample = self.hands[index]
         image = np.pad(sample.image, ((0, 10), (0, 30), (0, 0)))
         outline = None if self.bare else sample.keypoints_2d
-        return replace(
-            sample, image=image, mask=None, keypoints_2d=None, outline=outline, source="outlined"
-        )
+        return replace(sample, image=image, mask=None, keypoints_2d=None, outline=outline, source="outlined")
 
 
 def test_both_views_of_a_pair_are_the_authors_views_of_one_whole_image(dot_hands):

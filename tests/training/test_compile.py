@@ -8,11 +8,8 @@ import torch
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
 from peclr_utils.weights import read_checkpoint
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 COMMON = {
-    "sources": ("synthetic:8?seed=1&size=64",), "batch_size": 4, "image_size": 32, "log_every": 1,
-    "device": "cpu", "precision": "fp32", "progress": False, "tensorboard": False,
+    "batch_size": 8, "image_size": 32, "log_every": 1, "device": "cpu", "precision": "fp32", "progress": False,
 }  # fmt: skip
 
 
@@ -24,13 +21,13 @@ COMMON = {
     ],
     ids=["pretrain", "finetune"],
 )
-def test_a_compiled_run_learns_the_same_and_saves_under_plain_names(run, config, tmp_path, monkeypatch):
-    config = config.replace(cache=str(tmp_path / "cache"))
-    plain = run(config)
+def test_a_compiled_run_learns_the_same_and_saves_under_plain_names(
+    run, config, crops16, tmp_path, monkeypatch
+):
+    plain = run(config, crops16)
     compile_, compiled = functools.partial(torch.compile, backend="eager"), []
     monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or compile_(module))
-    result = run(config.replace(compile=True, output=str(tmp_path / "run")))
+    result = run(config.replace(compile=True, output=str(tmp_path)), crops16)
     assert len(compiled) == 1
     assert result.losses == pytest.approx(plain.losses, rel=1e-3)
-    saved = read_checkpoint(tmp_path / "run" / "checkpoint.pt")["model"]
-    assert saved.keys() == plain.model.state_dict().keys()
+    assert read_checkpoint(tmp_path / "checkpoint.pt")["model"].keys() == plain.model.state_dict().keys()
