@@ -1,6 +1,6 @@
 """What the Markdown pages show, made again: tables of results, and the README's cover.
 
-    python -m peclr_utils.course.pages README.md data/results/README.md
+    python -m peclr_utils.course.pages data/results/README.md
     python -m peclr_utils.course.pages notebooks/figures/cover.png
 
 A page names the file of each table in a comment on the line before it: `<!-- FILE -->` for the errors of a
