@@ -60,13 +60,14 @@ def start(tmp_path):
     def start(name="crops", workers=0, interrupt="never") -> subprocess.Popen:
         command = [sys.executable, tmp_path / "program.py", tmp_path, name, str(workers), interrupt]
         with (tmp_path / f"said{len(started)}.txt").open("w") as said:
-            started.append(subprocess.Popen(command, stderr=said, start_new_session=True))
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, start_new_session=True)
+        started.append(process)
         return started[-1]
 
     yield start
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def until(condition) -> None:
@@ -99,9 +100,8 @@ def test_after_a_kill_one_of_those_that_wait_makes_the_missing_chunks(tmp_path, 
     until(lambda: sum(pid in of_heirs for _, pid in asked(tmp_path)) == 2 * PROBES)
     before = {pid for _, pid in asked(tmp_path)} - of_heirs
     killed.kill()
-    killed.wait()
+    killed.communicate(timeout=PATIENCE)  # ends when its workers, which hold its stdout, have exited, too
     finished = done(tmp_path)
-    # One gets the lock only if the forked workers, which share it, exit by themselves.
     assert finished and [heir.wait(PATIENCE) for heir in heirs] == [0, 0]
     again = [index for index, pid in asked(tmp_path) if pid not in before]
     missing = [index for index in range(LENGTH) if index // 64 not in finished]
