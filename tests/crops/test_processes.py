@@ -67,7 +67,7 @@ def start(tmp_path):
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def until(condition) -> None:
