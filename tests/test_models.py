@@ -81,7 +81,7 @@ def test_a_network_in_half_precision_predicts_about_the_same_in_float32(dtype):
 
 
 def lifted(out, K, bone, mlp):
-    """What follows the last layer, in NumPy: its 64 outputs and K to uv, depth, root, 3D; `mlp` gives one number."""
+    """What follows the last layer: its 64 outputs and K to uv, depth, root, 3D; `mlp` gives one number."""
     uv = np.array([[out[3 * k], out[3 * k + 1]] for k in range(21)])
     depth = np.array([0.0] + [out[3 * k + 2] for k in range(1, 21)])
     x = (uv[:, 0] - K[0, 2] - K[0, 1] * (uv[:, 1] - K[1, 2]) / K[1, 1]) / K[0, 0]
