@@ -120,9 +120,7 @@ def pack(
     """
     path, count = Path(path), len(dataset)
     if count == 0 or size < 1 or not factor > 0:
-        raise ValueError(
-            f"pack {dataset.source}: expected positive, found {count} samples, {size=}, {factor=}"
-        )
+        raise ValueError(f"pack {dataset.source}: {count} samples, {size=}, {factor=} must all be positive")
     plan = {"version": store.FORMAT_VERSION, "count": count, "size": int(size), "factor": float(factor)}
     plan["dataset"] = describe_dataset(dataset)
     if _holds(path, plan):

@@ -71,20 +71,17 @@ class LabelFractionsConfig(Settings):
     @classmethod
     def smoke(cls, **changes: Any) -> Self:
         """The smallest settings that fill every kind of cell, for tests; they learn next to nothing."""
-        hands = {"unlabelled": ("synthetic:64?seed=10",), "labelled": ("synthetic:16?seed=8",)}
-        start = cls(output="runs/smoke/table", cache="", labels=(8, 16), seeds=(0,), **hands)
         small = {"batch_size": 8, "image_size": 32}
-        pretraining, finetuning = {"epochs": 2, **small}, {"steps": 8, "warmup_steps": 2, **small}
-        return start.replace(
-            test=("synthetic:16?seed=4",), pretrain=pretraining, finetune=finetuning
-        ).replace(**changes)
+        start = cls(
+            output="runs/smoke/table", cache="", labels=(8, 16), seeds=(0,),
+            unlabelled=("synthetic:64?seed=10",), labelled=("synthetic:16?seed=8",),
+            test=("synthetic:16?seed=4",), pretrain={"epochs": 2, **small},
+            finetune={"steps": 8, "warmup_steps": 2, **small},
+        )  # fmt: skip
+        return start.replace(**changes)
 
     def validate(self) -> None:
-        """Check every field, and the settings of the trainings.
-
-        Raises:
-            ValueError: names the first wrong field, what was expected and what was found.
-        """
+        """Check every field, and the settings of the trainings; raises what `Settings.validate` raises."""
         super().validate()
         self._require(bool(self.output), "output", "a folder, because a table takes long and resumes there")
         known = bool(self.methods) and set(self.methods) <= set(METHODS)
@@ -140,9 +137,18 @@ def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
             results["probes"].append({"method": method, "seed": seed, **table.measures(evaluation)})
             table.write_results(config.output, results)
         for labels in missing:
-            cell = {"method": method, "labels": labels, "seed": seed}
-            settings = config.finetune_config(seed, method, labels)
-            results["cells"].append(cell | _cell(settings, method, *hands, config.keep_networks))
+            start, settings = time.perf_counter(), config.finetune_config(seed, method, labels)
+            if method == "mean_pose":
+                evaluation, losses = _mean_pose(settings, *hands), []
+            else:
+                result = finetune(settings, *hands)
+                evaluation, losses = result.evaluation, result.losses
+                if not config.keep_networks:
+                    result.checkpoint.unlink()
+            cell = {"method": method, "labels": labels, "seed": seed, **table.measures(evaluation)}
+            cell["training_loss"] = table.last_loss(losses)
+            cell["seconds"] = round(time.perf_counter() - start, 1)
+            results["cells"].append(cell)
             table.write_results(config.output, results)
     return results
 
@@ -157,22 +163,6 @@ def _open_results(config: LabelFractionsConfig) -> dict[str, Any]:
         text = f"made with other settings ({', '.join(changed)}); choose another output folder"
         raise ValueError(f"{path}: {text}")
     return {**results, "config": here}
-
-
-def _cell(
-    settings: FinetuneConfig, method: str, hands: CropSet, test: CropSet, keep_network: bool
-) -> dict[str, Any]:
-    """Fine-tune by one method on one number of labels, and evaluate."""
-    start = time.perf_counter()
-    if method == "mean_pose":
-        evaluation, losses = _mean_pose(settings, hands, test), []
-    else:
-        result = finetune(settings, hands, test)
-        evaluation, losses = result.evaluation, result.losses
-        if not keep_network:
-            result.checkpoint.unlink()
-    seconds = round(time.perf_counter() - start, 1)
-    return {**table.measures(evaluation), "training_loss": table.last_loss(losses), "seconds": seconds}
 
 
 def _mean_pose(settings: FinetuneConfig, hands: CropSet, test: CropSet) -> Evaluation:

@@ -54,12 +54,7 @@ class PaperConfig(Settings):
         return cls(arch="resnet152", output="runs/paper_rn152").replace(**changes)
 
     def validate(self) -> None:
-        """Check every field, and the settings of both trainings.
-
-        Raises:
-            ValueError: names the first wrong field, what was expected and what was found.
-            FileNotFoundError: if there is no such folder, or no FreiHAND in it.
-        """
+        """Check every field and both trainings; raises what `Settings.validate` and `find_data` raise."""
         super().validate()
         self._require(bool(self.output), "output", "a folder, because this takes long and resumes there")
         for part in ("pretrain", "finetune"):

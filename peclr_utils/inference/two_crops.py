@@ -1,7 +1,7 @@
-"""Predict the hand in a picture by two crops, as the authors' evaluation does.
+"""Predict the hand in a image by two crops, as the authors' evaluation does.
 
 Chapter 05 predicts with it. The first crop is made around the box that is given, or around the middle of the
-picture; the second around what was predicted in the first; the second's prediction counts. How large they
+image; the second around what was predicted in the first; the second's prediction counts. How large they
 are, `cutting` says.
 """
 
@@ -19,7 +19,7 @@ from peclr_utils.camera import transform_intrinsics
 from peclr_utils.crops.warping import warp
 from peclr_utils.inference.cutting import AuthorsCuts, TrainingCuts
 from peclr_utils.inference.geometry import CROP_SIZE
-from peclr_utils.inference.pictures import Picture, Source, is_single, pictures
+from peclr_utils.inference.inputs import InputImage, Source, input_images, is_single
 from peclr_utils.inference.prediction import HandPrediction, make_prediction
 from peclr_utils.models import PoseOutput
 
@@ -38,14 +38,14 @@ def predict(
     view_factor: float | None = None,
     batch_size: int = 32,
 ) -> HandPrediction | list[HandPrediction]:
-    """Predict the hand in one picture, or in many.
+    """Predict the hand in one image, or in many.
 
-    Without a box, the hand is looked for in the middle of the picture, where FreiHAND has it. Of a hand
-    elsewhere, or one that fills the picture, give the box. A crop is read by bilinear interpolation, smoothed
-    first where it shrinks the picture by more than 1.5, and is black outside the picture.
+    Without a box, the hand is looked for in the middle of the image, where FreiHAND has it. Of a hand
+    elsewhere, or one that fills the image, give the box. A crop is read by bilinear interpolation, smoothed
+    first where it shrinks the image by more than 1.5, and is black outside the image.
 
     *As the authors do it.* A crop shows its box's larger side as 0.7 of its own. Without a box, the largest
-    central square, shrunk to 0.33 of its side, is taken for one: of a 224 x 224 picture 73.92 pixels, of
+    central square, shrunk to 0.33 of its side, is taken for one: of a 224 x 224 image 73.92 pixels, of
     which the first crop shows 105.6.
 
     *As this project trains*, if a `view_factor` is known: the second crop is what training would have cut had
@@ -57,13 +57,13 @@ def predict(
             normalised crops and (B, 3, 3) intrinsics that returns a `PoseOutput`. Its `keypoint_order` counts
             if it has one, otherwise the order is FreiHAND's.
         image: (H, W, 3) uint8 RGB, a file, or a `HandSample`; or many: (N, H, W, 3), a folder, a list of
-            pictures or files of any sizes, or a data set.
-        K: (3, 3) intrinsics of the picture in pixels, or (N, 3, 3). None takes a sample's own, or otherwise
+            images or files of any sizes, or a data set.
+        K: (3, 3) intrinsics of the image in pixels, or (N, 3, 3). None takes a sample's own, or otherwise
             `default_intrinsics` and says so in the result.
         scale: length of the middle proximal phalanx in metres (FreiHAND's `scale`), or (N,); then the result
             is in metres. "average" takes `AVERAGE_BONE`. None takes a sample's own, or otherwise leaves the
             result in bone lengths.
-        box: (4,) or (N, 4), x1, y1, x2, y2 in pixels around the hand; None for the middle of the picture. A
+        box: (4,) or (N, 4), x1, y1, x2, y2 in pixels around the hand; None for the middle of the image. A
             sample's keypoints or outline are never taken for it: that would be looking at the labels.
         is_left: whether it is a left hand, or (N,): it is mirrored, and the result mirrored back. A sample
             that says it is a left hand is taken for one.
@@ -71,14 +71,14 @@ def predict(
         view_factor: half a crop's side over the distance of the farthest keypoint from the mean one, as in
             training. None takes the model's own, which networks of this project have; the published ones have
             none and are shown the authors' crops.
-        batch_size: pictures at once.
+        batch_size: images at once.
 
     Returns:
         A `HandPrediction`, or a list of them if there were many.
 
     Raises:
-        FileNotFoundError: if the file is missing, or a folder holds no picture.
-        ValueError: if a file or array is no RGB picture, or K, scale or box don't fit.
+        FileNotFoundError: if the file is missing, or a folder holds no image.
+        ValueError: if a file or array is no RGB image, or K, scale or box don't fit.
         TypeError: if `image` is nothing of the above.
     """
     size = size if size is not None else getattr(model, "image_size", None) or CROP_SIZE
@@ -91,27 +91,27 @@ def predict(
     single = is_single(image)
     found: list[HandPrediction] = []
     with _evaluating(model), torch.inference_mode():
-        waiting = pictures(image, K, scale, box, is_left)
+        waiting = input_images(image, K, scale, box, is_left)
         while batch := list(itertools.islice(waiting, batch_size)):
             found += _predict_batch(model, batch, cuts)
     return found[0] if single else found
 
 
 def _predict_batch(
-    model: Model, batch: list[Picture], cuts: AuthorsCuts | TrainingCuts
+    model: Model, batch: list[InputImage], cuts: AuthorsCuts | TrainingCuts
 ) -> list[HandPrediction]:
-    first = [cuts.first(picture) for picture in batch]
+    first = [cuts.first(image) for image in batch]
     guess = _run(model, batch, [cut.affine for cut in first], cuts.size)
     second = [
-        cuts.second(picture, points, cut)
-        for picture, points, cut in zip(batch, guess.keypoints_2d, first, strict=True)
+        cuts.second(image, points, cut)
+        for image, points, cut in zip(batch, guess.keypoints_2d, first, strict=True)
     ]
     final = [again or cut for again, cut in zip(second, first, strict=True)]
     output = _run(model, batch, [cut.affine for cut in final], cuts.size)
     order = getattr(model, "keypoint_order", "freihand")
     return [
         make_prediction(
-            picture,
+            image,
             output.keypoints_2d[i],
             output.keypoints_3d[i],
             order,
@@ -119,15 +119,15 @@ def _predict_batch(
             final[i].box,
             fell_back=second[i] is None,
         )
-        for i, picture in enumerate(batch)
+        for i, image in enumerate(batch)
     ]
 
 
-def _run(model: Model, batch: list[Picture], affines: list[np.ndarray], size: int) -> PoseOutput:
-    """Crop the pictures, each with K' = T K, and predict; arrays on the CPU come back."""
+def _run(model: Model, batch: list[InputImage], affines: list[np.ndarray], size: int) -> PoseOutput:
+    """Crop the images, each with K' = T K, and predict; arrays on the CPU come back."""
     example = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     like = torch.empty(0) if example is None else example
-    crops = [warp(picture.image, affine, size) for picture, affine in zip(batch, affines, strict=True)]
+    crops = [warp(image.image, affine, size) for image, affine in zip(batch, affines, strict=True)]
     K = np.stack([transform_intrinsics(affine, p.K) for affine, p in zip(affines, batch, strict=True)])
     images = to_batch(np.stack(crops), like.device).to(like.dtype)
     # In half precision a focal length would be off by a pixel.

@@ -1,6 +1,6 @@
-"""The pictures to predict, from whatever they were given as, each with its camera, bone, box and side.
+"""The images to predict, however they are given, each with its camera, bone, box and side.
 
-**Convention.** A left hand's picture is mirrored here (x to W - 1 - x), with its K and its box, so that
+**Convention.** A left hand's image is mirrored here (x to W - 1 - x), with its K and its box, so that
 everything after sees right hands only.
 """
 
@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from peclr_utils.datasets import mirror
 from peclr_utils.datasets.image_folder import ImageFolderHands
 from peclr_utils.datasets.images import read_image
-from peclr_utils.datasets.mirror import mirror
 from peclr_utils.datasets.sample import HandDataset, HandSample
 from peclr_utils.inference.geometry import default_intrinsics
 
 AVERAGE = "average"
-"""Asks for the average adult's bone where a length is asked for."""
+"""Asks for the average adult's bone in place of a length."""
 
 AVERAGE_BONE = 0.0446
 """Metres: the middle finger's proximal phalanx, mean of 66 adults of 19 to 78 years, in X-rays.
@@ -32,14 +32,14 @@ set's `scale` is the better average.
 """
 
 LONGEST_BONE = 0.2
-"""Metres; a longer one was meant in millimetres or centimetres."""
+"""Metres; a longer one was probably given in millimetres or centimetres."""
 
 Source = str | Path | np.ndarray | HandSample | HandDataset | Sequence[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
-    """One picture and all that is known about it; mirrored if it shows a left hand.
+class InputImage:
+    """One image and all that is known about it; mirrored if it shows a left hand.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
@@ -63,11 +63,7 @@ class Picture:
 
 
 def is_single(source: Source) -> bool:
-    """Whether a source is one picture: a file, an array (H, W, 3) or a sample.
-
-    Raises:
-        TypeError: if it is nothing that holds pictures.
-    """
+    """Whether a source is one image: a file, an array (H, W, 3) or a sample; TypeError if it holds none."""
     if isinstance(source, str | os.PathLike):
         return not Path(source).expanduser().is_dir()
     if isinstance(source, np.ndarray):
@@ -78,20 +74,13 @@ def is_single(source: Source) -> bool:
     if holds_many and not isinstance(source, torch.Tensor):
         return False
     raise TypeError(
-        "predict: expected a picture as a (H, W, 3) uint8 array, a file, a folder, a list of these, a batch "
+        "predict: expected a image as a (H, W, 3) uint8 array, a file, a folder, a list of these, a batch "
         f"(N, H, W, 3) or a data set, found {type(source).__name__}"
     )
 
 
-def pictures(source: Source, K: Any, scale: Any, box: Any, is_left: Any) -> Iterator[Picture]:
-    """Go through the pictures of a source, one at a time.
-
-    Args:
-        source, K, scale, box, is_left: see `predict`.
-
-    Raises:
-        FileNotFoundError, TypeError, ValueError: see `predict`.
-    """
+def input_images(source: Source, K: Any, scale: Any, box: Any, is_left: Any) -> Iterator[InputImage]:
+    """Go through the images of a source, one at a time; arguments and errors are those of `predict`."""
     if is_single(source):
         items: Any = [source]
     elif isinstance(source, str | os.PathLike):
@@ -111,11 +100,11 @@ def pictures(source: Source, K: Any, scale: Any, box: Any, is_left: Any) -> Iter
     for index in range(count):
         sample = _sample(items[index], index)
         values = {name: None if rows is None else rows[index] for name, rows in given.items()}
-        yield _picture(sample, **values, average=average, left=bool(left[index]))
+        yield _input_image(sample, **values, average=average, left=bool(left[index]))
 
 
 def _spread(name: str, value: Any, shape: tuple[int, ...], count: int) -> np.ndarray | None:
-    """One value for each picture, whether one for all was given or one each."""
+    """One value for each image, whether one for all was given or one each."""
     if value is None:
         return None
     try:
@@ -126,7 +115,7 @@ def _spread(name: str, value: Any, shape: tuple[int, ...], count: int) -> np.nda
         return np.broadcast_to(array, (count, *shape))
     if array.shape != (count, *shape):
         raise ValueError(
-            f"{name}: expected shape {shape}, or {(count, *shape)} with one for each picture, "
+            f"{name}: expected shape {shape}, or {(count, *shape)} with one for each image, "
             f"found {array.shape}"
         )
     return array
@@ -139,23 +128,23 @@ def _sample(item: Any, index: int) -> HandSample:
         path = Path(item).expanduser()
         return HandSample(image=read_image(path), identity=index, source="file", name=str(item))
     if not isinstance(item, np.ndarray):
-        raise TypeError(f"picture {index}: expected a uint8 array or a file, found {type(item).__name__}")
-    where = f"picture {index}: expected RGB of shape (H, W, 3) uint8, found {item.shape} {item.dtype}"
+        raise TypeError(f"image {index}: expected a uint8 array or a file, found {type(item).__name__}")
+    where = f"image {index}: expected RGB of shape (H, W, 3) uint8, found {item.shape} {item.dtype}"
     if item.ndim == 2 or item.shape[-1] == 1:
-        raise ValueError(f"{where}; that is a grey picture: repeat it for red, green and blue")
+        raise ValueError(f"{where}; that is a grey image: repeat it for red, green and blue")
     if item.ndim != 3 or item.shape[2] != 3 or item.dtype != np.uint8 or not item.size:
         raise ValueError(where)
-    return HandSample(image=item, identity=index, source="array", name=f"picture {index}")
+    return HandSample(image=item, identity=index, source="array", name=f"image {index}")
 
 
-def _picture(
+def _input_image(
     sample: HandSample,
     K: np.ndarray | None,
     scale: np.ndarray | None,
     box: np.ndarray | None,
     average: bool,
     left: bool,
-) -> Picture:
+) -> InputImage:
     height, width = sample.image.shape[:2]
     name = sample.name or f"a sample of {sample.source}"
     left = left or sample.handedness == "left"
@@ -176,7 +165,7 @@ def _picture(
         mirrored = mirror(HandSample(image=image, identity=0, source=sample.source, K=K))
         image, K = mirrored.image, mirrored.K
         box = None if box is None else np.array([width - 1 - box[2], box[1], width - 1 - box[0], box[3]])
-    return Picture(image, K, K_is_default, length, average, box, left, name)
+    return InputImage(image, K, K_is_default, length, average, box, left, name)
 
 
 def _check_intrinsics(K: np.ndarray, name: str) -> None:
@@ -194,5 +183,5 @@ def _check_box(box: np.ndarray, width: int, height: int, name: str) -> None:
         raise ValueError(f"{name}: box must be x1, y1, x2, y2 with x1 < x2 and y1 < y2, {found}")
     if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
         raise ValueError(
-            f"{name}: the box lies outside the picture, which is {width} x {height} pixels; {found}"
+            f"{name}: the box lies outside the image, which is {width} x {height} pixels; {found}"
         )
