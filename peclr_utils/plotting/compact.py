@@ -1,30 +1,15 @@
 """Figures full of photographs, small enough to keep in a notebook.
 
-Every chapter shows its sheets of pictures with it. PNG spends about 1.5 bytes on a pixel of a photograph,
-JPEG a quarter of a byte; for lines and text PNG stays the better one.
+Every chapter shows its sheets of images with it. PNG takes about 1.5 bytes per pixel of a photograph, JPEG a
+quarter of a byte; for lines and text PNG is better.
 """
 
-from dataclasses import dataclass, field
 from io import BytesIO
 
 from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True)
-class Photograph:
-    """A picture that a notebook shows where it is a cell's last value.
-
-    Attributes:
-        jpeg: the encoded picture.
-    """
-
-    jpeg: bytes = field(repr=False)
-
-    def _repr_jpeg_(self) -> bytes:
-        return self.jpeg
-
-
-def compact(figure: Figure, quality: int = 80, dpi: int = 90) -> Photograph:
+def compact(figure: Figure, quality: int = 80, dpi: int = 90):
     """Encode a figure as JPEG, to be shown in its place.
 
     Args:
@@ -33,10 +18,11 @@ def compact(figure: Figure, quality: int = 80, dpi: int = 90) -> Photograph:
         dpi: dots per inch.
 
     Returns:
-        What a cell should end with.
+        An `IPython.display.Image`, which a cell should end with.
     """
+    from IPython.display import Image
+
     buffer = BytesIO()
-    figure.savefig(
-        buffer, format="jpeg", dpi=dpi, bbox_inches="tight", pil_kwargs={"quality": quality, "optimize": True}
-    )
-    return Photograph(buffer.getvalue())
+    options = {"quality": quality, "optimize": True}
+    figure.savefig(buffer, format="jpeg", dpi=dpi, bbox_inches="tight", pil_kwargs=options)
+    return Image(buffer.getvalue(), format="jpeg")

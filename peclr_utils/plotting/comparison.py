@@ -1,9 +1,9 @@
-"""The same hands in rows to compare: one row a method, a view, or a step.
+"""The same hands in rows to compare: one row per method, view, or step.
 
 Chapters 04 and 05 compare predictions with it.
 
-**Convention.** Pictures as in `peclr_utils.plotting.sheets`; keypoints are pixels of the picture they are
-drawn on, or metres in the camera's frame.
+**Convention.** Images as in `peclr_utils.plotting.sheets`; keypoints are pixels of the image they are drawn
+on, or metres in the camera's frame.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,8 @@ from matplotlib.figure import Figure
 
 from peclr_utils.plotting.sheets import Images
 from peclr_utils.plotting.skeletons import check_keypoints, draw_prediction
-from peclr_utils.plotting.style import BONE_COLOURS, SMALL, TEXT, WIDTH, as_images, new_figure, show_picture
+from peclr_utils.plotting.style import BONE_COLOURS, SMALL, TEXT, WIDTH, as_images, new_figure, show_image
 from peclr_utils.skeleton import BONES
-
-_TRUE_COLOUR = "#999999"
-_CM = 100.0
 
 
 def plot_hands_in_rows(
@@ -30,31 +27,29 @@ def plot_hands_in_rows(
     captions: Mapping[str, Sequence[str]] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Show N pictures again and again, each row with other keypoints.
+    """Show N images repeatedly, each row with other keypoints.
 
     Args:
-        images: N pictures for all rows, or by row.
+        images: N images for all rows, or by row.
         rows: by row: (N, 21, 2) pixels.
         true: (N, 21, 2) pixels to draw in white below each row's, or None.
-        captions: by row: N texts below its pictures; rows without are left out.
+        captions: by row: N texts below its images; a row may have none.
         title: of the figure.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: if there are no rows, or the numbers of pictures and keypoints differ.
+        ValueError: if there are no rows, or the numbers of images and keypoints differ.
     """
     if not rows:
         raise ValueError("plot_hands_in_rows: there are no rows")
-    pictures = {name: as_images(images[name] if isinstance(images, Mapping) else images) for name in rows}
-    count = len(next(iter(pictures.values())))
+    shown = {name: as_images(images[name] if isinstance(images, Mapping) else images) for name in rows}
+    count = len(next(iter(shown.values())))
     for name, keypoints in rows.items():
-        if not count == len(pictures[name]) == len(keypoints):
-            raise ValueError(
-                f"row {name!r}: expected {count} pictures and keypoints, found {len(pictures[name])} and "
-                f"{len(keypoints)}"
-            )
+        found = len(shown[name]), len(keypoints)
+        if found != (count, count):
+            raise ValueError(f"row {name!r}: expected {count} images and keypoints, found {found}")
     captions = captions or {}
     side = min(WIDTH / count, 1.9)
     height = sum(side + (0.24 if name in captions else 0.04) for name in rows) + (0.3 if title else 0.0)
@@ -63,7 +58,7 @@ def plot_hands_in_rows(
     for row, (name, keypoints) in zip(axes, rows.items(), strict=True):
         row[0].set_ylabel(name, fontsize=SMALL)
         for k, ax in enumerate(row):
-            show_picture(ax, pictures[name][k])
+            show_image(ax, shown[name][k])
             draw_prediction(ax, keypoints[k], None if true is None else true[k])
             if name in captions:
                 ax.set_xlabel(captions[name][k], fontsize=SMALL - 1, labelpad=2)
@@ -99,9 +94,9 @@ def plot_side_views(
     if len(counts) != 1:
         raise ValueError(f"plot_side_views: expected rows of one length, found {sorted(counts)}")
     count = counts.pop()
-    truth = check_keypoints(true, 3)
-    hands = {name: [check_keypoints(hand, 3) for hand in row] for name, row in rows.items()}
-    everything = _from_side(np.concatenate([truth, *(hand for row in hands.values() for hand in row)]))
+    truth = _from_side(true)
+    hands = {name: [_from_side(hand) for hand in row] for name, row in rows.items()}
+    everything = np.concatenate([truth, *(hand for row in hands.values() for hand in row)])
     low, high = everything.min(0) - 1, everything.max(0) + 1
     shape = (high - low)[1] / (high - low)[0]
     height = len(rows) * (WIDTH / count * shape + 0.45) + 0.3
@@ -110,8 +105,11 @@ def plot_side_views(
     for row, (name, drawn) in zip(axes, hands.items(), strict=True):
         row[0].set_ylabel(f"{name}\ny, down (cm)", fontsize=SMALL)
         for k, ax in enumerate(row):
-            ax.add_collection(_bones(truth, _TRUE_COLOUR, 3.5))
-            ax.add_collection(_bones(drawn[k], BONE_COLOURS, 1.8))
+            for points, colours, linewidth in ((truth, "#999999", 3.5), (drawn[k], BONE_COLOURS, 1.8)):
+                lines = [points[list(bone)] for bone in BONES]
+                ax.add_collection(
+                    LineCollection(lines, colors=colours, linewidths=linewidth, capstyle="round")
+                )
             ax.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]), aspect="equal")
             ax.tick_params(labelsize=SMALL - 1, labelleft=k == 0)
             ax.spines[["top", "right"]].set_visible(False)
@@ -124,11 +122,6 @@ def plot_side_views(
     return figure
 
 
-def _from_side(points: np.ndarray) -> np.ndarray:
-    return points[..., [2, 1]] * _CM
-
-
-def _bones(points: np.ndarray, colours: str | Sequence[str], width: float) -> LineCollection:
-    flat = _from_side(points)
-    lines = [flat[list(bone)] for bone in BONES]
-    return LineCollection(lines, colors=colours, linewidths=width, capstyle="round")
+def _from_side(hand: np.ndarray | torch.Tensor) -> np.ndarray:
+    """(21, 2) centimetres, depth and height."""
+    return check_keypoints(hand, 3)[:, [2, 1]] * 100

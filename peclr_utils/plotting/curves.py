@@ -4,7 +4,6 @@ Chapters 03 to 05 draw them.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,11 +19,10 @@ from peclr_utils.plotting.style import (
     label_axes,
     method_styles,
     new_figure,
-    pale,
 )
 from peclr_utils.skeleton import FINGER_COLOURS, FINGERS, KEYPOINT_NAMES, NUM_KEYPOINTS
 
-_MM = 1000.0
+_LEGEND = {"fontsize": SMALL, "frameon": False}
 
 
 def plot_pck(
@@ -52,12 +50,11 @@ def plot_pck(
         if thresholds.shape != share.shape:
             raise ValueError(f"{name}: {len(thresholds)} thresholds but {len(share)} values of PCK")
         style = styles[name] | {"marker": None, "linewidth": 2}
-        label = f"{name} (AUC {auc(share, thresholds):.3f})"
-        ax.plot(thresholds * _MM, share * 100, label=label, **style)
+        ax.plot(thresholds * 1000, share * 100, label=f"{name} (AUC {auc(share, thresholds):.3f})", **style)
     label_axes(ax, "distance (mm)", "keypoints within that distance (%)", title)
-    ax.set(xlim=(0, max(np.max(t) for t, _ in curves.values()) * _MM), ylim=(0, 100))
-    # Below the axes: four names inside them would lie on the curves.
-    ax.legend(fontsize=SMALL, frameon=False, handlelength=3, loc="upper left", bbox_to_anchor=(0, -0.14))
+    ax.set(xlim=(0, max(np.max(t) for t, _ in curves.values()) * 1000), ylim=(0, 100))
+    # Below the axes: inside them, four names would lie on the curves.
+    ax.legend(**_LEGEND, handlelength=3, loc="upper left", bbox_to_anchor=(0, -0.14))
     return figure
 
 
@@ -71,7 +68,7 @@ def plot_per_joint_error(
     """Draw each keypoint's error, finger by finger from base to tip.
 
     Args:
-        errors: (21,) mm for bars in the fingers' colours; or by method, for one marker a method.
+        errors: (21,) mm for bars in the fingers' colours; or by method, for one marker per method.
         ax: axes to draw into; None makes a figure.
         ylabel: what the error is, with its unit.
         title: of the axes.
@@ -80,38 +77,34 @@ def plot_per_joint_error(
         The figure.
 
     Raises:
-        ValueError: if something doesn't have 21 values.
+        ValueError: if a method doesn't have 21 values.
     """
     methods = dict(errors) if isinstance(errors, Mapping) else {"": errors}
     for name, values in methods.items():
         if np.shape(values) != (NUM_KEYPOINTS,):
             raise ValueError(f"errors {name}: expected shape ({NUM_KEYPOINTS},), found {np.shape(values)}")
     figure, ax = figure_and_axes(ax, WIDTH, 3.8)
-    position = _keypoint_positions()
+    position = np.arange(NUM_KEYPOINTS, dtype=float)
+    for finger, joints in enumerate(FINGERS.values()):
+        position[list(joints)] += 0.7 * (finger + 1)  # a gap before each finger
     if list(methods) == [""]:
         ax.bar(position, methods[""], color=KEYPOINT_COLOURS, width=0.82)
     else:
         styles = method_styles(methods)
         for name, values in methods.items():
             ax.plot(position, values, label=name, markersize=7, **styles[name] | {"linestyle": "none"})
-        ax.legend(fontsize=SMALL, frameon=False, ncols=len(methods), loc="lower left", bbox_to_anchor=(0, 1))
+        ax.legend(**_LEGEND, ncols=len(methods), loc="lower left", bbox_to_anchor=(0, 1))
     label_axes(ax, "keypoint, from base to tip", ylabel, grid="y")
     if title:
         ax.set_title(title, fontsize=TEXT + 1, loc="right" if len(methods) > 1 else "left")
     ax.set_xticks(position, [name.split()[-1] for name in KEYPOINT_NAMES], rotation=55)
     ax.set_xlim(position[0] - 0.8, position[-1] + 0.8)
     ax.set_ylim(0, 1.15 * max(np.max(values) for values in methods.values()))
+    inside = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "top", "fontsize": SMALL}
     for finger, joints in FINGERS.items():
         first, last = position[joints[0]] - 0.6, position[joints[-1]] + 0.6
-        ax.axvspan(first, last, color=pale(FINGER_COLOURS[finger], 0.10), zorder=0, linewidth=0)
-        ax.annotate(
-            finger,
-            ((first + last) / 2, 0.985),
-            xycoords=("data", "axes fraction"),
-            ha="center",
-            va="top",
-            fontsize=SMALL,
-        )
+        ax.axvspan(first, last, color=(FINGER_COLOURS[finger], 0.10), zorder=0, linewidth=0)
+        ax.annotate(finger, ((first + last) / 2, 0.985), **inside)
     return figure
 
 
@@ -124,16 +117,15 @@ def plot_learning_curves(
     smooth: float = 0,
     log_y: bool = False,
 ) -> Figure:
-    """Draw how quantities of several runs went, one panel a quantity.
+    """Draw quantities of several runs over time, one panel per quantity.
 
     Args:
-        histories: by run: the lines of its log, in order; a line without the quantity is passed over.
-        panels: key of each quantity in the log, and the label of its axis with the unit; the loss alone if
-            None.
+        histories: by run: the lines of its log, in order; lines without the quantity are skipped.
+        panels: key of each quantity in the log, and the label of its axis with the unit; None takes the loss.
         x: key of what the curves run over.
         xlabel: its label; None takes the key.
-        smooth: width, in units of `x`, of the window that the bold curve is averaged over; the raw one stays
-            pale behind it. 0 draws the raw one alone.
+        smooth: width, in units of `x`, of the window that the bold curve is averaged over, in front of the
+            pale raw one. 0 draws the raw one alone.
         log_y: logarithmic vertical axes.
 
     Returns:
@@ -149,16 +141,23 @@ def plot_learning_curves(
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     styles = method_styles(histories)
     for ax, (key, label) in zip(axes, panels.items(), strict=True):
-        drawn = [
-            _add_history(ax, name, rows, x, key, smooth, styles[name]) for name, rows in histories.items()
-        ]
-        if not any(drawn):
+        for name, rows in histories.items():
+            points = [(row[x], row[key]) for row in rows if None not in (row.get(x), row.get(key))]
+            if not points:
+                continue
+            across, values = np.array(points).T
+            style = styles[name] | {"marker": None}
+            if smooth:
+                ax.plot(across, values, color=style["color"], alpha=0.25, linewidth=1)
+                values = _running_mean(across, values, smooth)
+            ax.plot(across, values, label=name, linewidth=2, **style)
+        if not ax.lines:
             raise ValueError(f"no run's log has both {x!r} and {key!r}")
         if log_y:
             ax.set_yscale("log")
         label_axes(ax, xlabel or x, label)
     if len(histories) > 1:
-        axes[0].legend(fontsize=SMALL, frameon=False, handlelength=3)
+        axes[0].legend(**_LEGEND, handlelength=3)
     return figure
 
 
@@ -172,7 +171,7 @@ def plot_label_fractions(
     """Draw error against the number of labels: mean and deviation over seeds, and each seed as a dot.
 
     Args:
-        results: by method, by number of labels: one error a seed.
+        results: by method, by number of labels: one error per seed.
         ax: axes to draw into; None makes a figure.
         ylabel: what the error is, with its unit.
         title: of the axes.
@@ -190,77 +189,32 @@ def plot_label_fractions(
     figure, ax = figure_and_axes(ax, 6.5, 4.2)
     styles = method_styles(results)
     for k, (name, by_count) in enumerate(results.items()):
-        # Methods stand side by side, so that their bars don't hide each other.
-        aside = 1.06 ** (k - (len(results) - 1) / 2)
         labels = sorted(by_count)
         mean, spread = np.array([mean_and_spread(by_count[count]) for count in labels]).T
-        places = np.array(labels) * aside
-        ax.errorbar(
-            places,
-            mean,
-            np.nan_to_num(spread) if several else None,
-            label=name,
-            capsize=4,
-            linewidth=2,
-            markersize=7,
-            **styles[name],
-        )
+        # Methods stand side by side, so that their bars don't hide each other.
+        places = np.array(labels) * 1.06 ** (k - (len(results) - 1) / 2)
+        spread = np.nan_to_num(spread) if several else None
+        look = {"capsize": 4, "linewidth": 2, "markersize": 7, **styles[name]}
+        ax.errorbar(places, mean, spread, label=name, **look)
         for place, count in zip(places, labels, strict=True):
             seeds = by_count[count] if len(by_count[count]) > 1 else []
-            ax.plot([place * 1.025] * len(seeds), seeds, ".", color=styles[name]["color"], markersize=5)
+            ax.plot([place * 1.025] * len(seeds), seeds, ".", color=look["color"], markersize=5)
     ax.set_xscale("log", base=2)
     ax.set_xticks(counts, [f"{count:,}" for count in counts])
     ax.set_xticks([], minor=True)
     ax.set_xlim(counts[0] / 1.35, counts[-1] * 1.35)
     label_axes(ax, "labelled pictures", ylabel, title)
-    # Not too close, or differences that mean nothing would look large; and room for the legend above.
+    # At least 15% of the error high, or differences that mean nothing would look large; and the legend on top.
     low, high = ax.get_ylim()
     margin = max(0.0, 0.15 * high - (high - low)) / 2
     ax.set_ylim(low - margin, high + margin + 0.4 * (high - low + 2 * margin))
-    ax.legend(
-        loc="upper right",
-        fontsize=SMALL,
-        frameon=False,
-        handlelength=3,
-        title="mean ± standard deviation over seeds" if several else None,
-        title_fontsize=SMALL,
-    )
+    legend = "mean ± standard deviation over seeds" if several else None
+    ax.legend(**_LEGEND, loc="upper right", handlelength=3, title=legend, title_fontsize=SMALL)
     return figure
-
-
-def _keypoint_positions() -> np.ndarray:
-    """Bars side by side, with a gap before each finger."""
-    position = np.zeros(NUM_KEYPOINTS)
-    for finger, joints in enumerate(FINGERS.values()):
-        position[list(joints)] = np.array(joints) + 0.7 * (finger + 1)
-    return position
-
-
-def _add_history(
-    ax: Axes,
-    name: str,
-    rows: Sequence[Mapping[str, float]],
-    x: str,
-    key: str,
-    smooth: float,
-    style: Mapping[str, Any],
-) -> bool:
-    points = np.array(
-        [(row[x], row[key]) for row in rows if row.get(x) is not None and row.get(key) is not None]
-    )
-    if not len(points):
-        return False
-    line = {**style, "marker": None}
-    if smooth:
-        ax.plot(*points.T, color=line["color"], alpha=0.25, linewidth=1)
-        points = np.column_stack([points[:, 0], _running_mean(*points.T, smooth)])
-    ax.plot(*points.T, label=name, linewidth=2, **line)
-    return True
 
 
 def _running_mean(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
     """Mean over a window in x, centred but cut at the ends."""
-    half = width / 2
-    first, last = np.searchsorted(x, x - half, side="left"), np.searchsorted(x, x + half, side="right")
+    first, last = np.searchsorted(x, x - width / 2, "left"), np.searchsorted(x, x + width / 2, "right")
     total = np.concatenate([[0.0], np.cumsum(y)])
     return (total[last] - total[first]) / (last - first)

@@ -2,7 +2,7 @@
 
 Chapter 02 moves a toy projection with it.
 
-**Convention.** A projection (D,) is D/2 points, consecutive pairs (x, y), y down as in the picture.
+**Convention.** A projection (D,) is D/2 points, consecutive pairs (x, y), y down as in the image.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from peclr_utils.plotting.style import MARKERS, PALETTE, SMALL, figure_and_axes, label_axes, pale
+from peclr_utils.plotting.style import MARKERS, PALETTE, SMALL, as_array, figure_and_axes, label_axes
+
+_ARROW = {"arrowstyle": "-|>", "color": ("#555555", 0.6), "shrinkA": 2, "shrinkB": 4, "mutation_scale": 8}
 
 
 def plot_projection_points(
@@ -40,42 +42,28 @@ def plot_projection_points(
     Raises:
         ValueError: on a wrong shape, or another number of names.
     """
-    if isinstance(projection, torch.Tensor):
-        projection = projection.detach().cpu().double().numpy()
-    rows = np.atleast_2d(np.asarray(projection, dtype=np.float64))
+    rows = np.atleast_2d(as_array(projection))
     if rows.ndim != 2 or rows.shape[1] % 2 or not rows.size:
         raise ValueError(f"projection: expected (D,) or (k, D) with D even, found {np.shape(projection)}")
     if names is not None and len(names) != len(rows):
-        raise ValueError(f"names: expected {len(rows)}, one a projection, found {len(names)}")
+        raise ValueError(f"names: expected {len(rows)}, one per projection, found {len(names)}")
     sets = rows.reshape(len(rows), -1, 2)
     figure, ax = figure_and_axes(ax, 5.5, 5.2)
     if arrows:
-        for before, after in zip(sets[:-1], sets[1:], strict=True):
-            for start, end in zip(before, after, strict=True):
-                arrow = {"arrowstyle": "-|>", "color": pale("#555555", 0.6), "shrinkA": 2, "shrinkB": 4}
-                ax.add_patch(FancyArrowPatch(start, end, mutation_scale=8, zorder=2, **arrow))
+        for start, end in zip(sets[:-1].reshape(-1, 2), sets[1:].reshape(-1, 2), strict=True):
+            ax.add_patch(FancyArrowPatch(start, end, zorder=2, **_ARROW))
     for k, points in enumerate(sets):
-        colour = PALETTE[k % len(PALETTE)]
+        colour, marker = PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]
+        face = "white" if k == 0 and len(sets) > 1 else colour
         label = None if names is None else names[k]
-        hollow = k == 0 and len(sets) > 1
-        ax.scatter(
-            *points.T,
-            s=24,
-            marker=MARKERS[k % len(MARKERS)],
-            facecolor="white" if hollow else colour,
-            edgecolor=colour,
-            label=label,
-            zorder=3,
-        )
+        ax.scatter(*points.T, s=24, marker=marker, facecolor=face, edgecolor=colour, label=label, zorder=3)
         centroid = ax.plot(*points.mean(0), "+", color=colour, markersize=15, markeredgewidth=3, zorder=4)[0]
         centroid.set_path_effects([patheffects.withStroke(linewidth=6, foreground="white")])
     label_axes(ax, "x, right (no unit)", "y, down (no unit)", title)
     low, high = sets.min((0, 1)), sets.max((0, 1))
-    centre, half = (low + high) / 2, max(float((high - low).max()) / 2 * 1.12, 1e-6)
-    ax.set(xlim=(centre[0] - half, centre[0] + half), ylim=(centre[1] + half, centre[1] - half))
-    ax.set_aspect("equal")
+    (x, y), half = (low + high) / 2, max(float((high - low).max()) / 2 * 1.12, 1e-6)
+    ax.set(xlim=(x - half, x + half), ylim=(y + half, y - half), aspect="equal")
     if names is not None:
-        ax.legend(
-            fontsize=SMALL, loc="upper center", bbox_to_anchor=(0.5, -0.12), frameon=False, ncols=len(names)
-        )
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": len(names)}
+        ax.legend(fontsize=SMALL, frameon=False, **place)
     return figure

@@ -1,4 +1,4 @@
-"""The 21 keypoints drawn as bones: on axes, and into a picture.
+"""The 21 keypoints drawn as bones: on axes, and into an image.
 
 Chapter 01 draws the first hand with it; every later chapter uses it.
 
@@ -13,31 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 
-from peclr_utils.plotting.style import BONE_COLOURS, KEYPOINT_COLOURS
+from peclr_utils.plotting.style import BONE_COLOURS, KEYPOINT_COLOURS, as_array
 from peclr_utils.skeleton import BONES, NUM_KEYPOINTS
 
-STYLES = ("fingers", "true")
-
 _FRACTION_BITS = 4
-_FARTHEST = 20_000.0  # pixels; OpenCV's line drawing takes 32-bit integers with the fraction bits in them
+_FARTHEST = 20_000.0  # pixels; OpenCV's line drawing takes 32-bit integers that include the fraction bits
 
 
 def check_keypoints(keypoints: np.ndarray | torch.Tensor, dimensions: int) -> np.ndarray:
-    """Bring one hand's keypoints to a numpy array.
-
-    Args:
-        keypoints: (21, dimensions), array or tensor.
-        dimensions: 2 or 3.
-
-    Returns:
-        (21, dimensions) float64.
-
-    Raises:
-        ValueError: on another shape.
-    """
-    if isinstance(keypoints, torch.Tensor):
-        keypoints = keypoints.detach().cpu().double().numpy()
-    array = np.asarray(keypoints, dtype=np.float64)
+    """One hand's (21, dimensions) keypoints, array or tensor, as float64; another shape is a ValueError."""
+    array = as_array(keypoints)
     if array.shape != (NUM_KEYPOINTS, dimensions):
         raise ValueError(f"keypoints: expected shape ({NUM_KEYPOINTS}, {dimensions}), found {array.shape}")
     return array
@@ -53,11 +38,11 @@ def draw_skeleton(
     """Draw one hand's bones and joints, each finger in its colour.
 
     Args:
-        ax: axes; where they show a picture, its limits stay.
-        keypoints_2d: (21, 2) pixels; bones that end in a NaN are left out.
-        style: "fingers": coloured; "true": white, lies under the other.
+        ax: axes; where they show an image, its limits stay.
+        keypoints_2d: (21, 2) pixels; bones that end in a NaN are not drawn.
+        style: "fingers": coloured; "true": white, below the other.
         linewidth: points.
-        outline: draw a thin dark edge, so that it can be seen on any picture.
+        outline: draw a thin dark edge, which makes it visible on any image.
 
     Returns:
         The axes.
@@ -66,8 +51,8 @@ def draw_skeleton(
         ValueError: on a wrong shape or an unknown style.
     """
     points = check_keypoints(keypoints_2d, 2)
-    if style not in STYLES:
-        raise ValueError(f"draw_skeleton: style must be one of {', '.join(STYLES)}, found {style!r}")
+    if style not in ("fingers", "true"):
+        raise ValueError(f"draw_skeleton: style must be 'fingers' or 'true', found {style!r}")
     white = style == "true"
     layer = 3 if white else 5
     bones = LineCollection(
@@ -77,16 +62,10 @@ def draw_skeleton(
         capstyle="round",
         zorder=layer,
     )
-    joints = ax.scatter(
-        *points.T,
-        s=(2.2 * linewidth) ** 2,
-        c=["white"] * NUM_KEYPOINTS if white else list(KEYPOINT_COLOURS),
-        zorder=layer + 1,
-        linewidths=0,
-    )
+    colours = ["white"] * NUM_KEYPOINTS if white else list(KEYPOINT_COLOURS)
+    joints = ax.scatter(*points.T, s=(2.2 * linewidth) ** 2, c=colours, zorder=layer + 1, linewidths=0)
     if outline:
-        edge = [patheffects.withStroke(linewidth=linewidth + 1.6, foreground="#222222")]
-        bones.set_path_effects(edge)
+        bones.set_path_effects([patheffects.withStroke(linewidth=linewidth + 1.6, foreground="#222222")])
         joints.set_path_effects([patheffects.withStroke(linewidth=1.6, foreground="#222222")])
     ax.add_collection(bones)
     return ax
@@ -94,23 +73,11 @@ def draw_skeleton(
 
 def draw_prediction(
     ax: Axes, predicted: np.ndarray | torch.Tensor, true: np.ndarray | torch.Tensor | None = None
-) -> Axes:
-    """Draw a predicted hand in the fingers' colours, and below it the true one: thin and white, in full view.
-
-    Args:
-        ax: axes; where they show a picture, its limits stay.
-        predicted: (21, 2) pixels.
-        true: (21, 2) pixels, or None.
-
-    Returns:
-        The axes.
-
-    Raises:
-        ValueError: on a wrong shape.
-    """
+) -> None:
+    """Draw a predicted (21, 2) hand in the fingers' colours above the true one, which is thin and white."""
     if true is not None:
         draw_skeleton(ax, true, "true", linewidth=0.9)
-    return draw_skeleton(ax, predicted, linewidth=1.8, outline=False)
+    draw_skeleton(ax, predicted, linewidth=1.8, outline=False)
 
 
 def draw_skeleton_on_image(
@@ -119,44 +86,38 @@ def draw_skeleton_on_image(
     thickness: int | None = None,
     colour: str | None = None,
 ) -> np.ndarray:
-    """Draw one hand's bones and joints into a copy of a picture, smoothed, at sub-pixel positions.
+    """Draw one hand's bones and joints into a copy of an image, smoothed, at sub-pixel positions.
 
     Args:
         image: (H, W, 3) uint8 RGB; it isn't changed.
-        keypoints_2d: (21, 2) pixels; bones that end in a NaN are left out, parts outside the picture are cut.
-        thickness: of a bone in pixels; None takes 1/112 of the picture's shorter side.
+        keypoints_2d: (21, 2) pixels; bones that end in a NaN are not drawn, parts outside the image are cut.
+        thickness: of a bone in pixels; None takes 1/112 of the image's shorter side.
         colour: one colour for everything, as matplotlib names it; None colours each finger.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
 
     Raises:
-        ValueError: on a wrong shape.
-        TypeError: if the picture isn't uint8.
+        ValueError: on a wrong shape or dtype.
     """
-    if image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"image: expected shape (H, W, 3), found {image.shape}")
-    if image.dtype != np.uint8:
-        raise TypeError(f"image: expected uint8, found {image.dtype}")
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f"image: expected (H, W, 3) uint8, found {image.shape} {image.dtype}")
     points = check_keypoints(keypoints_2d, 2)
     known = np.isfinite(points).all(1)
     scaled = np.clip(np.nan_to_num(points), -_FARTHEST, _FARTHEST) * 2**_FRACTION_BITS
-    pixels = [tuple(int(v) for v in point) for point in np.round(scaled)]
+    pixels = np.round(scaled).astype(int).tolist()
     width = thickness or max(1, round(min(image.shape[:2]) / 112))
     radius = round((0.5 + 1.1 * width) * 2**_FRACTION_BITS)
+
+    def rgb(own_colour: str) -> list[int]:
+        return [round(255 * channel) for channel in to_rgb(colour or own_colour)]
 
     drawn = np.ascontiguousarray(image).copy()
     for (parent, child), bone_colour in zip(BONES, BONE_COLOURS, strict=True):
         if known[parent] and known[child]:
-            rgb = _rgb255(colour or bone_colour)
-            cv2.line(drawn, pixels[parent], pixels[child], rgb, width, cv2.LINE_AA, _FRACTION_BITS)
+            ends = pixels[parent], pixels[child]
+            cv2.line(drawn, *ends, rgb(bone_colour), width, cv2.LINE_AA, _FRACTION_BITS)
     for k, joint_colour in enumerate(KEYPOINT_COLOURS):
         if known[k]:
-            cv2.circle(
-                drawn, pixels[k], radius, _rgb255(colour or joint_colour), -1, cv2.LINE_AA, _FRACTION_BITS
-            )
+            cv2.circle(drawn, pixels[k], radius, rgb(joint_colour), -1, cv2.LINE_AA, _FRACTION_BITS)
     return drawn
-
-
-def _rgb255(colour: str) -> tuple[int, int, int]:
-    return tuple(round(255 * channel) for channel in to_rgb(colour))

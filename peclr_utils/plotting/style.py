@@ -1,7 +1,7 @@
 """How every figure of the course looks: sizes, colours, axes, and how it gets onto a notebook's page.
 
-All chapters use it. Colours are Okabe and Ito's, which colour-blind readers tell apart; curves also differ
-in marker and dash.
+All chapters use it. Colours are Okabe and Ito's, which colour-blind readers can tell apart; curves also
+differ in marker and dash.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from peclr_utils.augmentation.batch import IMAGENET_MEAN, IMAGENET_STD
@@ -24,15 +23,15 @@ WIDTH = 9.5
 TEXT, SMALL = 10, 9
 """Font sizes in points."""
 
-WRIST_COLOUR = "#555555"
-
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5, 1, 1.5)), "-")
 
+WRIST_COLOUR = "#555555"
+_FINGER_OF = {k: finger for finger, joints in FINGERS.items() for k in joints}
+
 KEYPOINT_COLOURS: tuple[str, ...] = tuple(
-    next((FINGER_COLOURS[finger] for finger, joints in FINGERS.items() if k in joints), WRIST_COLOUR)
-    for k in range(NUM_KEYPOINTS)
+    FINGER_COLOURS[_FINGER_OF[k]] if k in _FINGER_OF else WRIST_COLOUR for k in range(NUM_KEYPOINTS)
 )
 """The colour of each keypoint: its finger's; the wrist is grey."""
 
@@ -53,7 +52,7 @@ class NotebookFigure(Figure):
 
 
 def new_figure(width: float = WIDTH, height: float = 4.0, tidy: bool = True) -> NotebookFigure:
-    """Start an empty figure.
+    """Start an empty white figure at 100 dots per inch.
 
     Args:
         width: inches.
@@ -61,27 +60,16 @@ def new_figure(width: float = WIDTH, height: float = 4.0, tidy: bool = True) -> 
         tidy: let matplotlib make room for labels; without, axes stay where they are put.
 
     Returns:
-        The figure, white, at 100 dots per inch.
+        The figure.
     """
     layout = "constrained" if tidy else "none"
     return NotebookFigure(figsize=(width, height), dpi=100, layout=layout, facecolor="white")
 
 
 def figure_and_axes(ax: Axes | None, width: float = WIDTH, height: float = 4.0) -> tuple[Figure, Axes]:
-    """Give the caller's axes and their figure, or new ones.
-
-    Args:
-        ax: axes to draw into, or None.
-        width: inches of a new figure.
-        height: inches of a new figure.
-
-    Returns:
-        Figure and axes.
-    """
-    if ax is not None:
-        return ax.figure, ax
-    figure = new_figure(width, height)
-    return figure, figure.add_subplot()
+    """The caller's axes and their figure; or, if None, those of a new figure of this size in inches."""
+    ax = new_figure(width, height).add_subplot() if ax is None else ax
+    return ax.figure, ax
 
 
 def label_axes(ax: Axes, x: str, y: str, title: str | None = None, grid: str | None = "both") -> None:
@@ -105,13 +93,8 @@ def label_axes(ax: Axes, x: str, y: str, title: str | None = None, grid: str | N
         ax.grid(True, axis=grid, color="#DDDDDD", linewidth=0.7)
 
 
-def show_picture(ax: Axes, image: np.ndarray) -> None:
-    """Show a picture without frame or ticks; a small one keeps its pixels.
-
-    Args:
-        ax: the axes; their limits become the picture's.
-        image: (H, W, 3) uint8 RGB.
-    """
+def show_image(ax: Axes, image: np.ndarray) -> None:
+    """Fill axes with an (H, W, 3) uint8 image, without frame or ticks; a small one keeps its pixels."""
     height, width = image.shape[:2]
     ax.imshow(image, interpolation="nearest" if max(height, width) < 100 else "antialiased")
     ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), xticks=[], yticks=[])
@@ -136,67 +119,55 @@ def method_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
 
     Args:
         names: as the figure calls the methods. Those of `evaluation.report.NAMES` have fixed looks; others
-            get what these leave, in order. More than seven repeat.
+            get the remaining ones in order. More than seven repeat.
 
     Returns:
         By name: colour, marker and dash, as keywords of `Axes.plot`.
     """
     names = list(names)
-    fixed = {name: k for k, name in enumerate(reversed(NAMES.values())) if name in names}
-    others = [name for name in names if name not in fixed]
-    free = [k for k in range(len(PALETTE)) if k not in fixed.values()]
-    taken = fixed | {name: free[k % len(free)] for k, name in enumerate(others)}
+    taken = {name: k for k, name in enumerate(reversed(NAMES.values())) if name in names}
+    free = [k for k in range(len(PALETTE)) if k not in taken.values()]
+    others = [name for name in names if name not in taken]
+    taken |= {name: free[k % len(free)] for k, name in enumerate(others)}
     return {name: curve_style(taken[name]) for name in names}
 
 
-def pale(colour: str, alpha: float) -> tuple[float, float, float, float]:
-    """Make a colour partly transparent.
-
-    Args:
-        colour: as matplotlib names it.
-        alpha: 0 for invisible to 1 for opaque.
-
-    Returns:
-        Red, green, blue and alpha in 0..1.
-    """
-    return to_rgba(colour, alpha)
+def as_array(values: np.ndarray | torch.Tensor) -> np.ndarray:
+    """An array, tensor or list as a float64 array."""
+    return np.asarray(values.detach().cpu() if torch.is_tensor(values) else values, dtype=np.float64)
 
 
 def as_images(images: np.ndarray | torch.Tensor, name: str = "images") -> np.ndarray:
-    """Bring pictures of either convention to (N, H, W, 3) uint8.
+    """Bring images of either convention to (N, H, W, 3) uint8.
 
     Args:
         images: (N, H, W, 3) uint8 array, or (N, 3, H, W) tensor: uint8, float in [0, 1], or
-            ImageNet-normalised (told by values outside [0, 1]). A list of equally large pictures is fine too.
+            ImageNet-normalised (recognised by values outside [0, 1]). Or a list of images of one size.
         name: what messages call them.
 
     Returns:
         (N, H, W, 3) uint8; a copy only where something has to change.
 
     Raises:
-        ValueError: on another shape.
+        ValueError: on another shape, or float values above those of normalised images.
         TypeError: on another dtype.
     """
     if isinstance(images, list | tuple):
-        tensors = bool(images) and isinstance(images[0], torch.Tensor)
-        images = torch.stack(list(images)) if tensors else np.stack([np.asarray(image) for image in images])
+        images = (torch.stack if torch.is_tensor(images[0]) else np.stack)(list(images))
     if isinstance(images, torch.Tensor):
-        tensor = images.detach().cpu()
-        if tensor.ndim != 4 or tensor.shape[1] != 3:
-            raise ValueError(f"{name}: expected a tensor (N, 3, H, W), found {tuple(tensor.shape)}")
-        array = (tensor.float() if tensor.is_floating_point() else tensor).permute(0, 2, 3, 1).numpy()
-    else:
-        array = np.asarray(images)
-        if array.ndim != 4 or array.shape[3] != 3:
-            raise ValueError(f"{name}: expected an array (N, H, W, 3), found {array.shape}")
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"{name}: expected a tensor (N, 3, H, W), found {tuple(images.shape)}")
+        images = images.detach().cpu()
+        images = (images.float() if images.is_floating_point() else images).permute(0, 2, 3, 1).numpy()
+    array = np.asarray(images)
+    if array.ndim != 4 or array.shape[3] != 3:
+        raise ValueError(f"{name}: expected an array (N, H, W, 3), found {array.shape}")
     if array.dtype == np.uint8:
         return array
     if not np.issubdtype(array.dtype, np.floating):
         raise TypeError(f"{name}: expected uint8, or float in [0, 1], found {array.dtype}")
     if array.size and (array.min() < -0.02 or array.max() > 1.02):
         if array.max() > 10:
-            raise ValueError(
-                f"{name}: float pictures must lie in [0, 1], found values up to {array.max():.3g}"
-            )
+            raise ValueError(f"{name}: expected float images in [0, 1], found values up to {array.max():.3g}")
         array = array * IMAGENET_STD + IMAGENET_MEAN
     return np.clip(np.round(array * 255), 0, 255).astype(np.uint8)
