@@ -14,7 +14,7 @@ from peclr_utils.camera import transform_intrinsics, transform_points
 from peclr_utils.crops.warping import warp
 from peclr_utils.datasets.sample import HandSample
 
-WHOLE_PICTURE = 1.2
+WHOLE_PICTURE = WHOLE_IMAGE = 1.2
 """The factor that shows a picture without points as it is; training's views have it by default."""
 
 

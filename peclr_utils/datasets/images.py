@@ -10,6 +10,7 @@ import numpy as np
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Files taken for pictures, in lower case."""
+IMAGE_SUFFIXES = EXTENSIONS
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
