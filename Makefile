@@ -54,7 +54,7 @@ bench: $(STAMP)
 	$(PY) tests/benchmarks/run.py $(ARGS)
 
 table: $(STAMP)
-	$(PY) -m peclr_utils.training.label_fractions $(ARGS)
+	$(PY) -m peclr_utils.experiments.label_fractions $(ARGS)
 
 notebooks: $(STAMP)
 	$(PY) -m peclr_utils.course.refresh $(ARGS)

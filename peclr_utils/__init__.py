@@ -3,7 +3,7 @@
 The rooms, in the order data flows through them: `skeleton`, `camera`, `hands`, `datasets`, `crops`,
 `augmentation`, `equivariance`, `losses`, `models`, `weights`, `inference`, `evaluation`, `training`,
 `plotting`, `widgets`, `course`. Each is imported when its name is first used, so `import peclr_utils` is
-fast and reads no file.
+fast.
 """
 
 import importlib

@@ -39,7 +39,7 @@ def _swap(matrix: Array) -> Array:
 
 def _inverse(matrix: Array) -> Array:
     if isinstance(matrix, torch.Tensor):
-        # On a GPU, asking whether there is an inverse would wait for all work that is under way.
+        # On a GPU, checking for an inverse would wait for all queued work.
         return torch.linalg.inv_ex(matrix, check_errors=not matrix.is_cuda).inverse
     return np.linalg.inv(matrix)
 
@@ -99,17 +99,17 @@ def transform_points(affine: Array, uv: Array) -> Array:
 
 
 def transform_intrinsics(affine: Array, K: Array) -> Array:
-    """Give the intrinsics of the picture that an affine makes: K' = A K.
+    """The intrinsics of the image that an affine makes: K' = A K.
 
     Projecting with K' lands where the affine moves the old projection, exactly, with the 3D points untouched.
-    After a rotation of the picture K' is no longer upper triangular; every function here allows that.
+    After a rotation of the image K' is no longer upper triangular; every function here allows that.
 
     Args:
         affine: (..., 3, 3), source to output pixels.
-        K: (..., 3, 3) intrinsics of the source picture.
+        K: (..., 3, 3) intrinsics of the source image.
 
     Returns:
-        (..., 3, 3) intrinsics of the output picture.
+        (..., 3, 3) intrinsics of the output image.
     """
     return affine @ K
 
@@ -155,8 +155,8 @@ def root_depth_quadratic(
 ) -> tuple[Array, Array, Array]:
     """Coefficients of a Z^2 + b Z + c = 0 for the root's depth Z in bone lengths (Iqbal et al., eq. 6).
 
-    It says that the reference bone, its two ends put at depths Z + z_m and Z + z_n on their rays, has length
-    one.
+    It states that the reference bone, with its two ends at depths Z + z_m and Z + z_n on their rays, has
+    length one.
 
     Args:
         points_25d: (..., 21, 3) pixels and relative depth in bone lengths.
@@ -182,7 +182,7 @@ def root_depth(points_25d: Array, K: Array, bone: tuple[int, int] = REFERENCE_BO
 
     The positive root is the true one where 2 a Z + b > 0 at the true depth Z. That fails for bones seen
     almost end-on (a few in a thousand random orientations, more the nearer the hand), whose two ends nearly
-    share a ray: there the two roots trade places, and the formula is of no use. Coefficient a and the
+    share a ray: there the two roots trade places, and the formula does not apply. Coefficient a and the
     discriminant are kept above 1e-8, so that noisy 2.5D keypoints still give a finite depth.
 
     Args:
@@ -199,7 +199,7 @@ def root_depth(points_25d: Array, K: Array, bone: tuple[int, int] = REFERENCE_BO
     return (-b + xp.sqrt(discriminant)) / (2 * xp.clip(a, EPSILON, None))
 
 
-_root_depth = root_depth  # `from_25d` has an argument of that name
+_root_depth = root_depth  # `from_25d` has a parameter of that name
 
 
 def from_25d(
@@ -223,7 +223,7 @@ def from_25d(
         (..., 21, 3) metres, camera frame.
 
     Raises:
-        ValueError: if the bone lengths or the root depths are neither one number nor one a hand.
+        ValueError: if the bone lengths or the root depths are neither one number nor one per hand.
     """
     length = _per_hand(bone_length, points_25d, "bone_length")
     if root_depth is None:
@@ -235,7 +235,7 @@ def from_25d(
 
 
 def _per_hand(value: Array | float, points: Array, name: str) -> Array:
-    """Bring lengths to the points' library, and make sure that they don't broadcast into more hands."""
+    """Convert lengths to the points' library, and check that they don't broadcast into more hands."""
     if _library(points) is torch:
         lengths = torch.as_tensor(value, dtype=points.dtype, device=points.device)
     else:
@@ -248,19 +248,19 @@ def _per_hand(value: Array | float, points: Array, name: str) -> Array:
 
 
 def random_rotations(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw rotations of which each is as likely as any other (the Haar measure).
+    """Draw uniformly distributed rotations (the Haar measure).
 
-    Q of a QR decomposition of independent normal numbers, with R's diagonal made positive: without that, Q
-    would depend on how the decomposition chooses its signs, and some directions would come more often.
+    Q of a QR decomposition of independent normal numbers, with R's diagonal made positive: otherwise Q would
+    depend on how the decomposition chooses its signs, and some directions would be more likely.
 
     Args:
         count: how many.
-        rng: the generator, which is moved on.
+        rng: source of randomness.
 
     Returns:
         (count, 3, 3) float64, determinant +1; `points @ R.swapaxes(1, 2)` turns (count, N, 3) points.
     """
     q, r = np.linalg.qr(rng.normal(size=(count, 3, 3)))
     q = q * np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None]
-    # -q where q mirrors: a rotation again.
+    # Where q mirrors, -q is a rotation.
     return q * np.linalg.det(q)[:, None, None]

@@ -1,11 +1,11 @@
-"""Move a projection as its picture was moved, and undo it: the heart of PeCLR.
+"""Move a projection as its image was moved, and undo it: the heart of PeCLR.
 
 Chapter 02 derives the two maps; chapter 03 trains with them.
 
 **Convention.** A projection (B, D) is read as D/2 points in the plane: consecutive pairs (x, y), y down as in
-the image. Angles are in degrees, positive turns the picture counter-clockwise as seen on screen (OpenCV's
-sense); shifts are motions of the *content*, right and down positive, as a fraction of the crop's side. A view
-is rotated first and shifted second, so undoing shifts back first and rotates back second.
+the image. Angles are in degrees, positive turns the image counter-clockwise on screen (as in OpenCV); shifts
+are motions of the *content*, right and down positive, as a fraction of the crop's side. A view is rotated
+first and shifted second, so undoing shifts back first and rotates back second.
 """
 
 import torch
@@ -31,13 +31,13 @@ def _check(points: Tensor, angle: Tensor, shift: Tensor) -> None:
 def _check_alike(reference: Tensor, moved: Tensor) -> None:
     if reference.shape != moved.shape:
         raise ValueError(
-            "expected as many projections of moved pictures as of those as they are, "
+            "expected as many projections of the moved images as of the originals, "
             f"found {tuple(moved.shape)} and {tuple(reference.shape)}"
         )
 
 
 def rotate_points(points: Tensor, angle: Tensor) -> Tensor:
-    """Turn point sets about their centroids, as `cv2.getRotationMatrix2D` turns a picture.
+    """Turn point sets about their centroids, as `cv2.getRotationMatrix2D` turns an image.
 
     The centroid is detached: no gradient flows through it.
 
@@ -50,7 +50,7 @@ def rotate_points(points: Tensor, angle: Tensor) -> Tensor:
     """
     if angle.shape != points.shape[:1]:
         raise ValueError(
-            f"rotate_points: expected angle ({len(points)},), one a point set, found {tuple(angle.shape)}"
+            f"rotate_points: expected angle ({len(points)},), one per point set, found {tuple(angle.shape)}"
         )
     radians = torch.deg2rad(angle).to(points.dtype)
     cos, sin = radians.cos()[:, None], radians.sin()[:, None]
@@ -73,7 +73,7 @@ def translate_points(points: Tensor, shift: Tensor) -> Tensor:
     """
     if shift.shape != (len(points), 2):
         raise ValueError(
-            f"translate_points: expected shift ({len(points)}, 2), one a set, found {tuple(shift.shape)}"
+            f"translate_points: expected shift ({len(points)}, 2), one per set, found {tuple(shift.shape)}"
         )
     fixed = points.detach()
     extent = fixed.amax(dim=1) - fixed.amin(dim=1)
@@ -84,7 +84,7 @@ def undo_on_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Tens
     """Undo a view's rotation and shift on its projection (Spurr et al. 2021).
 
     L2-normalise; translate by minus the shift times the points' extent; rotate by minus the angle about the
-    points' centroid; L2-normalise. If the network is equivariant, all views of one picture then agree.
+    points' centroid; L2-normalise. If the network is equivariant, all views of one image then agree.
 
     Args:
         projection: (B, D), normalised or not, D even.
@@ -95,7 +95,7 @@ def undo_on_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Tens
         (B, D), rows of length one.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes don't match.
     """
     points = _as_points(normalize(projection))
     _check(points, angle, shift)
@@ -105,7 +105,7 @@ def undo_on_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Tens
 
 
 def apply_to_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
-    """Move a projection as a view's rotation and shift move its picture; the inverse of `undo_on_projection`.
+    """Move a projection as a view's rotation and shift move its image; the inverse of `undo_on_projection`.
 
     Args:
         projection: (B, D), normalised or not, D even.
@@ -116,7 +116,7 @@ def apply_to_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Ten
         (B, D), rows of length one.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes don't match.
     """
     points = _as_points(normalize(projection))
     _check(points, angle, shift)
@@ -126,11 +126,11 @@ def apply_to_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Ten
 
 
 def equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
-    """Distance between a picture's projection and its moved picture's projection, after undoing the motion.
+    """Distance between an image's projection and its moved image's projection, after undoing the motion.
 
     Args:
-        reference: (B, D) projections of the pictures as they are.
-        moved: (B, D) projections of the same pictures rotated by `angle`, then shifted by `shift`.
+        reference: (B, D) projections of the original images.
+        moved: (B, D) projections of the same images rotated by `angle`, then shifted by `shift`.
         angle: (B,) degrees.
         shift: (B, 2) fractions of the crop's side.
 
@@ -138,33 +138,33 @@ def equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: T
         (B,) distances of unit vectors, 0 (perfectly equivariant) to 2; about 1.41 for unrelated ones.
 
     Raises:
-        ValueError: if the shapes do not fit.
+        ValueError: if the shapes don't match.
     """
     _check_alike(reference, moved)
     return (normalize(reference) - undo_on_projection(moved, angle, shift)).norm(dim=1)
 
 
 def relative_equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
-    """Mean `equivariance_error`, as a fraction of the mean distance between different pictures.
+    """Mean `equivariance_error`, as a fraction of the mean distance between different images.
 
-    An untrained network gives nearly the same projection for all pictures, so its plain error is small and
-    means nothing; here it is about 1.
+    An untrained network gives nearly the same projection for all images, so its plain error is small and
+    meaningless; this one is about 1.
 
     Args:
-        reference: (B, D) projections of B > 1 different pictures as they are.
-        moved: (B, D) projections of the same pictures rotated by `angle`, then shifted by `shift`.
+        reference: (B, D) projections of B > 1 different original images.
+        moved: (B, D) projections of the same images rotated by `angle`, then shifted by `shift`.
         angle: (B,) degrees.
         shift: (B, 2) fractions of the crop's side.
 
     Returns:
-        Scalar: 0 for a perfectly equivariant network, about 1 for one that tells no two pictures apart.
+        Scalar: 0 for a perfectly equivariant network, about 1 for one that can't tell two images apart.
 
     Raises:
-        ValueError: if the shapes do not fit, or there is one picture only.
+        ValueError: if the shapes don't match, or there is only one image.
     """
     _check_alike(reference, moved)
     if len(reference) < 2:
-        raise ValueError(f"relative_equivariance_error: expected 2 pictures or more, found {len(reference)}")
+        raise ValueError(f"relative_equivariance_error: expected at least 2 images, found {len(reference)}")
     undone = undo_on_projection(moved, angle, shift)
     distances = torch.cdist(normalize(reference), undone, compute_mode="donot_use_mm_for_euclid_dist")
     own = distances.diagonal()

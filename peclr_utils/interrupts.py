@@ -1,6 +1,6 @@
-"""Ctrl-C, held back until it does no harm.
+"""Ctrl-C, deferred until it is safe to stop.
 
-Chapter 03 stops a run with it (`training.stopping`).
+Chapter 03 stops a run with it.
 """
 
 import signal
@@ -8,16 +8,16 @@ import threading
 
 
 class HeldInterrupt:
-    """Holds Ctrl-C back inside a `with`; a second one ends at once.
+    """Defers Ctrl-C inside a `with` block; a second one stops at once.
 
-    A KeyboardInterrupt may come between any two steps of Python, so also inside the code of a lock: whoever
-    shares that lock then waits for ever. Work that shares locks with other threads, as a pool of processes
-    does, asks for `came` where it can stop instead.
+    A KeyboardInterrupt can be raised between any two bytecodes, also while a lock is held: whoever shares
+    that lock then waits forever. Code that shares locks with other threads, such as a pool of processes,
+    checks `came` where it can stop instead.
 
-    Only the main thread is interrupted by Ctrl-C; in any other this does nothing.
+    Only the main thread receives Ctrl-C; in any other thread this does nothing.
 
     Attributes:
-        came: whether Ctrl-C was pressed since the `with` began.
+        came: whether Ctrl-C was pressed since the block began.
     """
 
     def __init__(self) -> None:
@@ -40,5 +40,5 @@ class HeldInterrupt:
 
 
 def ignore_interrupts() -> None:
-    """Leave Ctrl-C to the process that started this one, which lets running work come to its end."""
+    """Leave Ctrl-C to the parent process, which lets running work finish."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -18,7 +18,7 @@ REFERENCE_BONES = {"freihand": skeleton.REFERENCE_BONE, "ait_palm": (3, 8)}
 """Middle MCP to middle PIP in each order. In "ait_palm" the wrist's entry holds the palm's centre."""
 
 DEFAULT_K = ((388.9018310596544, 0.0, 112.0), (0.0, 388.71231836584275, 112.0), (0.0, 0.0, 1.0))
-"""The authors' intrinsics for a 224 x 224 picture of unknown camera."""
+"""The authors' intrinsics for a 224 x 224 image from an unknown camera."""
 
 ROOT_DEPTH_RANGE = (4.0, 50.0)
 """Bone lengths, from Spurr et al. 2020 (arXiv 2003.09282)."""
@@ -82,7 +82,7 @@ class ContrastiveModel(nn.Module):
         self.projector = Projector(FEATURES[arch], hidden, out)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Project pictures.
+        """Project images.
 
         Args:
             images: (B, 3, H, W) float, ImageNet-normalised RGB.
@@ -136,10 +136,10 @@ class PoseNetwork25D(nn.Module):
         keypoint_order: "freihand" (root: wrist) or "ait_palm", the published weights' order (root: palm).
 
     Attributes:
-        image_size: side of the crops that it was trained on, or None if that is not known.
+        image_size: side of the crops that it was trained on, or None if unknown.
         view_factor: half such a crop's side over the distance of the hand's farthest keypoint from the mean
-            one (`FinetuneConfig`), or None. `peclr_utils.inference` crops pictures alike; where it is None,
-            as the authors do.
+            one (`FinetuneConfig`), or None. `peclr_utils.inference` crops images the same way, or as the
+            authors do if it is None.
 
     Raises:
         ValueError: if the architecture or order is unknown.
@@ -178,13 +178,13 @@ class PoseNetwork25D(nn.Module):
 
         Args:
             image: (B, 3, H, W) float, ImageNet-normalised RGB crops.
-            K: (B, 3, 3) or (3, 3) intrinsics of the crops in pixels. None takes `DEFAULT_K` whatever the
-                crops' size, as the authors' network does, although it is meant for 224 x 224 only: for
-                another size, or a crop of a larger picture, give K (`peclr_utils.inference` always does).
+            K: (B, 3, 3) or (3, 3) intrinsics of the crops in pixels. None takes `DEFAULT_K` for crops of any
+                size, as the authors' network does, although it holds for 224 x 224 only: for another size,
+                or a crop of a larger image, pass K (`peclr_utils.inference` always does).
 
         Returns:
-            `PoseOutput`, float32, also under autocast and from a network in half precision; float64 from one
-            in double.
+            `PoseOutput`, float32, also under autocast and from a network in half precision; float64 from a
+            network in double precision.
 
         Raises:
             ValueError: if K has another shape.
@@ -196,19 +196,19 @@ class PoseNetwork25D(nn.Module):
             )
         out = self.backbone(image)
         with torch.autocast(image.device.type, enabled=False):
-            # Half precision has three digits: too few for pixels, and for the difference of two rays.
+            # Half precision has three digits: too few for pixels and for the difference of two rays.
             out = out.to(torch.promote_types(out.dtype, torch.float32)) * self.scale + self.offset
             return self._lift(out, out.new_tensor(DEFAULT_K) if K is None else K.to(out))
 
     def _lift(self, out: Tensor, K: Tensor) -> PoseOutput:
         uvz = out[:, :-1].reshape(-1, skeleton.NUM_KEYPOINTS, 3)
         uv = uvz[..., :2]
-        # The root's own relative depth is 0 by definition, whatever the layer says.
+        # The root's own relative depth is 0 by definition, whatever the layer predicts.
         z = torch.cat([torch.zeros_like(uvz[:, :1, 2]), uvz[:, 1:, 2]], dim=1)
         rays = camera.rays(uv, K)
         points_25d = torch.cat([uv, z[..., None]], dim=-1)
         rough = camera.root_depth(points_25d, K, REFERENCE_BONES[self.keypoint_order])
-        # Detached, as the square root's gradient is unbounded for bones seen end-on.
+        # Detached, because the square root's gradient is unbounded for bones seen end-on.
         rough = rough.detach().clamp(*ROOT_DEPTH_RANGE)
         seen = torch.cat([z, rays[..., :2].flatten(1), rough[:, None]], dim=1)
         refinement = self.root_refinement(seen.to(self.root_refinement[0].weight.dtype))

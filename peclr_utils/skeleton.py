@@ -31,7 +31,7 @@ FINGER_COLOURS: dict[str, str] = {
     "ring": "#D55E00",
     "little": "#CC79A7",
 }
-"""Okabe and Ito's colour-blind safe palette, one colour a finger."""
+"""Okabe and Ito's colour-blind safe palette, one colour per finger."""
 
 _THUMB_JOINTS = ("CMC", "MCP", "IP", "tip")
 _FINGER_JOINTS = ("MCP", "PIP", "DIP", "tip")
@@ -90,11 +90,11 @@ def reorder(points: Points, source: str, target: str) -> Points:
 
 
 def freihand_from_ait_palm(points: Points) -> Points:
-    """Bring 3D keypoints from the published weights' order into FreiHAND's, and the palm to the wrist.
+    """Bring 3D keypoints from the published weights' order into FreiHAND's, with the wrist for the palm.
 
-    That order is "ait" with the centre of the palm in the wrist's place, half way between wrist and middle
-    MCP: so wrist = 2 palm - middle MCP. That holds in space only. In a picture perspective moves the middle
-    of a line: project the 3D wrist instead.
+    That order is "ait" with the centre of the palm in place of the wrist, half way between wrist and middle
+    MCP, so wrist = 2 palm - middle MCP. That holds in 3D only: in an image, perspective moves the middle of a
+    line. For a 2D wrist, project the 3D wrist.
 
     Args:
         points: array or tensor (..., 21, 3), palm first.

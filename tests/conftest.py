@@ -7,10 +7,15 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 from pathlib import Path
 
+import cv2
 import hypothesis
 import numpy as np
 import pytest
 import torch
+
+from peclr_utils.camera import bone_length, project
+from peclr_utils.datasets import HandSample
+from peclr_utils.skeleton import BONES, FINGERS
 
 # Test processes side by side get a core each, and so do the programs that they start: threads that share a
 # core wait for each other.
@@ -31,3 +36,76 @@ def repository() -> Path:
 def rng() -> np.random.Generator:
     """A fresh generator with a fixed seed."""
     return np.random.default_rng(20210817)
+
+
+@pytest.fixture
+def one_thread():
+    """Compute in one thread: sums come in one order, and small networks are faster."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class DotHands:
+    """A data set of stick hands, 96 pixels wide: sample i is a function of i alone.
+
+    Each of `length` hands appears in `versions` images, which differ in the background's grey.
+    """
+
+    source = "dots"
+
+    def __init__(self, length: int, versions: int = 1, labelled: bool = True, masked: bool = True):
+        self.length, self.versions, self.labelled, self.masked = length, versions, labelled, masked
+
+    def __len__(self) -> int:
+        return self.length * self.versions
+
+    @property
+    def identities(self) -> np.ndarray:
+        return np.tile(np.arange(self.length), self.versions)
+
+    def __getitem__(self, index: int) -> HandSample:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        identity = index % self.length
+        points, K = _points(identity), np.array([[120, 0, 47.5], [0, 120, 47.5], [0, 0, 1]], np.float32)
+        uv = project(points, K)
+        grey = np.random.default_rng((7, index)).integers(40, 200, 3)
+        image, mask = np.full((96, 96, 3), grey, np.uint8), np.zeros((96, 96), np.uint8)
+        for number, (a, b) in enumerate(BONES):
+            colour = (np.array([10, 120, 240]) * (1 + number // 4) % 256).tolist()
+            ends = [tuple(int(round(c)) for c in uv[k]) for k in (a, b)]
+            cv2.line(image, *ends, colour, 3)
+            cv2.line(mask, *ends, 255, 3)
+        labels = {"keypoints_3d": points, "bone_length": float(bone_length(points))} if self.labelled else {}
+        return HandSample(
+            image=image,
+            identity=identity,
+            source="dots",
+            keypoints_2d=uv.astype(np.float32),
+            K=K,
+            mask=mask if self.masked else None,
+            name=str(index),
+            **labels,
+        )
+
+
+def _points(identity: int) -> np.ndarray:
+    rng = np.random.default_rng((5, identity))
+    points = np.zeros((21, 3))
+    for number, finger in enumerate(FINGERS.values()):
+        angle, bend = np.deg2rad(-60 + 30 * number + rng.normal(0, 8)), rng.uniform(0, 0.9)
+        position = np.zeros(3)
+        for joint, keypoint in enumerate(finger):
+            length = (0.08, 0.035, 0.025, 0.02)[joint]
+            tilt = bend * joint
+            step = np.array([np.sin(angle) * np.cos(tilt), -np.cos(angle) * np.cos(tilt), -np.sin(tilt)])
+            position = position + length * step
+            points[keypoint] = position
+    return (points + [0, 0.05, 0.45]).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def dot_hands() -> type[DotHands]:
+    return DotHands

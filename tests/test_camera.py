@@ -25,9 +25,8 @@ def random_hands(count: int, seed: int = 0) -> np.ndarray:
 
 def random_affine(seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return np.vstack(
-        [np.hstack([np.eye(2) + 0.3 * rng.normal(size=(2, 2)), 20 * rng.normal(size=(2, 1))]), [0, 0, 1]]
-    )
+    linear, shift = np.eye(2) + 0.3 * rng.normal(size=(2, 2)), 20 * rng.normal(size=(2, 1))
+    return np.vstack([np.hstack([linear, shift]), [0, 0, 1]])
 
 
 def test_a_point_on_the_axis_falls_on_the_principal_point_and_one_to_the_right_falls_right():
@@ -49,16 +48,9 @@ def test_moving_the_camera_matrix_is_moving_the_projection(seed):
     np.testing.assert_allclose(moved, camera.transform_points(affine, camera.project(hand, K)), atol=1e-9)
 
 
-def test_25d_and_back_given_the_root_depth_to_a_hundredth_of_a_millimetre():
-    hands = random_hands(5_000)
-    points = camera.to_25d(hands, K)
-    back = camera.from_25d(points, K, camera.bone_length(hands), hands[:, ROOT, 2])
-    assert np.abs(back - hands).max() < 1e-5
-
-
-def test_25d_in_single_precision_still_returns_to_a_hundredth_of_a_millimetre():
-    hands = torch.from_numpy(random_hands(5_000)).float()
-    intrinsics = torch.from_numpy(K).float()
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_25d_and_back_given_the_root_depth_to_a_hundredth_of_a_millimetre(dtype):
+    hands, intrinsics = (torch.from_numpy(array).to(dtype) for array in (random_hands(5_000), K))
     points = camera.to_25d(hands, intrinsics)
     back = camera.from_25d(points, intrinsics, camera.bone_length(hands), hands[:, ROOT, 2])
     assert (back - hands).abs().max() < 1e-5
@@ -71,7 +63,7 @@ def test_the_quadratic_gives_the_root_depth_wherever_its_positive_root_is_the_tr
     a, b, _ = camera.root_depth_quadratic(points, K)
     slope = (
         2 * a * hands[:, ROOT, 2] / length + b
-    )  # the square root of the discriminant, with the true root's sign
+    )  # the discriminant's square root, with the true root's sign
     holds = slope > camera.EPSILON**0.5
     assert 0 < (slope < 0).mean() < 0.005, "some bones seen end-on should be among the hands"
     assert 0.99 < holds.mean() < 1
@@ -110,11 +102,6 @@ def test_lengths_given_as_numbers_go_where_the_points_are():
             assert camera.from_25d(points, intrinsics, 0.03, root).device.type == "cuda"
 
 
-def test_whole_pixels_do_not_make_whole_metres_of_the_lengths():
-    lifted = camera.from_25d(np.full((2, 21, 3), 4), K, np.array([0.03, 0.02]), 0.5)
-    np.testing.assert_allclose(lifted[:, 0, 2], [0.62, 0.58], rtol=1e-6)
-
-
 def test_one_camera_for_each_hand_of_a_batch():
     hands = random_hands(4)
     each = np.stack([camera.transform_intrinsics(random_affine(s), K) for s in range(4)])
@@ -143,9 +130,8 @@ def test_noisy_25d_never_gives_an_infinite_depth():
 
 def test_random_rotations_turn_and_never_mirror():
     turns = camera.random_rotations(1000, np.random.default_rng(0))
-    np.testing.assert_allclose(
-        turns @ turns.swapaxes(1, 2), np.broadcast_to(np.eye(3), turns.shape), atol=1e-12
-    )
+    squares = turns @ turns.swapaxes(1, 2)
+    np.testing.assert_allclose(squares, np.broadcast_to(np.eye(3), turns.shape), atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(turns), 1)
 
 
@@ -172,12 +158,6 @@ def test_random_rotations_are_as_likely_after_any_fixed_turn():
         assert abs((trace**2).mean() - 1) < 0.03
 
 
-def test_random_rotations_are_the_generators_alone():
-    one, same, other = (camera.random_rotations(3, np.random.default_rng(seed)) for seed in (5, 5, 6))
-    np.testing.assert_array_equal(one, same)
-    assert not np.allclose(one, other)
-
-
 @pytest.mark.parametrize("name", ["bone_length", "root_depth"])
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
 def test_lengths_that_would_broadcast_into_more_hands_are_refused(name, kind):
@@ -189,7 +169,7 @@ def test_lengths_that_would_broadcast_into_more_hands_are_refused(name, kind):
         camera.from_25d(points, kind(K), **lengths)
 
 
-def test_whole_pixels_do_not_round_a_bone_to_nothing():
-    points = np.round(camera.to_25d(random_hands(2), K)).astype(np.int64)
-    found = camera.from_25d(points, K, 0.03, 0.5)
-    np.testing.assert_allclose(found, camera.from_25d(points.astype(float), K, 0.03, 0.5))
+def test_whole_pixels_do_not_round_lengths_to_whole_metres():
+    points, lengths = np.round(camera.to_25d(random_hands(2), K)).astype(np.int64), np.array([0.03, 0.02])
+    found = camera.from_25d(points, K, lengths, 0.5)
+    np.testing.assert_allclose(found, camera.from_25d(points.astype(float), K, lengths, 0.5))

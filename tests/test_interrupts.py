@@ -1,4 +1,4 @@
-"""Ctrl-C, held back until it does no harm."""
+"""Ctrl-C, deferred until it is safe to stop."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ def handler():
     return signal.getsignal(signal.SIGINT)  # a suite in the background has it ignored
 
 
-def test_one_ctrl_c_is_held_back_and_a_second_one_is_not():
+def test_one_ctrl_c_is_deferred_and_a_second_one_is_not():
     before = handler()
     with HeldInterrupt() as interrupt:
         assert not interrupt.came
@@ -24,14 +24,14 @@ def test_one_ctrl_c_is_held_back_and_a_second_one_is_not():
     assert handler() is before
 
 
-def test_an_error_inside_gives_ctrl_c_back():
+def test_an_error_inside_restores_ctrl_c():
     before = handler()
     with pytest.raises(ValueError, match="inside"), HeldInterrupt():
         raise ValueError("inside")
     assert handler() is before
 
 
-def test_one_inside_another_hears_it_and_the_outer_one_goes_on_after_it():
+def test_the_inner_of_two_receives_it_and_the_outer_one_works_afterwards():
     before = handler()
     with HeldInterrupt() as outer:
         with HeldInterrupt() as inner:

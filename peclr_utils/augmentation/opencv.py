@@ -152,8 +152,8 @@ def _degrade(view: np.ndarray, params: ViewParameters, index: int) -> np.ndarray
         left, top, right, bottom = np.rint(params.cutout[index] * size).astype(int)
         view[top:bottom, left:right] = CUTOUT_GREY
     if params.sobel[index]:
-        # A quarter, so that a step from black to white gives white. Not cv2.magnitude: how it rounds depends on
-        # where its memory lies.
+        # A quarter: a step from black to white gives white. Not cv2.magnitude, whose rounding depends on
+        # where its memory is.
         x, y = (cv2.Sobel(view, cv2.CV_32F, *axis, scale=0.25) for axis in ((1, 0), (0, 1)))
         view = cv2.convertScaleAbs(np.sqrt(x * x + y * y))
     return view

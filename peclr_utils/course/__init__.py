@@ -1,10 +1,51 @@
 """Run the chapters in order, and check a reader's answers.
 
-`python -m peclr_utils.course --profile laptop` runs the five notebooks through papermill (`runner`) with
-the numbers of a profile (`profiles`). `peclr_utils.course.exercises.check` is what every chapter's
-exercises call, `run_folder` says where a chapter leaves what it makes.
+`python -m peclr_utils.course --profile laptop` runs the five notebooks by papermill (`runner`) with the
+numbers of a profile (`profiles.toml`). Every chapter's exercises call `peclr_utils.course.exercises.check`.
 """
 
-from .folders import run_folder, short_path
+from pathlib import Path
 
-__all__ = ["run_folder", "short_path"]
+
+def find_repository() -> Path:
+    """Find the folder that holds `notebooks/`: at or above the current folder, or above this package.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    for place in (Path.cwd(), Path(__file__).resolve()):
+        for folder in (place, *place.parents):
+            if (folder / "notebooks" / "01_data_loading.ipynb").is_file():
+                return folder
+    raise FileNotFoundError(
+        f"Found no notebooks/01_data_loading.ipynb at or above {Path.cwd()}. The installed package does not "
+        f"contain the chapters: run this inside a clone of the repository."
+    )
+
+
+def base_folder() -> Path:
+    """The repository, or the current folder outside a clone; relative paths of the chapters start here."""
+    try:
+        return find_repository()
+    except FileNotFoundError:
+        return Path.cwd()
+
+
+def run_folder(run_dir: str | Path) -> Path:
+    """Make a chapter's run folder, and return its absolute path.
+
+    JupyterLab works in `notebooks/`, papermill in the caller's folder: a relative path starts at the
+    repository, so that both find the same files.
+    """
+    folder = (base_folder() / Path(run_dir).expanduser()).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def short_path(path: str | Path) -> str:
+    """A path to print: relative to the repository or the current folder, else its last three parts."""
+    full = Path(path).resolve()
+    for base in (base_folder(), Path.cwd()):
+        if full.is_relative_to(base):
+            return full.relative_to(base).as_posix()
+    return Path("…", *full.parts[-3:]).as_posix()

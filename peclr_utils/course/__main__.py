@@ -1,75 +1,60 @@
 """`python -m peclr_utils.course`: run the chapters in order."""
 
-import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from .execution import ChapterError
-from .profiles import PROFILES
+import tyro
+
+from . import find_repository
+from .execution import ChapterError, refresh
 from .runner import report, run_course, select_chapters
 
-KEPT = "What earlier chapters made is kept; the same command with --resume goes on from here."
 
+@dataclass(frozen=True)
+class Options:
+    """Run the five chapters in order, without JupyterLab, and print the result table."""
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m peclr_utils.course",
-        description="Run the five chapters in order, without a window, and print the result table.",
-    )
-    parser.add_argument(
-        "--profile",
-        choices=list(PROFILES),
-        default="laptop",
-        help="smoke: does everything work; laptop: long enough to see the effect, without a GPU; paper: real "
-        "photographs and a GPU "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--data",
-        metavar="PATH",
-        help="real photographs: a folder with FreiHAND or YouTube3DHands or both, a folder of pictures, or "
-        "freihand:PATH,youtube:PATH,folder:PATH (default: rendered hands)",
-    )
-    parser.add_argument(
-        "--output",
-        metavar="DIR",
-        type=Path,
-        help="where the executed chapters go (default: runs/<profile> in the repository)",
-    )
-    parser.add_argument("--chapters", metavar="LIST", help="only these: 1,3 or 3-5 (default: all)")
-    parser.add_argument("--resume", action="store_true", help="go on with the first chapter not yet finished")
-    return parser
+    # smoke: does everything work; laptop: long enough to see the effect; the others: photographs and a GPU.
+    profile: Literal["smoke", "laptop", "paper", "paper_rn152"] = "laptop"
+    # Photographs: a folder with FreiHAND, YouTube3DHands or both, a folder of images, or
+    # freihand:PATH,youtube:PATH,folder:PATH; rendered hands if empty.
+    data: str = ""
+    # Run folder; runs/PROFILE in the repository if not given.
+    output: Path | None = None
+    # Only these: 1,3 or 3-5; all if empty.
+    chapters: str = ""
+    # Skip the chapters that are finished.
+    resume: bool = False
+    # Instead run the committed chapters in place, with their own numbers.
+    refresh: bool = False
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the course as the command line says.
 
-    Args:
-        arguments: Those of the command line; None takes them from there.
-
     Returns:
-        0 if every chapter ran; 1 if one failed or could not start; 130 if the user stopped it.
+        0 if every chapter ran; 1 if one failed or could not start; 130 after Ctrl-C.
     """
-    options = _parser().parse_args(arguments)
+    options = tyro.cli(Options, prog="python -m peclr_utils.course", args=arguments)
     try:
-        course = run_course(
-            options.profile,
-            data=options.data,
-            output=options.output,
-            chapters=select_chapters(options.chapters),
-            resume=options.resume,
-        )
-    except ChapterError as error:
-        print(f"\n{error}\n{KEPT}", file=sys.stderr)
-        return 1
-    except (ValueError, FileNotFoundError, ModuleNotFoundError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
+        chapters = select_chapters(options.chapters)
+        if options.refresh:
+            for chapter in chapters:
+                refresh(find_repository() / "notebooks" / f"{chapter}.ipynb")
+            return 0
+        print(report(run_course(options.profile, options.data, options.output, chapters, options.resume)))
     except KeyboardInterrupt:
-        print(f"\nStopped. {KEPT}", file=sys.stderr)
+        print("Stopped; add --resume to the command to continue.", file=sys.stderr)
         return 130
-    print(f"\n{report(course)}")
+    except ModuleNotFoundError as error:
+        print(f"{error}; run pip install '.[course]' in the repository", file=sys.stderr)
+        return 1
+    except (ChapterError, ValueError, FileNotFoundError) as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,44 +1,29 @@
-"""One antialiased warp of a uint8 picture by an affine.
+"""One antialiased warp of a uint8 image by an affine.
 
 Chapter 02 compares it with a plain bilinear warp.
 
 **Convention.** An affine is a 3x3 matrix from source to output pixels (x, y), pixel centres at integers, as
-`cv2.warpAffine` takes it. Outside the picture everything is black.
+`cv2.warpAffine` takes it. Outside the image everything is black.
 
-Bilinear interpolation looks at four source pixels. Where one output pixel covers more than that, the rest is
-skipped and fine texture turns into noise. A view that shrinks by `s > 1.5` is therefore read from a smoothed
-picture: averaged over boxes of `reduce` pixels, then by taps (side, 1 - 2 side, side) along both axes. The
-taps are chosen so that box, taps and bilinear kernel together have the variance s^2 / 6 of the triangle that
-an antialiased bilinear resize uses (a third more just above s = 2, where boxes of two set in).
+Bilinear interpolation reads four source pixels. Where an output pixel covers more, it skips the rest, and
+fine texture turns into noise. A view that shrinks by `s > 1.5` is therefore read from a smoothed image:
+averaged over boxes of `reduce` pixels, then by taps (side, 1 - 2 side, side) along both axes, chosen so that
+box, taps and bilinear kernel together have the variance s^2 / 6 of the triangle of an antialiased bilinear
+resize (a third more just above s = 2, where boxes of two set in).
 """
 
 import math
-from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-ANTIALIAS_ABOVE = 1.5
-"""Source pixels per output pixel up to which plain bilinear interpolation is good enough."""
+ANTIALIAS_ABOVE = 1.5  # source pixels per output pixel up to which bilinear interpolation is good enough
 
 FLOAT_WARP = int(cv2.__version__.split(".")[0]) >= 5
 """OpenCV 5 interpolates in float; 4.x rounds positions to 1/32 pixel, up to 6 grey levels off on noise."""
 
 Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
-"""The upper two rows of a 3x3 matrix, as plain numbers: NumPy takes as long for six of them as for hundreds,
-and the many small steps around a warp would cost more than the warp itself."""
-
-
-class Antialias(NamedTuple):
-    """How to smooth a picture before a warp that shrinks it.
-
-    Attributes:
-        reduce: side of the boxes that are averaged into one pixel, 1 for none.
-        side: weight of the two outer ones of three taps, 0 for none; a multiple of 1/256, exact in 8 bits.
-    """
-
-    reduce: int
-    side: float
+"""The upper two rows of a 3x3 matrix as plain numbers: NumPy's small arrays would cost more than the warp."""
 
 
 def shrink(matrix: np.ndarray) -> np.ndarray:
@@ -55,24 +40,25 @@ def shrink(matrix: np.ndarray) -> np.ndarray:
     return (np.hypot(a + d, b - c) + np.hypot(a - d, b + c)) / (2 * np.abs(a * d - b * c))
 
 
-def antialias(shrink: float) -> Antialias:
-    """Choose the smoothing for a warp that shrinks by a factor.
+def antialias(shrink: float) -> tuple[int, float]:
+    """Choose how to smooth an image before a warp that shrinks it.
 
     Args:
         shrink: source pixels per output pixel.
 
     Returns:
-        The box side and the tap weight; (1, 0.0) where plain bilinear interpolation does.
+        reduce: side of the boxes that are averaged into one pixel, 1 for none.
+        side: weight of the outer two of three taps, 0 for none; a multiple of 1/256, exact in 8 bits.
     """
     if shrink <= ANTIALIAS_ABOVE:
-        return Antialias(1, 0.0)
+        return 1, 0.0
     reduce = math.ceil(shrink / 2)
     missing = (shrink**2 / 6 - (reduce**2 - 1) / 12 - reduce**2 / 6) / reduce**2
-    return Antialias(reduce, round(min(max(missing / 2, 0), 0.25) * 256) / 256)
+    return reduce, round(min(max(missing / 2, 0), 0.25) * 256) / 256
 
 
 def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """Warp a picture into a square one, antialiased, by one interpolation.
+    """Warp an image into a square one, antialiased, by one interpolation.
 
     Where it shrinks by no more than 1.5 the result is the bilinear interpolation, within 0.6 grey levels.
 
@@ -82,38 +68,35 @@ def warp(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
         size: side of the output in pixels.
 
     Returns:
-        (size, size) or (size, size, C) uint8; black where the output lies outside the picture.
+        (size, size) or (size, size, C) uint8; black where the output lies outside the image.
 
     Raises:
-        TypeError: if the picture is not uint8.
-        ValueError: if the matrix is not an invertible 3x3, or shrinks the whole picture to less than a pixel.
+        TypeError: if the image is not uint8.
+        ValueError: if the matrix is not an invertible 3x3, or shrinks the whole image to less than a pixel.
     """
     if image.dtype != np.uint8:
-        raise TypeError(
-            f"warp: expected a uint8 picture, found {image.dtype}; multiply by 255 and convert first"
-        )
+        raise TypeError(f"warp: expected a uint8 image, found {image.dtype}; multiply by 255 and convert")
     if np.shape(matrix) != (3, 3):
         raise ValueError(f"warp: expected a (3, 3) matrix, source to output pixels, found {np.shape(matrix)}")
-    inverse = _inverse(matrix)
-    shrinks, longest = _largest_singular_value(inverse), max(image.shape[:2])
+    inverse, longest = _inverse(matrix), max(image.shape[:2])
+    (a, b, _), (c, d, _) = inverse
+    shrinks = (math.hypot(a + d, b - c) + math.hypot(a - d, b + c)) / 2  # the same as `shrink`, in less time
     if image.size and shrinks > max(longest, 2):
         raise ValueError(
-            f"warp: {shrinks:.0f} pixels of the picture would become one, and it has {longest} along its "
-            "longer side; is a keypoint or a box far outside the picture?"
+            f"warp: {shrinks:.0f} pixels would become one, but the image's longer side has {longest}; is a "
+            "keypoint or a box far outside the image?"
         )
-    smoothing = antialias(shrinks)
     channels = image.shape[2:]
-    if smoothing != (1, 0.0):
-        image, inverse = _smooth(image, inverse, size, smoothing)
+    if shrinks > ANTIALIAS_ABOVE:
+        image, inverse = _smooth(image, inverse, size, shrinks)
     if image.size == 0:
         return np.zeros((size, size, *channels), dtype=np.uint8)
     if not FLOAT_WARP:
         return _bilinear(image, inverse, size).reshape(size, size, *channels)
-    # Four channels are read in one go: with an idle fourth one the warp of three takes half as long.
+    # OpenCV warps four channels twice as fast as three.
     padded = cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if channels == (3,) else image
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    places = np.array(inverse)
-    warped = cv2.warpAffine(padded, places, (size, size), flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    warped = cv2.warpAffine(padded, np.array(inverse), (size, size), flags=flags)
     if channels == (3,):
         return cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB)
     return warped.reshape(size, size, *channels)
@@ -128,24 +111,19 @@ def _inverse(matrix: np.ndarray) -> Affine:
     return (a, b, -(a * x + b * y)), (c, d, -(c * x + d * y))
 
 
-def _largest_singular_value(affine: Affine) -> float:
-    (a, b, _), (c, d, _) = affine
-    return (math.hypot(a + d, b - c) + math.hypot(a - d, b + c)) / 2
-
-
-def _smooth(image: np.ndarray, inverse: Affine, size: int, smoothing: Antialias) -> tuple[np.ndarray, Affine]:
-    """Smooth the part of the picture that the output shows; return it and the output-to-part matrix."""
-    reduce, side = smoothing
+def _smooth(image: np.ndarray, inverse: Affine, size: int, shrinks: float) -> tuple[np.ndarray, Affine]:
+    """Smooth the part of the image that the output shows; return it and the output-to-part matrix."""
+    reduce, side = antialias(shrinks)
     (left, right), (top, bottom) = (
         _shown(row, size, length, reduce) for row, length in zip(inverse, image.shape[1::-1], strict=True)
     )
     part = image[top:bottom, left:right]
     if part.size and reduce > 1:
-        rows, columns = -(-part.shape[0] // reduce), -(-part.shape[1] // reduce)
-        below, beside = rows * reduce - part.shape[0], columns * reduce - part.shape[1]
+        below, beside = -part.shape[0] % reduce, -part.shape[1] % reduce
         if below or beside:
             part = cv2.copyMakeBorder(part, 0, below, 0, beside, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
-        part = cv2.resize(part, (columns, rows), interpolation=cv2.INTER_AREA)
+        boxes = part.shape[1] // reduce, part.shape[0] // reduce
+        part = cv2.resize(part, boxes, interpolation=cv2.INTER_AREA)
     if part.size and side > 0:
         taps = np.array([side, 1 - 2 * side, side])
         part = cv2.sepFilter2D(part, -1, taps, taps, borderType=cv2.BORDER_CONSTANT)
@@ -157,10 +135,9 @@ def _smooth(image: np.ndarray, inverse: Affine, size: int, smoothing: Antialias)
 
 
 def _shown(row: tuple[float, float, float], size: int, length: int, reduce: int) -> tuple[int, int]:
-    """The pixels along one axis that an output reads; boxes count from the picture's edge, whatever part."""
+    """The pixels that an output reads along an axis, from the edge of a box on."""
     along_x, along_y, start = row
-    ends = (along_x * (size - 1), along_y * (size - 1))
-    reach = 4 * reduce
+    ends, reach = (along_x * (size - 1), along_y * (size - 1)), 4 * reduce
     first = math.floor(start + sum(min(end, 0.0) for end in ends) - reach)
     last = math.ceil(start + sum(max(end, 0.0) for end in ends) + reach)
     return max(first, 0) // reduce * reduce, min(max(last, 0), length)
@@ -173,12 +150,11 @@ def _bilinear(image: np.ndarray, inverse: Affine, size: int) -> np.ndarray:
     x, y = a * x + b * y + c, d * x + e * y + f
     left, top = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     fx, fy = (x - left).astype(np.float32), (y - top).astype(np.float32)
-    height, width = image.shape[:2]
-    total = np.zeros((size, size, *image.shape[2:]), dtype=np.float32)
+    height, width, *channels = image.shape
+    padded = np.pad(image, ((2, 2), (2, 2), *[(0, 0)] * len(channels)))
+    column, row = left.clip(-2, width) + 2, top.clip(-2, height) + 2
+    total = np.zeros((size, size, *channels), dtype=np.float32)
     for dx, dy in ((0, 0), (1, 0), (0, 1), (1, 1)):
-        column, row = left + dx, top + dy
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        weight = np.where(inside, (fx if dx else 1 - fx) * (fy if dy else 1 - fy), np.float32(0))
-        grey = image[row.clip(0, height - 1), column.clip(0, width - 1)]
-        total += grey * weight.reshape(weight.shape + (1,) * (image.ndim - 2))
+        weight = (fx if dx else 1 - fx) * (fy if dy else 1 - fy)
+        total += padded[row + dy, column + dx] * weight.reshape(size, size, *[1] * len(channels))
     return np.rint(total).astype(np.uint8)

@@ -1,15 +1,15 @@
-"""Hands from four sources as one sample type: rendered, FreiHAND, YouTube3DHands, and your own pictures.
+"""Hands from four sources as one sample type: rendered, FreiHAND, YouTube3DHands, and your own images.
 
 Chapter 01 shows them side by side.
 """
 
 from peclr_utils.datasets.export import export_freihand
+from peclr_utils.datasets.find import find_data, find_set
 from peclr_utils.datasets.freihand import FreiHAND
 from peclr_utils.datasets.image_folder import ImageFolderHands
-from peclr_utils.datasets.mirror import mirror
 from peclr_utils.datasets.mixture import EvenMixture, even_indices
-from peclr_utils.datasets.sample import HandDataset, HandSample, Subset
-from peclr_utils.datasets.sources import open_source
+from peclr_utils.datasets.sample import HandDataset, HandSample, Subset, mirror
+from peclr_utils.datasets.source import Source, open_source
 from peclr_utils.datasets.synthetic import SyntheticHands
 from peclr_utils.datasets.youtube3d import YouTube3DHands
 
@@ -19,11 +19,14 @@ __all__ = [
     "HandDataset",
     "HandSample",
     "ImageFolderHands",
+    "Source",
     "Subset",
     "SyntheticHands",
     "YouTube3DHands",
     "even_indices",
     "export_freihand",
+    "find_data",
+    "find_set",
     "mirror",
     "open_source",
 ]

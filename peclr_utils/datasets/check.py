@@ -2,58 +2,205 @@
 
     python -m peclr_utils.datasets.check freihand data/raw/FreiHAND_pub_v2
     python -m peclr_utils.datasets.check youtube data/raw/youtube_3d_hands
-    python -m peclr_utils.datasets.check folder my_pictures --boxes boxes.csv
+    python -m peclr_utils.datasets.check folder my_images --boxes boxes.csv
 
 The exit code is 0 if nothing is wrong, otherwise 1. data/README.md says when to use it.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from peclr_utils.datasets.check_freihand import check_freihand
-from peclr_utils.datasets.check_unlabelled import check_folder, check_youtube
-from peclr_utils.datasets.report import Report
+import numpy as np
+
+from peclr_utils.camera import bone_length, project
+from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, Labels, load_labels
+from peclr_utils.datasets.image_folder import ImageFolderHands
+from peclr_utils.datasets.images import read_image
+from peclr_utils.datasets.youtube3d import SPLITS, YouTube3DHands
 
 
-def check(kind: str, path: str, *, boxes: str | None = None, decode: int | None = 8) -> Report:
+@dataclass
+class Report:
+    """What a check found; prints itself.
+
+    Attributes:
+        title: what was checked.
+        found: what is there.
+        problems: what is wrong, and what to do.
+    """
+
+    title: str
+    found: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+    def __str__(self) -> str:
+        lines = [f"  {line}" for line in self.found] + [f"  PROBLEM: {line}" for line in self.problems]
+        verdict = "Nothing is wrong." if self.ok else f"{len(self.problems)} problem(s)."
+        return "\n".join([self.title, *lines, verdict])
+
+
+def check(kind: str, path: Path | str, *, boxes: str | None = None, decode: int | None = 8) -> Report:
     """Check one folder.
 
     Args:
         kind: "freihand", "youtube" or "folder".
         path: the folder.
         boxes: CSV file of boxes, for "folder".
-        decode: how many pictures of each part to decode, spread evenly; None decodes all.
+        decode: how many images of each part to decode, spread evenly; None decodes all.
 
     Returns:
         What was found, and what is wrong.
-
-    Raises:
-        ValueError: if the kind is unknown.
     """
-    if kind == "freihand":
-        return check_freihand(path, decode)
-    if kind == "youtube":
-        return check_youtube(path, decode)
+    root = Path(path).expanduser()
+    report = Report(f"{kind} in {root}")
     if kind == "folder":
-        return check_folder(path, boxes, decode)
-    raise ValueError(f"check: kind must be freihand, youtube or folder, found {kind!r}")
+        _check_folder(report, root, boxes, decode)
+        return report
+    parts, files, check_part = {
+        "freihand": (PARTS, "{}*", _check_freihand),
+        "youtube": (SPLITS, "youtube_{}.json", _check_youtube),
+    }[kind]
+    present = [part for part in parts if any(root.glob(files.format(part)))]
+    report.found += [f"{part}: not there" for part in parts if part not in present]
+    for part in present or parts[:1]:
+        try:
+            check_part(report, root, part, decode)
+        except (ValueError, OSError) as error:
+            report.problems.append(f"{part}: {error}; data/README.md says which file goes where")
+    return report
+
+
+def _label_problems(labels: Labels, size: tuple[int, int] | None) -> list[str]:
+    """Find units, axes and orders of keypoints that are not this package's; `size` is (height, width)."""
+    xyz, K = labels.xyz.astype(np.float64), labels.K.astype(np.float64)
+    lengths = bone_length(xyz)
+    bone = np.median(lengths)
+    error = 0 if labels.scale is None else np.median(np.abs(labels.scale / lengths - 1))
+    front = (xyz[..., 2] > 0).all(1)
+    inside = 1.0
+    if size is not None and front.any():
+        uv = project(xyz[front], K[front])
+        inside = ((uv >= -0.5) & (uv <= np.array(size[::-1]) - 0.5)).all(-1).mean()
+    found = {
+        f"the bone 9-10 is {bone:.4g} long in the median hand, not 0.01 to 0.1; xyz must be metres, in "
+        "FreiHAND's order": not 0.01 < bone < 0.1,
+        f"scale differs from the bone 9-10 by {error:.0%} in the median hand; it must be the distance of "
+        "keypoints 9 and 10 in metres, in FreiHAND's order": error > 0.01,
+        f"{(~front).sum():,} hands have keypoints behind the camera; z must be positive": not front.all(),
+        f"only {inside:.1%} of the keypoints lie inside the images; K, xyz and images don't belong together, "
+        "or the images were resized and K was not": inside < 0.9,
+    }
+    return [problem for problem, is_there in found.items() if is_there]
+
+
+def _check_freihand(report: Report, root: Path, part: str, decode: int | None) -> None:
+    labels = load_labels(root, part)
+    count = len(labels.K)
+    known = [kind for kind, values in vars(labels).items() if values is not None]
+    report.found.append(f"{part}: {count:,} photographs with {', '.join(known)}")
+    images = _check_files(report, root / part / "rgb", count, MAX_VERSIONS if part == "training" else 1)
+    if (root / part / "mask").is_dir():
+        _check_files(report, root / part / "mask", count, 1)
+    size = next(iter(_decode(report, images, decode, part).values()), None)
+    if labels.xyz is None:
+        report.found.append(f"{part}: no xyz, so no keypoints; FreiHAND_pub_v2_eval.zip has them")
+    else:
+        report.problems += [f"{part}: {problem}" for problem in _label_problems(labels, size)]
+
+
+def _check_files(report: Report, folder: Path, count: int, versions: int) -> list[Path]:
+    """Compare the files there with those that `count` photographs in up to so many versions ask for."""
+    files = {int(path.stem): path for path in sorted(folder.glob("[0-9]" * 8 + ".jpg"))}
+    found = {number // count for number in files} & set(range(versions))
+    report.found.append(f"{folder}: {len(files):,} files, {len(found)} version(s) of {count:,} photographs")
+    expected = {count * version + k for version in found or {0} for k in range(count)}
+    for wrong, numbers, remedy in (
+        ("are missing", expected - files.keys(), "unpack the archive again, or copy them"),
+        ("have no label", files.keys() - expected, "images and labels must be of one release"),
+    ):
+        if numbers:
+            names = _some(f"{number:08d}.jpg" for number in sorted(numbers))
+            report.problems.append(f"{folder}: {len(numbers):,} files {wrong}: {names}; {remedy}")
+    return list(files.values())
+
+
+def _check_youtube(report: Report, root: Path, split: str, decode: int | None) -> None:
+    """Missing frames are no problem as long as some are there: videos disappear from YouTube."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of missing frames, which are reported below
+        dataset = YouTube3DHands(root, split)
+    index, missing = dataset.index, dataset.missing
+    hands = f"{len(index.ids):,} hands in {len(index.names):,} frames, {index.is_left.mean():.0%} left hands"
+    report.found.append(f"{split}: {hands}; {len(missing):,} frames are missing: {_some(missing)}")
+    chosen = _spread(len(dataset), decode)
+    _decode(report, sorted({dataset.image_path(k) for k in chosen}), None, split)
+    inside = []
+    for k in chosen:
+        xy, size = dataset.vertices(k)[:, :2], index.sizes[index.image[dataset.annotations[k]]]
+        inside.append(((xy >= 0) & (xy < size)).all(1).mean())
+    if np.mean(inside) < 0.5:
+        found = f"only {np.mean(inside):.1%} of the vertices lie inside the frames' stated size"
+        report.problems.append(f"{split}: {found}; they must be pixels, copy the label file again")
+
+
+def _check_folder(report: Report, root: Path, boxes: str | None, decode: int | None) -> None:
+    try:
+        dataset = ImageFolderHands(root, boxes)
+        report.found.append(f"{len(dataset.names):,} images")
+        _decode(report, [root / name for name in dataset.names], decode, "images")
+        if dataset.boxes is not None:
+            boxed = {box.name for box in dataset.boxes}
+            report.found.append(f"{len(dataset.boxes):,} boxes in {len(boxed):,} images; skipped the others")
+            for k in _spread(len(dataset), decode):
+                dataset[k]
+    except (ValueError, OSError) as error:
+        report.problems.append(f"{error}; boxes are rows of name,x,y,width,height")
+
+
+def _decode(report: Report, paths: list[Path], wanted: int | None, what: str) -> dict[Path, tuple[int, int]]:
+    """Decode some images, spread evenly; return the (height, width) of those that don't fail."""
+    shapes, broken = {}, []
+    for path in (paths[k] for k in _spread(len(paths), wanted)):
+        try:
+            shapes[path] = read_image(path).shape[:2]
+        except (ValueError, OSError) as error:
+            broken.append(str(error))
+    if broken:
+        report.problems.append(f"{what}: {len(broken)} decoded images are broken: {_some(broken)}")
+    sizes = _some(sorted({f"{width} x {height}" for height, width in shapes.values()}))
+    report.found.append(f"{what}: decoded {len(shapes)} of {len(paths)} images, {sizes or 'no'} pixels")
+    return shapes
+
+
+def _spread(count: int, wanted: int | None) -> list[int]:
+    """Up to `wanted` positions of `count`, evenly spread and with both ends; None wants all."""
+    chosen = np.linspace(0, count - 1, count if wanted is None else min(count, wanted))
+    return np.unique(chosen.astype(int)).tolist()
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first few names, for a message."""
+    names = list(names)
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m peclr_utils.datasets.check",
-        description="Say what a data folder holds and what is wrong with it. Exit code 0: nothing is wrong.",
-    )
+    parser = argparse.ArgumentParser(description="Check a data folder. Exit code 0: nothing is wrong.")
     parser.add_argument("kind", choices=("freihand", "youtube", "folder"))
     parser.add_argument("path", help="the data's folder")
     parser.add_argument("--boxes", help="CSV file of boxes (only for folder)")
-    parser.add_argument("--decode", type=int, default=8, metavar="N", help="pictures to decode (default: 8)")
-    parser.add_argument("--all", action="store_true", help="decode all pictures; takes minutes")
+    parser.add_argument("--decode", type=int, default=8, metavar="N", help="images to decode (default: 8)")
+    parser.add_argument("--all", action="store_true", help="decode all images; takes minutes")
     given = parser.parse_args(arguments)
-    if given.boxes and given.kind != "folder":
-        parser.error("--boxes goes with folder only")
     report = check(given.kind, given.path, boxes=given.boxes, decode=None if given.all else given.decode)
     print(report)
     return 0 if report.ok else 1

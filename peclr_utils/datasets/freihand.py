@@ -13,29 +13,46 @@ The versions are one photograph with other backgrounds: green screen, homogenise
 hands.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
 from peclr_utils.camera import project
-from peclr_utils.datasets.arguments import fraction, whole_number
-from peclr_utils.datasets.images import read_image, read_mask
-from peclr_utils.datasets.labels import explain_root, is_root, load_labels
+from peclr_utils.datasets.images import read_image, read_mask, require_file
 from peclr_utils.datasets.sample import HandSample
 
-SPLITS = ("train", "val", "training", "evaluation")
+PARTS = ("training", "evaluation")
+SPLITS = ("train", "val", *PARTS)
 MAX_VERSIONS = 4
+SHAPES: dict[str, tuple[int, ...]] = {"K": (3, 3), "xyz": (21, 3), "scale": ()}
+"""Shape of one entry of each label file."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of one part of FreiHAND, one row for each id.
+
+    Attributes:
+        K: (N, 3, 3) float32, pixels.
+        xyz: (N, 21, 3) float32, metres, or None.
+        scale: (N,) float32, metres, or None.
+    """
+
+    K: np.ndarray
+    xyz: np.ndarray | None = None
+    scale: np.ndarray | None = None
 
 
 class FreiHAND:
-    """FreiHAND's samples: all versions of the first id after one another are N apart, as in its files.
+    """FreiHAND's samples: all photographs in their first version, then all in their second, as in its files.
 
-    Sample i of `len(ids) * len(versions)` is version `i // len(ids)` of photograph `ids[i % len(ids)]`; its
-    identity is the photograph's id. "train" and "val" part the photographs, so no photograph is in both.
-    FreiHAND was recorded with several cameras at once and its files don't say which photographs belong
-    together, if any: the same hand at the same moment, from another side, could be in both.
+    A sample's identity is its photograph's id. No photograph is in both "train" and "val". But FreiHAND was
+    recorded with several cameras at once and its files don't say which photographs belong together, if any:
+    the same hand at the same moment, from another side, could be in both.
 
     Args:
         root: the folder that holds `training/` and `training_K.json`.
@@ -45,16 +62,15 @@ class FreiHAND:
             in `training/rgb`.
         val_fraction: share of the photographs in "val".
         split_seed: another number gives another division into "train" and "val".
-        cache: folder for the parsed labels; None puts them into `.peclr_utils` in the root or, where that
-            can't be written to, into the user's cache.
 
     Attributes:
+        labels: `Labels` of all photographs of the part.
         ids: (M,) int64, the photographs of this split.
         versions: the versions, numbers from 0 to 3.
 
     Raises:
-        FileNotFoundError: if the folder, a label file or all pictures are missing.
-        ValueError: if a label file is damaged, or an argument is of another type or out of range.
+        FileNotFoundError: if the folder, a label file or all images are missing.
+        ValueError: if a label file is damaged, an argument is out of range, or there are too many images.
     """
 
     source = "freihand"
@@ -67,18 +83,13 @@ class FreiHAND:
         versions: int | Sequence[int] | None = None,
         val_fraction: float = 0.1,
         split_seed: int = 0,
-        cache: Path | str | None = None,
     ):
         if split not in SPLITS:
             raise ValueError(f"FreiHAND: split must be one of {', '.join(SPLITS)}, found {split!r}")
-        val_fraction = fraction("FreiHAND", "val_fraction", val_fraction)
-        split_seed = whole_number("FreiHAND", "split_seed", split_seed, 0, 2**32 - 1)
         self.root = Path(root).expanduser()
         self.split = split
         self.part = "evaluation" if split == "evaluation" else "training"
-        if not is_root(self.root):
-            raise FileNotFoundError(f"{self.root}: {explain_root(self.root)}")
-        self.labels = load_labels(self.root, self.part, cache)
+        self.labels = load_labels(self.root, self.part)
         self.count = len(self.labels.K)
         self.versions = self._versions(versions)
         self.ids = self._ids(val_fraction, split_seed)
@@ -92,104 +103,110 @@ class FreiHAND:
         return np.tile(self.ids, len(self.versions))
 
     def image_path(self, index: int) -> Path:
-        """Path of a sample's picture."""
-        identity, version = self._position(index)
-        return self.root / self.part / "rgb" / f"{identity + self.count * version:08d}.jpg"
+        """Path of a sample's image."""
+        version, position = divmod(range(len(self))[index], len(self.ids))
+        number = self.ids[position] + self.count * self.versions[version]
+        return self.root / self.part / "rgb" / f"{number:08d}.jpg"
 
     def __getitem__(self, index: int) -> HandSample:
-        identity, _ = self._position(index)
         path = self.image_path(index)
-        # A sample is its owner's: what is done to it must not reach the labels.
-        K, scale = self.labels.K[identity].copy(), self.labels.scale
-        xyz = None if self.labels.xyz is None else self.labels.xyz[identity].copy()
+        identity = int(self.ids[index % len(self.ids)])
+        # Copies, because what a caller does to a sample must not reach the labels.
+        K, xyz, scale = (None if v is None else v[identity].copy() for v in vars(self.labels).values())
         mask = self.root / self.part / "mask" / f"{identity:08d}.jpg"
         return HandSample(
             image=read_image(path),
             identity=identity,
             source=self.source,
             keypoints_3d=xyz,
-            keypoints_2d=None if xyz is None else _projected(xyz, K),
+            keypoints_2d=None if xyz is None else project(xyz.astype(float), K.astype(float)).astype("f4"),
             K=K,
-            bone_length=None if scale is None else float(scale[identity]),
+            bone_length=None if scale is None else float(scale),
             mask=read_mask(mask) if self.has_masks else None,
             name=path.relative_to(self.root).as_posix(),
         )
 
-    def _position(self, index: int) -> tuple[int, int]:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"freihand {self.split}: index {index} outside 0..{len(self) - 1}")
-        version, position = divmod(index % len(self), len(self.ids))
-        return int(self.ids[position]), self.versions[version]
-
     def _ids(self, val_fraction: float, seed: int) -> np.ndarray:
-        if self.split in ("training", "evaluation"):
+        if self.split in PARTS:
             return np.arange(self.count)
         in_val = round(self.count * val_fraction)
         if not 0 < in_val < self.count:
-            raise ValueError(
-                f"FreiHAND: val_fraction {val_fraction} of {self.count} photographs leaves a part empty; "
-                "choose another fraction, or split='training'"
-            )
+            found = f"val_fraction {val_fraction} of {self.count} photographs"
+            raise ValueError(f"FreiHAND: {found} leaves a part empty; take another, or split='training'")
         # The old generator, because its stream is frozen: the division must never depend on NumPy's version.
         shuffled = np.random.RandomState(seed).permutation(self.count)
         return np.sort(shuffled[:in_val] if self.split == "val" else shuffled[in_val:]).astype(np.int64)
 
     def _versions(self, versions: int | Sequence[int] | None) -> tuple[int, ...]:
-        if self.part == "evaluation":
-            versions = 1 if versions is None else versions
-        elif versions is None:
-            return found_versions(self.root, self.count)
         limit = 1 if self.part == "evaluation" else MAX_VERSIONS
-        chosen = _listed(versions, limit)
-        if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= v < limit for v in chosen):
-            raise ValueError(
-                f"FreiHAND {self.split}: versions must be a count from 1 to {limit} or different numbers "
-                f"from 0 to {limit - 1}, found {versions!r}"
-            )
-        return chosen
+        if versions is None:
+            versions = self._found_versions() if limit > 1 else 1
+        chosen = list(range(versions) if isinstance(versions, Integral) else versions)
+        if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(limit)):
+            expected = f"a count from 1 to {limit} or different numbers below {limit}"
+            raise ValueError(f"FreiHAND {self.split}: versions must be {expected}, found {versions!r}")
+        return tuple(int(version) for version in chosen)
+
+    def _found_versions(self) -> list[int]:
+        """The versions whose images are there, told by a few files of each."""
+        folder = self.root / "training" / "rgb"
+        found = []
+        for version in range(MAX_VERSIONS + 1):
+            numbers = (k + self.count * version for k in (0, self.count // 2, self.count - 1))
+            if any((folder / f"{number:08d}.jpg").is_file() for number in numbers):
+                found.append(version)
+        if not found:
+            raise FileNotFoundError(f"{folder}: no images, expected 00000000.jpg and so on")
+        if MAX_VERSIONS in found:
+            expected = f"at most {MAX_VERSIONS} versions of {self.count} images"
+            raise ValueError(f"{folder}: expected {expected}; take images and labels from one release")
+        return found
 
 
-def _listed(versions: object, limit: int) -> tuple[int, ...]:
-    """The versions that a count or some numbers stand for; none if it is neither."""
-    if isinstance(versions, Integral) and not isinstance(versions, bool):
-        versions = range(min(versions, limit + 1))
-    if not isinstance(versions, Iterable):
-        return ()
-    given = list(versions)
-    whole = all(isinstance(version, Integral) and not isinstance(version, bool) for version in given)
-    return tuple(int(version) for version in given) if whole else ()
+def label_path(root: Path, part: str, kind: str) -> Path:
+    """Path of one label file; `part` is "training" or "evaluation", `kind` a key of SHAPES."""
+    return root / f"{part}_{kind}.json"
 
 
-def found_versions(root: Path, count: int) -> tuple[int, ...]:
-    """Find which versions of the photographs are in `training/rgb`, by looking for a few files of each.
-
-    Args:
-        root: FreiHAND's folder.
-        count: number of photographs, N.
+def load_labels(root: Path, part: str) -> Labels:
+    """Load the labels of "training", which needs all three files, or of "evaluation", which needs K.
 
     Raises:
-        FileNotFoundError: if there are none.
-        ValueError: if there are more pictures than four versions of N photographs.
+        FileNotFoundError: if the folder or a file is missing; names the right folder if it is near.
+        ValueError: if a file is damaged or has another shape, or the files' lengths differ.
     """
-    folder = root / "training" / "rgb"
-
-    def exists(version: int) -> bool:
-        probes = (0, count // 2, count - 1)
-        return any((folder / f"{probe + count * version:08d}.jpg").is_file() for probe in probes)
-
-    found = tuple(version for version in range(MAX_VERSIONS) if exists(version))
-    if not found:
-        raise FileNotFoundError(
-            f"{folder}: no pictures, expected 00000000.jpg and so on; unpack FreiHAND's archive again, "
-            "or give versions=... to open the labels alone"
-        )
-    if exists(MAX_VERSIONS):
-        raise ValueError(
-            f"{folder}: holds more pictures than {MAX_VERSIONS} versions of the {count} photographs in the "
-            "label files; pictures and labels are of different releases"
-        )
-    return found
+    arrays = {}
+    for kind, shape in SHAPES.items():
+        path = label_path(root, part, kind)
+        if kind == "K" or part == "training":
+            require_file(path, "FreiHAND")
+        if path.is_file():
+            arrays[kind] = read_array(path, shape).astype(np.float32)
+    if len({len(array) for array in arrays.values()}) > 1:
+        found = ", ".join(f"{len(array)} in {part}_{kind}.json" for kind, array in arrays.items())
+        raise ValueError(f"{root}: expected label files of one release and length, found {found} entries")
+    return Labels(**arrays)
 
 
-def _projected(xyz: np.ndarray, K: np.ndarray) -> np.ndarray:
-    return project(xyz.astype(np.float64), K.astype(np.float64)).astype(np.float32)
+def read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read a JSON list of equally shaped arrays of numbers.
+
+    Args:
+        path: the file.
+        shape: expected shape of an entry.
+
+    Returns:
+        (N, *shape) float64, N at least 1.
+
+    Raises:
+        ValueError: if the file is not JSON, or an entry has another shape or is not finite.
+    """
+    expected = f"a JSON list of finite numbers of shape {' x '.join(map(str, ('N', *shape)))}"
+    try:
+        values = np.array(json.loads(path.read_bytes()), np.float64)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise ValueError(f"{path}: expected {expected}; is it cut short? ({error})") from None
+    if not values.size or values.shape[1:] != shape or not np.isfinite(values).all():
+        found = f"shape {values.shape} with {(~np.isfinite(values)).sum()} that are not finite"
+        raise ValueError(f"{path}: expected {expected}, found {found}")
+    return values

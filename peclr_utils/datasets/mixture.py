@@ -12,7 +12,7 @@ from peclr_utils.datasets.sample import HandDataset, HandSample
 
 
 class EvenMixture:
-    """Data sets one after another, and an order of drawing that is fair to the small.
+    """Data sets one after another, and a way to draw from each of them equally often.
 
     Their identities are made unique, and so are their names: a second source "folder" becomes "folder 2".
 
@@ -29,16 +29,19 @@ class EvenMixture:
 
     def __init__(self, datasets: Sequence[HandDataset]):
         self.datasets = list(datasets)
-        if not self.datasets:
-            raise ValueError("EvenMixture: expected at least one data set, found none")
-        empty = [dataset.source for dataset in self.datasets if len(dataset) == 0]
-        if empty:
-            raise ValueError(f"EvenMixture: {', '.join(empty)} has no samples")
-        self._marks = _marks([dataset.source for dataset in self.datasets])
-        names = (f"{one.source}{mark}" for one, mark in zip(self.datasets, self._marks, strict=True))
-        self.source = " + ".join(names)
-        self.starts = np.cumsum([0, *(len(dataset) for dataset in self.datasets)])
-        self._shifts = self._identity_shifts()
+        lengths = [len(dataset) for dataset in self.datasets]
+        if not lengths or not all(lengths):
+            raise ValueError(f"EvenMixture: expected data sets that are not empty, found lengths {lengths}")
+        self.starts = np.cumsum([0, *lengths])
+        names = [dataset.source for dataset in self.datasets]
+        counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
+        self._names = [f"{name} {k}" if k > 1 else name for name, k in zip(names, counts, strict=True)]
+        self.source = " + ".join(self._names)
+        self._shifts: list[int] = []  # added to a source's identities, so that no two sources share one
+        next_identity = 0
+        for identities in (dataset.identities for dataset in self.datasets):
+            self._shifts.append(next_identity - int(identities.min()))
+            next_identity += int(identities.max()) - int(identities.min()) + 1
 
     def __len__(self) -> int:
         return int(self.starts[-1])
@@ -54,32 +57,14 @@ class EvenMixture:
         return int(source) if np.ndim(index) == 0 else source
 
     def __getitem__(self, index: int) -> HandSample:
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"{self.source}: index {index} outside 0..{len(self) - 1}")
-        index = int(index % len(self))
+        index = range(len(self))[index]
         source = self.source_of(index)
         sample = self.datasets[source][index - int(self.starts[source])]
-        identity = sample.identity + int(self._shifts[source])
-        return replace(sample, identity=identity, source=f"{sample.source}{self._marks[source]}")
+        return replace(sample, identity=sample.identity + self._shifts[source], source=self._names[source])
 
     def even_indices(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Draw samples so that every source comes equally often; see the function `even_indices`."""
         return even_indices(self.source_of(np.arange(len(self))), rng, count)
-
-    def _identity_shifts(self) -> list[int]:
-        """What to add to each source's identities so that no two sources share one."""
-        shifts, following = [], 0
-        for dataset in self.datasets:
-            identities = dataset.identities
-            shifts.append(following - int(identities.min()))
-            following += int(identities.max()) - int(identities.min()) + 1
-        return shifts
-
-
-def _marks(names: Sequence[str]) -> list[str]:
-    """What to add to each source's name so that no two are called the same: "", " 2", " 3" for equal ones."""
-    counts = [names[: place + 1].count(name) for place, name in enumerate(names)]
-    return [f" {count}" if count > 1 else "" for count in counts]
 
 
 def even_indices(sources: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""The one sample type that every data set yields, and subsets of a data set.
+"""The one sample type that every data set yields, its mirror image, and subsets of a data set.
 
-Chapter 01 shows samples of every data set side by side.
+Chapter 01 shows samples of every data set side by side, and mirrors a hand.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -14,16 +14,16 @@ from peclr_utils.skeleton import NUM_KEYPOINTS
 
 @dataclass(frozen=True)
 class HandSample:
-    """One picture of one hand, with whatever is known about it.
+    """One image of one hand, with whatever is known about it.
 
     **Convention.** RGB; pixel centres at integers; metres in the camera's frame (x right, y down, z forward);
     FreiHAND's keypoint order. None means not known.
 
     Attributes:
         image: (H, W, 3) uint8, RGB.
-        identity: equal for different pictures of the same photograph or pose, different otherwise.
+        identity: equal for different images of the same photograph or pose, different otherwise.
         source: name of the data set.
-        handedness: "right" or "left": the hand that the picture shows.
+        handedness: "right" or "left": the hand that the image shows.
         keypoints_3d: (21, 3) float32, metres, or None.
         keypoints_2d: (21, 2) float32, pixels, or None.
         K: (3, 3) float32 intrinsics in pixels, or None.
@@ -46,33 +46,28 @@ class HandSample:
     name: str = ""
 
     def __post_init__(self) -> None:
+        where = f"sample {self.name!r} of {self.source}"
+        height, width = self.image.shape[:2]
         expected = {
+            "image": (height, width, 3),
             "keypoints_3d": (NUM_KEYPOINTS, 3),
             "keypoints_2d": (NUM_KEYPOINTS, 2),
             "K": (3, 3),
-            "mask": self.image.shape[:2],
+            "mask": (height, width),
         }
-        if self.image.ndim != 3 or self.image.shape[2] != 3 or self.image.dtype != np.uint8:
-            raise ValueError(
-                f"sample {self.name!r} of {self.source}: image must be (H, W, 3) uint8, "
-                f"found {self.image.shape} {self.image.dtype}"
-            )
         for name, shape in expected.items():
             value = getattr(self, name)
             if value is not None and value.shape != shape:
-                raise ValueError(
-                    f"sample {self.name!r} of {self.source}: {name} must be {shape}, found {value.shape}"
-                )
+                raise ValueError(f"{where}: {name} must be {shape}, found {value.shape}")
+        if self.image.dtype != np.uint8:
+            raise ValueError(f"{where}: image must be uint8, found {self.image.dtype}")
         if self.handedness not in ("right", "left"):
-            raise ValueError(
-                f"sample {self.name!r} of {self.source}: handedness must be 'right' or 'left', "
-                f"found {self.handedness!r}"
-            )
+            raise ValueError(f"{where}: handedness must be 'right' or 'left', found {self.handedness!r}")
 
 
 @runtime_checkable
 class HandDataset(Protocol):
-    """What a data set offers: a length, samples, and all identities without decoding a picture."""
+    """What a data set offers: a length, samples, and all identities without decoding an image."""
 
     source: str
 
@@ -92,26 +87,14 @@ class Subset:
         indices: positions in it, or a mask of the data set's length.
 
     Raises:
-        IndexError: if an index lies outside the data set, or a mask has another length.
-        TypeError: if the indices aren't whole numbers.
+        IndexError: if an index lies outside the data set or is no whole number, or a mask has another length.
     """
 
     def __init__(self, dataset: HandDataset, indices: Sequence[int] | np.ndarray):
         self.dataset = dataset
         self.source = dataset.source
         chosen = np.asarray(indices)
-        if chosen.dtype == bool:
-            if chosen.shape != (len(dataset),):
-                raise IndexError(
-                    f"subset of {self.source}: expected a mask ({len(dataset)},), found {chosen.shape}"
-                )
-            chosen = np.flatnonzero(chosen)
-        elif chosen.size and not np.issubdtype(chosen.dtype, np.integer):
-            raise TypeError(f"subset of {self.source}: expected whole numbers, found {chosen.dtype}")
-        self.indices = chosen.astype(np.int64)
-        outside = self.indices[(self.indices < 0) | (self.indices >= len(dataset))]
-        if outside.size:
-            raise IndexError(f"subset of {self.source}: index {outside[0]} outside 0..{len(dataset) - 1}")
+        self.indices = np.arange(len(dataset))[chosen if chosen.size else []]
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -122,3 +105,42 @@ class Subset:
     @property
     def identities(self) -> np.ndarray:
         return self.dataset.identities[self.indices]
+
+
+def mirror(sample: HandSample) -> HandSample:
+    """Return the mirror image of a sample; applied twice it gives the sample back.
+
+    Networks for one hand learn right hands only, so left hands are mirrored.
+
+    **Convention.** The image's columns are reversed: x goes to W - 1 - x with pixel centres at integers. In
+    space X goes to -X, and K becomes F K D with F that reversal as a 3x3 matrix and D = diag(-1, 1, 1), so
+    that the mirrored points project to the mirrored pixels.
+
+    Args:
+        sample: any sample.
+
+    Returns:
+        The same with image, mask, keypoints, outline and K mirrored and the other handedness.
+    """
+    width = sample.image.shape[1]
+    K = sample.K
+    if K is not None:
+        reversal = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]], np.float64)
+        K = (reversal @ K.astype(np.float64) @ np.diag([-1.0, 1.0, 1.0])).astype(K.dtype)
+    return replace(
+        sample,
+        image=np.ascontiguousarray(sample.image[:, ::-1]),
+        handedness="left" if sample.handedness == "right" else "right",
+        keypoints_3d=None if sample.keypoints_3d is None else sample.keypoints_3d * np.float32([-1, 1, 1]),
+        keypoints_2d=mirror_points(sample.keypoints_2d, width),
+        K=K,
+        mask=None if sample.mask is None else np.ascontiguousarray(sample.mask[:, ::-1]),
+        outline=mirror_points(sample.outline, width),
+    )
+
+
+def mirror_points(points: np.ndarray | None, width: int) -> np.ndarray | None:
+    """Mirror pixels (..., 2 or more columns, x first) of an image `width` wide; None stays None."""
+    if points is None:
+        return None
+    return np.concatenate([width - 1 - points[..., :1], points[..., 1:]], -1).astype(points.dtype)

@@ -3,33 +3,33 @@
 Chapter 01 shows them beside the real data sets.
 """
 
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
-from peclr_utils.datasets.arguments import fraction, whole_number
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.hands.backgrounds import list_photos
 from peclr_utils.hands.scene import HandScene, ViewRange, render_scene, sample_scene
 
 
 class SyntheticHands:
-    """Pictures of random hands with exact labels.
+    """Images of random hands with exact labels.
 
     Sample i shows hand i mod N in version i div N, with N = length / versions: FreiHAND's layout. A sample
     depends on (seed, hand, version) alone, whichever worker makes it and in whatever order.
 
     Args:
-        length: number of pictures.
+        length: number of images.
         seed: of the whole set; sets of different seeds share nothing.
-        size: side of the square pictures, pixels.
-        versions: pictures of each hand: same pose, skin and camera, another background and light.
+        size: side of the square images, pixels.
+        versions: images of each hand: same pose, skin and camera, another background and light.
         view: from where the hands are seen, `ViewRange()` by default.
         left_fraction: share of left hands. FreiHAND has none.
         backgrounds: folder of photographs to put behind the hands, or None for procedural ones.
 
     Raises:
-        ValueError: if a parameter is of another type or out of range.
+        ValueError: if a number is of another type or out of range.
         FileNotFoundError: if there is no folder `backgrounds`.
     """
 
@@ -46,16 +46,18 @@ class SyntheticHands:
         left_fraction: float = 0.0,
         backgrounds: str | Path | None = None,
     ):
-        self.length = whole_number("SyntheticHands", "length", length, 0)
-        self.seed = whole_number("SyntheticHands", "seed", seed, 0)
-        self.size = whole_number("SyntheticHands", "size", size, 16)
-        self.versions = whole_number("SyntheticHands", "versions", versions, 1)
+        numbers = {"length": (length, 0), "seed": (seed, 0), "size": (size, 16), "versions": (versions, 1)}
+        for name, (value, least) in numbers.items():
+            if not isinstance(value, Integral) or value < least:
+                expected = f"{name} must be a whole number of at least {least}"
+                raise ValueError(f"SyntheticHands: {expected}, found {value!r}")
+        self.length, self.seed, self.size, self.versions = int(length), int(seed), int(size), int(versions)
         if self.length % self.versions:
             raise ValueError(f"SyntheticHands: length {length} must be a multiple of versions, {versions}")
-        if not isinstance(view, ViewRange | None):
-            raise ValueError(f"SyntheticHands: view must be a ViewRange or None, found {view!r}")
+        if not 0 <= left_fraction <= 1:
+            raise ValueError(f"SyntheticHands: left_fraction must be from 0 to 1, found {left_fraction}")
         self.view = view or ViewRange()
-        self.left_fraction = fraction("SyntheticHands", "left_fraction", left_fraction)
+        self.left_fraction = left_fraction
         if backgrounds is not None:
             list_photos(backgrounds)
         self.backgrounds = backgrounds
@@ -69,28 +71,18 @@ class SyntheticHands:
         return np.arange(self.length, dtype=np.int64) % max(1, self.length // self.versions)
 
     def scene(self, index: int) -> HandScene:
-        """Everything in picture `index`, as a value, before it is drawn.
+        """Everything in image `index`, as a value, before it is drawn.
 
         Raises:
             IndexError: if the index is out of range.
         """
-        if not -self.length <= index < self.length:
-            raise IndexError(f"SyntheticHands: index {index} outside 0..{self.length - 1}")
-        hands = self.length // self.versions
-        version, identity = divmod(int(index) % self.length, hands)
-        return sample_scene(
-            self.seed,
-            identity,
-            version,
-            size=self.size,
-            view=self.view,
-            left_fraction=self.left_fraction,
-            backgrounds=self.backgrounds,
-        )
+        version, identity = divmod(range(self.length)[index], self.length // self.versions)
+        options = {name: getattr(self, name) for name in ("size", "view", "left_fraction", "backgrounds")}
+        return sample_scene(self.seed, identity, version, **options)
 
     def __getitem__(self, index: int) -> HandSample:
         scene = self.scene(index)
-        index = int(index) % self.length
+        index = range(self.length)[index]
         picture = render_scene(scene)
         return HandSample(
             image=picture.image,

@@ -5,6 +5,10 @@ Chapter 01 shows it beside the other data sets. Layout:
     youtube_{train,val,test}.json
     youtube/VIDEO/video/frames/FRAME.png      as the file's `images` name them; .jpg also does
 
+The training label file has gigabytes and does not fit into memory as Python objects. It is read once, in a
+stream, into a file of vertices and a small table of everything else. Both are kept in `.peclr_utils` beside
+it or, where that can't be written to, in the user's cache.
+
 Pre-training needs no keypoints: the crop comes from the vertices. The finger tips are vertices themselves;
 the other joints need the joint regressor of MANO, which has its own licence and isn't shipped here.
 
@@ -13,34 +17,34 @@ one is taken to cover the same view, so pixel centres move as x -> (x + 1/2) * s
 mirrored (x -> W - 1 - x): every sample shows a right hand.
 """
 
+import hashlib
 import os
+import reprlib
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm.auto import tqdm
 
-from peclr_utils.datasets.images import read_image
-from peclr_utils.datasets.mirror import mirror
-from peclr_utils.datasets.sample import HandSample
-from peclr_utils.datasets.youtube_index import VERTICES, open_index
+from peclr_utils.datasets.images import IMAGE_SUFFIXES, read_image, require_file
+from peclr_utils.datasets.sample import HandSample, mirror
+from peclr_utils.files import atomic, write_text
 from peclr_utils.skeleton import reorder
 
 SPLITS = ("train", "val", "test")
 FINGER_TIPS = (744, 320, 443, 555, 672)
 """Vertices at the tips of thumb, index, middle, ring and little finger."""
 
-JOINTS = 16
-"""Joints of MANO's regressor: wrist; index, middle, little and ring finger, thumb, three each."""
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
+JOINTS, VERTICES = 16, 778
+"""Of MANO: wrist; index, middle, little and ring finger, thumb, three joints each. Vertices of its mesh."""
 
 
 class YouTube3DHands:
     """The hands of one split whose frames are there; each annotated hand is an identity of its own.
 
-    The first opening reads the label file in a stream into compact files, which takes minutes for the
-    training split. Frames that are missing, as many are since videos disappear, are left out and counted in
-    one warning.
+    The first opening reads the label file in a stream, which takes minutes for the training split. Hands
+    whose frame is missing are skipped, with one warning that counts them, because videos disappear.
 
     Args:
         root: the folder that holds `youtube_train.json` and `youtube/`.
@@ -52,6 +56,8 @@ class YouTube3DHands:
             that can't be written to, into the user's cache.
 
     Attributes:
+        index: the label file's content, a `YouTubeIndex`.
+        annotations: (N,) int64, each sample's position in it.
         is_left: (N,) bool, which hand was filmed, whether or not it is shown mirrored.
         missing: names of the frames that were not found.
 
@@ -76,12 +82,27 @@ class YouTube3DHands:
         self.root = Path(root).expanduser()
         self.split = split
         self.mirror_left = mirror_left
-        self.regressor = None if regressor is None else load_regressor(regressor)
-        self.index = open_index(find_labels(self.root, split), self.root, cache)
-        self._suffixes = self._find_frames()
-        self.annotations = np.flatnonzero(self._suffixes[self.index.image] >= 0)
+        path = self.root / f"youtube_{split}.json"
+        require_file(path, "YouTube3DHands")
+        self.index = open_index(path, cache)
+        self.regressor = np.load(regressor) if isinstance(regressor, (str, Path)) else regressor
+        if self.regressor is not None:
+            shape, sums = self.regressor.shape, self.regressor.sum(-1)
+            if shape != (JOINTS, VERTICES) or not np.allclose(sums, 1, atol=1e-3):
+                expected = f"shape {(JOINTS, VERTICES)} and rows that sum to 1"
+                raise ValueError(f"YouTube3DHands: regressor must have {expected}, found {shape} and {sums}")
+        names = [name.decode() for name in self.index.names]
+        self._frames = [self._find_frame(name) for name in names]
+        self.missing = [name for name, frame in zip(names, self._frames, strict=True) if not frame]
+        found = np.array([bool(frame) for frame in self._frames])
+        self.annotations = np.flatnonzero(found[self.index.image])
         self.is_left = self.index.is_left[self.annotations]
-        self._report_missing()
+        if self.missing:
+            missing = f"{len(self.missing)} of {len(names)} frames are missing, such as {self.missing[0]}"
+            if not len(self):
+                raise FileNotFoundError(f"{path}: {missing}; data/README.md says how to get the frames")
+            hands = len(self.index.ids)
+            warnings.warn(f"{path}: {missing}. Skipped {hands - len(self)} of {hands} hands.", stacklevel=2)
 
     def __len__(self) -> int:
         return len(self.annotations)
@@ -90,26 +111,21 @@ class YouTube3DHands:
     def identities(self) -> np.ndarray:
         return self.index.ids[self.annotations]
 
-    @property
-    def missing(self) -> list[str]:
-        used = np.unique(self.index.image)
-        return [self._name(image) for image in used[self._suffixes[used] < 0]]
-
     def image_path(self, index: int) -> Path:
         """Path of a sample's frame."""
-        image = self.index.image[self.annotations[index]]
-        return Path(_candidates(self.root, self._name(image))[self._suffixes[image]])
+        return self.root / self._frames[int(self.index.image[self.annotations[index]])]
 
     def vertices(self, index: int) -> np.ndarray:
         """A sample's mesh (778, 3) float32 as labelled: pixels at the stated resolution, not mirrored."""
-        return self.index.vertices(int(self.annotations[index]))
+        numbers = VERTICES * 3  # 4 bytes each; the file is opened anew, so that workers share nothing
+        start = 4 * numbers * int(self.annotations[index])
+        return np.fromfile(self.index.vertices_path, "<f4", numbers, offset=start).reshape(VERTICES, 3)
 
     def __getitem__(self, index: int) -> HandSample:
         path = self.image_path(index)
         image = read_image(path)
         annotation = self.annotations[index]
-        stated = self.index.sizes[self.index.image[annotation]]
-        scale = np.array(image.shape[1::-1]) / stated
+        scale = np.array(image.shape[1::-1]) / self.index.sizes[self.index.image[annotation]]
         outline = (self.vertices(index)[:, :2] + 0.5) * scale - 0.5
         sample = HandSample(
             image=image,
@@ -122,33 +138,11 @@ class YouTube3DHands:
         )
         return mirror(sample) if self.is_left[index] and self.mirror_left else sample
 
-    def _name(self, image: int) -> str:
-        return self.index.names[image].decode()
-
-    def _find_frames(self) -> np.ndarray:
-        """For each image the position of the existing file among its candidates, or -1."""
-        found = np.full(len(self.index.names), -1)
-        for image in np.unique(self.index.image):
-            paths = _candidates(self.root, self._name(image))
-            found[image] = next((k for k, path in enumerate(paths) if os.path.isfile(path)), -1)
-        return found
-
-    def _report_missing(self) -> None:
-        missing = self.missing
-        if not missing:
-            return
-        used = len(np.unique(self.index.image))
-        counted = f"{self.root}: {len(missing)} of {used} frames of the {self.split} split are missing"
-        if len(missing) == used:
-            raise FileNotFoundError(
-                f"{counted}, among them {missing[0]}; extract the videos' frames into this folder "
-                "(data/README.md says how)"
-            )
-        warnings.warn(
-            f"{counted} (the first is {missing[0]}); left out are {len(self.index.image) - len(self)} of "
-            f"{len(self.index.image)} hands",
-            stacklevel=3,
-        )
+    def _find_frame(self, name: str) -> str:
+        """The name of a frame's file, as stated or with another suffix; empty if there is none."""
+        stem = os.path.splitext(name)[0]  # text, because making paths is slow
+        candidates = (name, *(stem + suffix for suffix in IMAGE_SUFFIXES))
+        return next((found for found in candidates if os.path.isfile(f"{self.root}/{found}")), "")
 
 
 def joints(regressor: np.ndarray, vertices: np.ndarray) -> np.ndarray:
@@ -165,62 +159,82 @@ def joints(regressor: np.ndarray, vertices: np.ndarray) -> np.ndarray:
     return reorder(points, "mano", "freihand").astype(np.float32)
 
 
-def load_regressor(regressor: np.ndarray | Path | str) -> np.ndarray:
-    """Load and check a joint regressor.
+@dataclass(frozen=True)
+class YouTubeIndex:
+    """The content of one label file, I images and A annotations.
 
-    Args:
-        regressor: an array or the path of a .npy file.
-
-    Returns:
-        (16, 778) float64.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if the shape is another one or a row doesn't sum to one.
+    Attributes:
+        names: (I,) bytes, the frames' file names in UTF-8.
+        sizes: (I, 2) int32, width and height that the vertices refer to.
+        image: (A,) int64, position of each annotation's image.
+        is_left: (A,) bool.
+        ids: (A,) int64, the annotations' ids.
+        vertices_path: file of (A, 778, 3) float32 and nothing else, image pixels and depth at the same scale.
     """
-    origin = "regressor"
-    if isinstance(regressor, (str, Path)):
-        origin = f"regressor {regressor}"
-        if not Path(regressor).is_file():
-            raise FileNotFoundError(f"{origin}: no such file; give a .npy file with a (16, 778) array")
-        regressor = np.load(regressor)
-    matrix = np.asarray(regressor, dtype=np.float64)
-    if matrix.shape != (JOINTS, VERTICES):
-        raise ValueError(f"{origin}: expected shape {(JOINTS, VERTICES)}, found {matrix.shape}")
-    if not np.allclose(matrix.sum(1), 1, atol=1e-3):
-        raise ValueError(f"{origin}: each row must sum to 1, found {matrix.sum(1).round(3).tolist()}")
-    return matrix
+
+    names: np.ndarray
+    sizes: np.ndarray
+    image: np.ndarray
+    is_left: np.ndarray
+    ids: np.ndarray
+    vertices_path: Path
 
 
-def find_labels(root: Path, split: str) -> Path:
-    """Find a split's label file.
-
-    Raises:
-        FileNotFoundError: if it isn't there; says what is, and where the right folder seems to be.
-    """
-    path = root / f"youtube_{split}.json"
-    if path.is_file():
-        return path
-    if not root.is_dir():
-        reason = "this is a file; name the folder it is in" if root.exists() else "there is no such folder"
-        raise FileNotFoundError(f"{root}: {reason}")
-    here = sorted(other.name for other in root.glob("youtube_*.json"))
-    if here:
-        raise FileNotFoundError(f"{path}: no such file, found {', '.join(here)}")
-    below = [
-        found.parent for pattern in ("*", "*/*") for found in sorted(root.glob(f"{pattern}/youtube_*.json"))
-    ]
-    above = [folder for folder in list(root.resolve().parents)[:4] if any(folder.glob("youtube_*.json"))]
-    if below or above:
-        right, where = (below[0], "below") if below else (above[0], "above")
-        raise FileNotFoundError(f"{path}: no such file; YouTube3DHands' folder is {where}: {right}")
-    raise FileNotFoundError(
-        f"{path}: no such file; expected the folder that holds youtube_train.json and youtube/ "
-        "(data/README.md says where to get them)"
-    )
+def open_index(path: Path, cache: Path | str | None = None) -> YouTubeIndex:
+    """Open the compact files made from a label file, or make them; see `YouTube3DHands`."""
+    folder, state = path.parent.resolve(), path.stat()
+    name = f"{path.stem}_{state.st_size}_{state.st_mtime_ns}.npz"
+    place = folder / ".peclr_utils" if cache is None else Path(cache).expanduser()
+    if cache is None and not (place / name).is_file() and not os.access(folder, os.W_OK):
+        key = hashlib.blake2b(str(folder).encode(), digest_size=6).hexdigest()
+        place = Path.home() / ".cache" / "peclr_utils" / f"{folder.name}-{key}"
+    table = place / name
+    vertices = table.with_suffix(".vertices")
+    if not table.is_file():
+        write_text(place / ".gitignore", "*\n")  # keeps the folder out of a repository around it
+        with atomic(vertices) as temporary:
+            arrays = _stream(path, temporary)
+        with atomic(table) as temporary, temporary.open("wb") as file:
+            np.savez(file, **arrays)
+        for stale in {*place.glob(f"{path.stem}_*")} - {table, vertices}:
+            stale.unlink(missing_ok=True)
+    with np.load(table) as arrays:
+        return YouTubeIndex(**arrays, vertices_path=vertices)
 
 
-def _candidates(root: Path, name: str) -> list[str]:
-    """Paths a frame may have: the stated one, or with another suffix. Text, for paths are slow to make."""
-    stem, stated = os.path.splitext(f"{root}/{name}")
-    return [stem + suffix for suffix in (stated, *(other for other in SUFFIXES if other != stated))]
+def _stream(path: Path, vertices: Path) -> dict[str, np.ndarray]:
+    """Write the vertices into a file and return the table."""
+    import ijson
+
+    entry, positions, names, sizes, hands = None, {}, [], [], []
+    total = path.stat().st_size
+    bar = {"total": total, "desc": path.name, "leave": False, "disable": total < 50_000_000}
+    try:
+        expected = "an image with an id of its own, a file name as name, and a positive width and height"
+        with path.open("rb") as file:  # is read no further than the end of this list
+            for entry in next(ijson.items(file, "images", use_float=True), []):
+                size = int(entry["width"]), int(entry["height"])
+                if entry["id"] in positions or min(size) <= 0:
+                    raise ValueError
+                positions[entry["id"]] = len(names)
+                names.append(entry["name"].encode())
+                sizes.append(size)
+        expected = f"an annotation with id, image_id, is_left 0 or 1, and {VERTICES} x 3 finite vertices"
+        with path.open("rb") as raw, tqdm.wrapattr(raw, "read", **bar) as file, vertices.open("wb") as out:
+            for entry in ijson.items(file, "annotations.item", use_float=True):
+                mesh = np.array(entry["vertices"], "<f4")
+                valid = mesh.shape == (VERTICES, 3) and np.isfinite(mesh).all()
+                if not valid or entry["is_left"] not in (0, 1):
+                    raise ValueError
+                hands.append((positions[entry["image_id"]], entry["is_left"], int(entry["id"])))
+                out.write(mesh.tobytes())
+    except (ijson.JSONError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: not valid JSON, probably cut short ({reason}); copy it again") from None
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{path}: expected {expected}, found {reprlib.repr(entry)}") from error
+    if not hands:
+        raise ValueError(f"{path}: expected lists named 'images' and 'annotations', found no annotations")
+    image, is_left, ids = np.array(hands, np.int64).T
+    table = {"names": np.array(names), "sizes": np.array(sizes, np.int32)}
+    return {**table, "image": image, "is_left": is_left.astype(bool), "ids": ids}

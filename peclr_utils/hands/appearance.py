@@ -1,17 +1,16 @@
-"""What a rendered hand looks like: skin of all kinds, nails, creases, and the light that falls on it.
+"""What an image of a hand looks like: skin of all kinds, sleeves, light, and what the camera adds.
 
 Chapter 01 shows one pose in many skins. The skin is a texture made of a few maps that all hands share
-(palm, redness, nails, creases, mottling), drawn once from the mesh itself, and a palette of one colour a
-map, which is what differs from hand to hand.
+(palm, redness, nails, creases, mottling), drawn once from the mesh itself, and a palette with one colour per
+map, which differs from hand to hand.
 
-Skin tones are drawn evenly over lightness, L* 26 to 78. Their a* and b* were chosen by hand to look like
-skin; they are no table of measurements. All six classes of the individual typology angle occur: ITA =
-atan((L* - 50) / b*), very light above 55 degrees, dark below -30 (Chardon, Cretois and Hourseau 1991, "Skin
-colour typology and suntanning pathways", doi:10.1111/j.1467-2494.1991.tb00561.x; Del Bino, Duval and Bernerd
-2018, "Clinical and biological characterization of skin pigmentation diversity and its consequences on UV
-impact", doi:10.3390/ijms19092668).
+Skin tones are drawn evenly over lightness, L* 26 to 78. Their a* and b* were chosen by eye, not measured. All
+six classes of the individual typology angle occur: ITA = atan((L* - 50) / b*), very light above 55 degrees,
+dark below -30 (Chardon et al. 1991, doi:10.1111/j.1467-2494.1991.tb00561.x; Del Bino et al. 2018,
+doi:10.3390/ijms19092668).
 """
 
+import functools
 from dataclasses import dataclass
 
 import cv2
@@ -47,42 +46,19 @@ class Appearance:
     sleeve_start: float
 
 
-def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
-    """Convert colours.
-
-    Args:
-        lab: (..., 3) CIE L*a*b*, D65.
-
-    Returns:
-        (..., 3) float32 sRGB, cut to 0..1.
-    """
-    flat = np.asarray(lab, dtype=np.float32).reshape(-1, 1, 3)
-    return np.clip(cv2.cvtColor(flat, cv2.COLOR_LAB2RGB), 0, 1).reshape(np.shape(lab))
+def _lab_to_rgb(lab: np.ndarray) -> np.ndarray:
+    """(..., 3) CIE L*a*b*, D65, to (..., 3) float32 sRGB, cut to 0..1."""
+    flat = lab.astype(np.float32).reshape(-1, 1, 3)
+    return np.clip(cv2.cvtColor(flat, cv2.COLOR_LAB2RGB), 0, 1).reshape(lab.shape)
 
 
-def hsv_to_rgb(hue: float, saturation: float, value: float) -> np.ndarray:
-    """Convert one colour.
-
-    Args:
-        hue: degrees.
-        saturation: 0..1.
-        value: 0..1.
-
-    Returns:
-        (3,) float32 sRGB in 0..1.
-    """
+def _hsv_to_rgb(hue: float, saturation: float, value: float) -> np.ndarray:
+    """(3,) float32 sRGB in 0..1, from degrees and two shares."""
     return cv2.cvtColor(np.array([[[hue, saturation, value]]], dtype=np.float32), cv2.COLOR_HSV2RGB)[0, 0]
 
 
-def sample_tone(rng: np.random.Generator) -> np.ndarray:
-    """Draw a skin tone, even in lightness.
-
-    Args:
-        rng: source of all randomness.
-
-    Returns:
-        (3,) float64 CIE L*, a*, b*.
-    """
+def _sample_tone(rng: np.random.Generator) -> np.ndarray:
+    """(3,) CIE L*, a*, b* of a skin tone, evenly distributed in lightness."""
     lightness = rng.uniform(*LIGHTNESS)
     a = np.interp(lightness, _TONES[:, 0], _TONES[:, 1]) + rng.normal(0, 1.5)
     b = np.interp(lightness, _TONES[:, 0], _TONES[:, 2]) + rng.normal(0, 1.7)
@@ -90,15 +66,8 @@ def sample_tone(rng: np.random.Generator) -> np.ndarray:
 
 
 def sample_appearance(rng: np.random.Generator) -> Appearance:
-    """Draw one hand's skin: tone, palm, nails, redness, creases, mottling, sleeve.
-
-    Args:
-        rng: source of all randomness.
-
-    Returns:
-        An `Appearance`.
-    """
-    tone = sample_tone(rng)
+    """Draw one hand's skin and sleeve."""
+    tone = _sample_tone(rng)
     darkness = float(np.interp(tone[0], LIGHTNESS, (1.0, 0.0)))
     # What each map changes in L*, a*, b*. The palm has little melanin: the darker the back, the larger.
     changes = {
@@ -112,28 +81,21 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
         "blotched": (rng.uniform(-2, 2), rng.uniform(0.5, 2), 0),
         "tendon": (rng.uniform(0.5, 4), 0, 0),
     }
-    colours = dict(zip(changes, lab_to_rgb(tone + np.array(list(changes.values()))), strict=True))
+    colours = dict(zip(changes, _lab_to_rgb(tone + np.array(list(changes.values()))), strict=True))
     if rng.random() < VARNISHED:
-        colours["nail"] = hsv_to_rgb(rng.uniform(0, 360), 0.8, 0.7)
+        colours["nail"] = _hsv_to_rgb(rng.uniform(0, 360), 0.8, 0.7)
     skin = colours["skin"]
     palette = {name: colour - skin for name, colour in colours.items()} | {"plain": np.ones(3), "skin": skin}
 
     sleeve = None
     if rng.random() < SLEEVED:
-        sleeve = hsv_to_rgb(rng.uniform(0, 360), rng.beta(1.2, 2.5), rng.uniform(0.1, 0.95))
+        sleeve = _hsv_to_rgb(rng.uniform(0, 360), rng.beta(1.2, 2.5), rng.uniform(0.1, 0.95))
     palette = np.stack([palette[name] for name in MAPS]).astype(np.float32)
     return Appearance(tone, palette, sleeve, float(rng.uniform(0.0, 0.12)))
 
 
 def sample_light(rng: np.random.Generator) -> Light:
-    """Draw a light: from the camera's side, warm to cool, hard to soft, with a matching ambient.
-
-    Args:
-        rng: source of all randomness.
-
-    Returns:
-        A `Light`.
-    """
+    """Draw a light: from the camera's side, warm to cool, hard to soft, with a matching ambient."""
     direction = np.array([rng.normal(0, 0.8), rng.normal(-0.6, 0.6), -rng.uniform(0.25, 1.2)])
     warmth = rng.normal(0, 0.10)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
@@ -153,13 +115,55 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 
 def hand_texture(mesh: HandMesh, appearance: Appearance) -> Texture:
-    """Make the texture to render one hand with.
-
-    Args:
-        mesh: the rigged hand, whose maps all hands share.
-        appearance: this hand's skin.
-
-    Returns:
-        A `Texture`.
-    """
+    """The texture of one hand: the maps of the mesh, which all hands share, and the hand's own palette."""
     return Texture(skin_maps(mesh), appearance.palette)
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """What the camera adds.
+
+    Attributes:
+        blur: standard deviation of a Gaussian blur, pixels of an image of 224.
+        noise: standard deviation of the grain, grey levels.
+        noise_offset: where the grain is cut out of a fixed sheet of it.
+        quality: JPEG quality, or None for no compression.
+    """
+
+    blur: float
+    noise: float
+    noise_offset: tuple[int, int]
+    quality: int | None
+
+
+def sample_sensor(rng: np.random.Generator) -> Sensor:
+    """Draw a camera's blur, grain and compression."""
+    return Sensor(
+        blur=float(rng.choice([0.0, rng.uniform(0.3, 0.9)])),
+        noise=float(rng.gamma(1.2, 1.8)),
+        noise_offset=tuple(int(v) for v in rng.integers(0, 1 << 16, 2)),
+        quality=int(rng.integers(40, 95)) if rng.random() < 0.25 else None,
+    )
+
+
+@functools.cache
+def _grain_sheet(side: int = 512) -> np.ndarray:
+    """(side, side, 3) float32 standard normal grain; drawing it anew would cost more than shading a hand."""
+    return np.random.default_rng(20210).standard_normal((side, side, 3), dtype=np.float32)
+
+
+def expose(image: np.ndarray, sensor: Sensor) -> np.ndarray:
+    """Add blur, grain and compression to an (H, W, 3) uint8 RGB image; returns a new one."""
+    height, width = image.shape[:2]
+    if sensor.blur > 0:
+        image = cv2.GaussianBlur(image, (0, 0), sensor.blur * height / 224)
+    sheet = _grain_sheet()
+    while len(sheet) < max(height, width):
+        sheet = np.tile(sheet, (2, 2, 1))
+    top, left = (o % (len(sheet) - s + 1) for o, s in zip(sensor.noise_offset, (height, width), strict=True))
+    grain = sheet[top : top + height, left : left + width]
+    image = cv2.addWeighted(image, 1.0, grain, sensor.noise, 0.0, dtype=cv2.CV_8U)
+    if sensor.quality is not None:
+        _, packed = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, sensor.quality])
+        image = cv2.imdecode(packed, cv2.IMREAD_COLOR)
+    return image

@@ -1,10 +1,10 @@
 """A forearm for a hand mesh that ends at the wrist, bare or in a sleeve.
 
-Chapter 01 shows hands with it. A hand that ends in a flat cut looks wrong, and tells a network where the
-wrist is. So the rim of the cut is continued as a tube that bends at the wrist and widens towards the elbow.
+Chapter 01 shows hands with it. A flat cut looks wrong and tells a network where the wrist is, so the rim of
+the cut is continued as a tube that bends at the wrist and widens towards the elbow.
 
 **Convention.** The hand's own frame of `mesh`. Flexion tilts the hand towards its palm, deviation towards
-its thumb; seen from the hand, it is the arm that turns the other way.
+its thumb; in the hand's frame it is the arm that turns, the other way.
 """
 
 import functools
@@ -12,29 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from peclr_utils.hands.kinematics import PosedHand
 from peclr_utils.hands.mesh import HandMesh
 
-# Distance from the rim in metres, and how far the arm has widened there.
-_RINGS = np.array(
-    [
-        [0.007, 1.0],
-        [0.02, 1.02],
-        [0.04, 1.06],
-        [0.07, 1.16],
-        [0.11, 1.3],
-        [0.16, 1.42],
-        [0.24, 1.5],
-        [0.32, 1.5],
-    ]
-)
+# The arm's rings: metres from the rim, and width relative to it.
+_RING_DISTANCE = np.array([0.007, 0.02, 0.04, 0.07, 0.11, 0.16, 0.24, 0.32])
+_RING_WIDTH = np.array([1.0, 1.02, 1.06, 1.16, 1.3, 1.42, 1.5, 1.5])
+# The sleeve's rings: metres from its cuff, and width relative to the arm; the first two make the cuff's edge.
+_CUFF_DISTANCE = np.array([0.0, 1e-6, 0.004, 0.03, 0.08, 0.16, 0.30])
+_CUFF_WIDTH = np.array([0.98, 1.13, 1.17, 1.19, 1.25, 1.32, 1.4])
+# The wrist bends over this length in small steps: their ends, and the share of the bend in each one's middle.
 _BEND_LENGTH = 0.04
-# The wrist's bend in small steps: their ends, and how much of it is done in the middle of each.
 _STEPS = np.concatenate([np.linspace(0, _BEND_LENGTH, 9), [1.0]])
 _STEPS_BENT = np.clip((_STEPS[1:] + _STEPS[:-1]) / (2 * _BEND_LENGTH), 0, 1)
-# The sleeve's distance from its cuff and its width relative to the arm; the first two make the cuff's edge.
-_CUFF = np.array(
-    [[0.0, 0.98], [1e-6, 1.13], [0.004, 1.17], [0.03, 1.19], [0.08, 1.25], [0.16, 1.32], [0.30, 1.4]]
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,36 +61,18 @@ class ArmPose:
     length: float = 0.32
 
 
-@functools.lru_cache(maxsize=2)
-def wrist_rim(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray]:
-    """The cut at the wrist.
+@functools.cache
+def _wrist_rim(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray]:
+    """(F', 3) faces without those that close the cut, and the rim's (N, 2) edges, one after the other.
 
-    Args:
-        mesh: the rigged hand.
-
-    Returns:
-        faces without those that close the cut, (F', 3); and the rim's edges, (N, 2) vertex indices, one
-        after the other around the wrist, in the sense of their triangles. At a texture seam an edge starts
-        with another vertex than the last one ended with, at the same place.
-
-    Raises:
-        ValueError: if the mesh has no such rim.
+    At a texture seam an edge starts with another vertex than the last one ended with, at the same place.
     """
-    welded = mesh.weld[mesh.faces]
-    label = np.arange(len(mesh.vertices))
-    for _ in range(len(label)):
-        before = label.copy()
-        np.minimum.at(label, welded, label[welded].min(axis=1)[:, None])
-        if np.array_equal(before, label):
-            break
-    parts, sizes = np.unique(label[welded[:, 0]], return_counts=True)
-    body = mesh.faces[label[welded[:, 0]] == parts[sizes.argmax()]]
+    closing = mesh.normals[mesh.faces, 1].min(axis=1) > 0.9  # no other part of the hand faces the elbow
+    body = mesh.faces[~closing]
     edges = body[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     ends = [tuple(edge) for edge in mesh.weld[edges].tolist()]
     known = set(ends)
     following = {a: (b, k) for k, (a, b) in enumerate(ends) if (b, a) not in known}
-    if not following:
-        raise ValueError("hand mesh: expected an open rim at the wrist, found a closed surface")
     at, rim = min(following), []
     for _ in following:
         at, k = following[at]
@@ -109,12 +81,12 @@ def wrist_rim(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray]:
 
 
 def arm_directions(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """(N, 3) about where the forearm points from the hand, unit, in the hand's own frame, from degrees."""
+    """(N, 3) unit directions about which the forearm points, in the hand's own frame, from degrees."""
     return _turn(np.radians(flexion), np.radians(deviation)) @ (0.0, 1.0, 0.0)
 
 
 def _turn(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) turns of the arm about the wrist, seen from the hand, from radians."""
+    """(N, 3, 3) turns of the arm about the wrist in the hand's own frame, from radians."""
     cf, sf, cd, sd = np.cos(flexion), np.sin(flexion), np.cos(deviation), np.sin(deviation)
     zero, one = np.zeros_like(cf), np.ones_like(cf)
     about_x = np.array([[one, zero, zero], [zero, cf, sf], [zero, -sf, cf]])
@@ -123,10 +95,10 @@ def _turn(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:
 
 
 def _tube(rim: np.ndarray, distance: np.ndarray, width: np.ndarray, pose: ArmPose) -> tuple[np.ndarray, ...]:
-    """Rings around a bending axis: (R, N, 3) places and outward normals, from (N, 3) rim points."""
+    """(R, N, 3) places and outward normals of rings around a bending axis, from (N, 3) rim points."""
     centre = rim.mean(axis=0)
     offsets = rim - centre
-    # The cut's own plane gives the axis; it leans, so the axis takes half of the lean.
+    # The axis is the normal of the cut's plane, which leans, straightened by half.
     _, _, planes = np.linalg.svd(offsets, full_matrices=False)
     axis = planes[2] * np.sign(planes[2, 1]) + (0, 1, 0)
     axis /= np.linalg.norm(axis)
@@ -152,12 +124,12 @@ def _tube(rim: np.ndarray, distance: np.ndarray, width: np.ndarray, pose: ArmPos
 
 
 def _split(rings: np.ndarray) -> np.ndarray:
-    """(R, N, 3) ring points to (R * 2N, 3), both ends of every edge: texture seams can run along the arm."""
+    """(R, N, 3) ring points to (R * 2N, 3), both ends of each edge: texture seams may run along the arm."""
     return np.stack([rings, np.roll(rings, -1, axis=1)], axis=2).reshape(-1, 3)
 
 
 def _bands(first: np.ndarray, rings: int, count: int, start: int) -> np.ndarray:
-    """Triangles from a ring of (N, 2) edges through further rings, split, from vertex `start` on."""
+    """Triangles from a ring of (N, 2) edges through further rings of split vertices from `start` on."""
     further = start + np.arange(rings * count * 2).reshape(rings, count, 2)
     edges = np.concatenate([first[None], further])
     a, b = edges[..., 0], edges[..., 1]
@@ -166,66 +138,48 @@ def _bands(first: np.ndarray, rings: int, count: int, start: int) -> np.ndarray:
     return np.concatenate([upper, lower]).reshape(-1, 3)
 
 
-@functools.lru_cache(maxsize=4)
+@functools.cache
 def _layout(mesh: HandMesh, sleeved: bool) -> tuple[np.ndarray, np.ndarray]:
     """Triangles and texture coordinates of the hand with its arm, which are the same in every pose."""
-    faces, edges = wrist_rim(mesh)
+    faces, edges = _wrist_rim(mesh)
     count, total = len(edges), len(mesh.vertices)
-    parts = [faces, _bands(edges, len(_RINGS), count, total)]
-    uv = [mesh.uv, np.tile(mesh.uv[edges].reshape(-1, 2), (len(_RINGS), 1))]
-    total += 2 * count * len(_RINGS)
+    parts = [faces, _bands(edges, len(_RING_WIDTH), count, total)]
+    uv = [mesh.uv, np.tile(mesh.uv[edges].reshape(-1, 2), (len(_RING_WIDTH), 1))]
+    total += 2 * count * len(_RING_WIDTH)
     if sleeved:
         first = total + np.arange(2 * count).reshape(count, 2)
-        parts.append(_bands(first, len(_CUFF) - 1, count, total + 2 * count))
-        total += 2 * count * len(_CUFF)
+        parts.append(_bands(first, len(_CUFF_WIDTH) - 1, count, total + 2 * count))
+        total += 2 * count * len(_CUFF_WIDTH)
         # Texel (0, 0) is plain: the vertex colour alone shows there.
-        uv.append(np.zeros((2 * count * len(_CUFF), 2), dtype=mesh.uv.dtype))
+        uv.append(np.zeros((2 * count * len(_CUFF_WIDTH), 2), dtype=mesh.uv.dtype))
     end = total - 2 * count + 2 * np.arange(count)
     parts.append(np.stack([np.full(count - 2, end[0]), end[2:], end[1:-1]], axis=1))
-    faces, uv = np.concatenate(parts).astype(np.int32), np.concatenate(uv)
-    faces.setflags(write=False)
-    uv.setflags(write=False)
-    return faces, uv
+    return np.concatenate(parts).astype(np.int32), np.concatenate(uv)
 
 
 def with_arm(
-    mesh: HandMesh,
-    vertices: np.ndarray,
-    normals: np.ndarray,
-    pose: ArmPose,
-    sleeve: np.ndarray | None = None,
-    sleeve_start: float = 0.0,
+    mesh: HandMesh, posed: PosedHand, pose: ArmPose, sleeve: np.ndarray | None, sleeve_start: float
 ) -> Surface:
-    """Continue a posed right hand with a forearm.
+    """Continue a posed right hand with a forearm, in the hand's own frame.
 
-    Args:
-        mesh: the rigged hand.
-        vertices: (V, 3) posed, in the hand's own frame, metres.
-        normals: (V, 3) likewise.
-        pose: how the arm leaves the hand.
-        sleeve: (3,) sRGB colour of a sleeve, or None.
-        sleeve_start: metres from the rim to the cuff.
-
-    Returns:
-        The whole `Surface`; its first V vertices are the hand's.
+    `sleeve` is the (3,) sRGB colour of a sleeve that starts `sleeve_start` metres from the rim, or None. The
+    first V vertices of the result are the hand's.
     """
     faces, uv = _layout(mesh, sleeve is not None)
-    distance = np.minimum(_RINGS[:, 0], pose.length)
-    width = np.interp(distance, *_RINGS.T)
-    if sleeve is not None:
-        along = np.minimum(_CUFF[:, 0], max(pose.length - sleeve_start, 0.0))
-        width = np.concatenate(
-            [width, np.interp(along, *_CUFF.T) * np.interp(sleeve_start + along, *_RINGS.T)]
-        )
-        distance = np.concatenate([distance, sleeve_start + along])
-    rim = vertices[wrist_rim(mesh)[1][:, 0]]
-    rings, outward = _tube(rim, distance, width, pose)
+    rim = posed.vertices[_wrist_rim(mesh)[1][:, 0]]
     colours = np.ones((len(uv), 3))
+    distance = np.minimum(_RING_DISTANCE, pose.length)
+    width = np.interp(distance, _RING_DISTANCE, _RING_WIDTH)
     if sleeve is not None:
-        colours[-2 * len(rim) * len(_CUFF) :] = sleeve
+        from_cuff = np.minimum(_CUFF_DISTANCE, max(pose.length - sleeve_start, 0.0))
+        arm_width = np.interp(sleeve_start + from_cuff, _RING_DISTANCE, _RING_WIDTH)
+        width = np.concatenate([width, np.interp(from_cuff, _CUFF_DISTANCE, _CUFF_WIDTH) * arm_width])
+        distance = np.concatenate([distance, sleeve_start + from_cuff])
+        colours[-2 * len(rim) * len(_CUFF_WIDTH) :] = sleeve
+    rings, outward = _tube(rim, distance, width, pose)
     return Surface(
-        vertices=np.concatenate([vertices, _split(rings)]),
-        normals=np.concatenate([normals, _split(outward)]),
+        vertices=np.concatenate([posed.vertices, _split(rings)]),
+        normals=np.concatenate([posed.normals, _split(outward)]),
         faces=faces,
         uv=uv,
         colours=colours,

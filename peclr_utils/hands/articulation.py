@@ -7,7 +7,7 @@ thumb's base (CMC) it carries the thumb across the palm, and 0 is the resting th
 finger at its knuckle away from the middle finger, and the middle finger towards the thumb; 0 is the resting
 spread, from which fingers close side by side. Abduction of the thumb lifts it out of the palm's plane; 0 is
 at rest. *Opposition* rolls the thumb about its own axis so that its pad faces the fingers. *Arch* flexes the
-little finger's metacarpal and by half as much the ring finger's: it hollows the palm. The wrist is the root
+little finger's metacarpal, and the ring finger's by half as much: it hollows the palm. The wrist is the root
 and has no angle of its own.
 """
 
@@ -16,26 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from peclr_utils.hands.mesh import CHAINS, JOINT_NAMES, load_hand_mesh
-
-FINGER_NAMES = ("thumb", "index", "middle", "ring", "little")
-
-_FLEXION_NAMES = tuple(
-    f"{finger}_{joint}_flexion"
-    for finger in FINGER_NAMES
-    for joint in (("cmc", "mcp", "ip") if finger == "thumb" else ("mcp", "pip", "dip"))
-)
-_ABDUCTION_NAMES = tuple(f"{finger}_abduction" for finger in FINGER_NAMES)
-
-ANGLE_NAMES: tuple[str, ...] = (*_FLEXION_NAMES, *_ABDUCTION_NAMES, "thumb_opposition", "arch")
+from peclr_utils.hands.mesh import CHAINS, JOINT_NAMES, load_hand_mesh, read_only
 
 _FINGER_LIMITS = {"mcp": (-20.0, 90.0), "pip": (-3.0, 105.0), "dip": (-5.0, 80.0)}
-_SPREAD_LIMITS = {
-    "index": (-10.0, 18.0),
-    "middle": (-8.0, 8.0),
-    "ring": (-10.0, 14.0),
-    "little": (-12.0, 22.0),
-}
 
 JOINT_LIMITS: dict[str, tuple[float, float]] = {
     "thumb_cmc_flexion": (-25.0, 30.0),
@@ -43,34 +26,36 @@ JOINT_LIMITS: dict[str, tuple[float, float]] = {
     "thumb_ip_flexion": (-15.0, 80.0),
     **{
         f"{finger}_{joint}_flexion": limits
-        for finger in FINGER_NAMES[1:]
+        for finger in ("index", "middle", "ring", "little")
         for joint, limits in _FINGER_LIMITS.items()
     },
     "thumb_abduction": (-22.0, 28.0),
-    **{f"{finger}_abduction": limits for finger, limits in _SPREAD_LIMITS.items()},
+    "index_abduction": (-10.0, 18.0),
+    "middle_abduction": (-8.0, 8.0),
+    "ring_abduction": (-10.0, 14.0),
+    "little_abduction": (-12.0, 22.0),
     "thumb_opposition": (-6.0, 16.0),
     "arch": (0.0, 15.0),
 }
 """Lowest and highest angle of each joint, in degrees.
 
-They start from the values that textbooks quote from the American Academy of Orthopaedic Surgeons (fingers:
-MCP −45..90, PIP 0..100, DIP 0..90, spread 20; thumb: MCP 0..50, IP −20..80), drawn in where people rarely go
-unaided (MCP extension). Thumb MCP −8..60 as Barakat, Field and Taylor found on average (2013, "The range of
-movement of the thumb", Hand 8). Thumb base, in all: about 53° of flexion (Cooney et al. 1981,
-doi:10.2106/00004623-198163090-00002), 51° of abduction and 21° of roll (Goubier et al. 2009,
-doi:10.1016/j.main.2009.07.003), divided about the resting thumb by eye. The arch stands for the motion of the
-fourth and fifth carpometacarpal joints; its limit was chosen by eye too.
+They start from textbook values of the American Academy of Orthopaedic Surgeons (fingers: MCP −45..90, PIP
+0..100, DIP 0..90, spread 20; thumb: MCP 0..50, IP −20..80), narrowed where people rarely go unaided (MCP
+extension). Thumb MCP as in Barakat et al. 2013, "The range of movement of the thumb", Hand 8. Thumb base, in
+all: 53° of flexion (Cooney et al. 1981, doi:10.2106/00004623-198163090-00002), 51° of abduction and 21° of
+roll (Goubier et al. 2009, doi:10.1016/j.main.2009.07.003), divided about the resting thumb by eye. The arch
+is the motion of the fourth and fifth carpometacarpal joints; its limit was chosen by eye too.
 """
 
-_LOW_HIGH = np.array([JOINT_LIMITS[name] for name in ANGLE_NAMES]).T
+ANGLE_NAMES: tuple[str, ...] = tuple(JOINT_LIMITS)
 
-# Spread at the knuckles is slack in a straight finger and all but gone in one bent square: the collateral
-# ligaments tighten over the knuckle's cam.
+_LOW_HIGH = np.array(list(JOINT_LIMITS.values())).T
+
+# A straight finger spreads freely at the knuckle, one bent by 90° hardly: the collateral ligaments tighten.
 _SPREAD_GONE_AT = 90.0
 _SPREAD_LEFT = 0.15
-# The end joint hardly bends on its own: one deep flexor moves both. DIP = 2/3 PIP is the rule of thumb of
-# Rijpkema and Girard 1991, "Computer animation of knowledge-based human grasping". It stays within this far
-# of that.
+# The end joint hardly bends on its own, because one deep flexor moves both joints: it stays within this many
+# degrees of DIP = 2/3 PIP (Rijpkema and Girard 1991, "Computer animation of knowledge-based human grasping").
 _DIP_SLACK = 20.0
 
 
@@ -91,13 +76,9 @@ class HandPose:
     arch: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, shape in (("flexion", (5, 3)), ("abduction", (5,))):
-            # A copy that cannot be written to: gestures are shared values.
-            value = np.array(getattr(self, name), dtype=np.float64)
-            value.setflags(write=False)
-            if value.shape != shape:
-                raise ValueError(f"HandPose.{name}: expected degrees of shape {shape}, found {value.shape}")
-            object.__setattr__(self, name, value)
+        # Read-only, because gestures are shared values.
+        object.__setattr__(self, "flexion", read_only("HandPose.flexion", self.flexion, (5, 3)))
+        object.__setattr__(self, "abduction", read_only("HandPose.abduction", self.abduction, (5,)))
 
     @property
     def angles(self) -> np.ndarray:
@@ -107,18 +88,15 @@ class HandPose:
     @classmethod
     def from_angles(cls, angles: np.ndarray) -> "HandPose":
         """The pose of (22,) angles in degrees, in the order of `ANGLE_NAMES`."""
-        angles = np.asarray(angles, dtype=np.float64)
-        if angles.shape != (len(ANGLE_NAMES),):
-            raise ValueError(f"HandPose: expected {len(ANGLE_NAMES)} angles, found shape {angles.shape}")
         return cls(angles[:15].reshape(5, 3), angles[15:20], float(angles[20]), float(angles[21]))
 
-    def blend(self, other: "HandPose", weight: float) -> "HandPose":
-        """This pose moved the share `weight` of the way to another; 0 is this one, 1 the other."""
+    def blend(self, other: "HandPose", weight: float | np.ndarray) -> "HandPose":
+        """This pose moved towards another: weight 0 is this one, 1 the other; one weight or (22,)."""
         return HandPose.from_angles((1 - weight) * self.angles + weight * other.angles)
 
 
 def constrain(pose: HandPose) -> HandPose:
-    """The nearest pose the tendons and ligaments allow.
+    """The nearest pose that tendons and ligaments allow.
 
     Every angle is brought within `JOINT_LIMITS`; then a finger's spread shrinks as its knuckle bends, and its
     end joint stays near two thirds of its middle joint.
@@ -127,7 +105,7 @@ def constrain(pose: HandPose) -> HandPose:
         pose: any angles.
 
     Returns:
-        A pose within all limits. A pose that is already possible comes back unchanged.
+        A pose within all limits; a possible pose is returned unchanged.
     """
     pose = HandPose.from_angles(np.clip(pose.angles, *_LOW_HIGH))
     flexion, abduction = pose.flexion.copy(), pose.abduction.copy()
@@ -139,7 +117,7 @@ def constrain(pose: HandPose) -> HandPose:
 
 
 def _signed_angle(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> float:
-    """Degrees from a to b about the axis, both seen along it."""
+    """Degrees from a to b about the axis."""
     return float(np.degrees(np.arctan2(axis @ np.cross(a, b), a @ b - (a @ axis) * (b @ axis))))
 
 
@@ -147,13 +125,15 @@ def _signed_angle(a: np.ndarray, b: np.ndarray, axis: np.ndarray) -> float:
 def rest_pose() -> HandPose:
     """The angles of the mesh's bind pose, measured on its bones: the pose of identity rotations."""
     mesh = load_hand_mesh()
-    flexion = np.zeros((5, 3))
-    chains = [[JOINT_NAMES.index(name) for name in chain] for chain in CHAINS]
-    bones = [np.diff(mesh.joints[chain], axis=0) for chain in chains]
-    for finger, (chain, bone) in enumerate(zip(chains, bones, strict=True)):
-        for bend in range(len(bone) - 1):
-            axis = -mesh.bind[chain[bend + 1], :3, 0]
-            flexion[finger, 3 - len(bone) + 1 + bend] = _signed_angle(bone[bend], bone[bend + 1], axis)
+    flexion = np.zeros((5, 3))  # the thumb's first angle is 0 at rest by definition
+    for finger, names in enumerate(CHAINS):
+        chain = [JOINT_NAMES.index(name) for name in names]
+        bones = np.diff(mesh.joints[chain], axis=0)
+        angles = [
+            _signed_angle(bone, after, -mesh.bind[joint, :3, 0])
+            for bone, after, joint in zip(bones[:-1], bones[1:], chain[1:-1], strict=True)
+        ]
+        flexion[finger, 3 - len(angles) :] = angles
     return HandPose(flexion, np.zeros(5))
 
 

@@ -1,67 +1,118 @@
-"""Pose a hand: joint rotations down each finger (forward kinematics), then the skin with them (skinning).
+"""A person's hand in a pose: proportions, forward kinematics, skinning.
 
-Chapter 01 turns one finger and watches its children follow.
+Chapter 01 turns one finger and watches its children follow, and shows several people's hands in one pose.
 
 Forward kinematics: T_j = T_parent(j) · O_j · R_j, with O_j the joint relative to its parent in the bind pose
 and R_j its local rotation. Linear-blend skinning: v' = Σ_j w_vj · T_j · F_j · B_j⁻¹ · v, with B_j the bind
-pose and F_j the flesh map of `shape`.
+pose and F_j the joint's flesh map. A `HandShape` changes O and F: a bone's flesh is scaled along the bone by
+the bone's own factor and across it by the girth. Girth moves no joint, so it changes no keypoint.
 
-**Convention.** The hand's own frame of `mesh`: metres, wrist at the origin, palm to −z, fingers to −y, and
-for a right hand the thumb to +x. Local rotations are relative to the bind pose, in the joint's own frame, and
-turn the joint and all that hangs on it.
+**Convention.** The hand's own frame of `mesh`: metres, wrist at the origin, fingers to −y, palm to −z. Local
+rotations are relative to the bind pose, in the joint's own frame, and turn the joint with its descendants.
 """
 
 import functools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from peclr_utils.hands.mesh import KEYPOINT_JOINTS, HandMesh, vertex_normals
-from peclr_utils.hands.shape import HandShape, bind_offsets, shaped_skeleton
+from peclr_utils.hands.mesh import CHAINS, JOINT_NAMES, KEYPOINT_JOINTS, HandMesh, read_only
+
+_FINGER_JOINTS = np.array([[JOINT_NAMES.index(name) for name in chain[-4:]] for chain in CHAINS])
+_PALM_JOINTS = np.array([0, *(JOINT_NAMES.index(chain[0]) for chain in CHAINS[1:])])
+
+_ADULT_SIZES = ((1.02, 0.05), (0.95, 0.05))  # 194 ± 10 mm for men, 181 ± 10 mm for women, in round numbers
+_CHILD_SIZES = (0.68, 0.86)  # from about six years on
+_CHILD_SHARE = 0.15
 
 
 @dataclass(frozen=True, eq=False)
-class PosedHand:
-    """A hand's surface and keypoints in the hand's own frame.
+class HandShape:
+    """Factors on the mesh's own proportions; all ones is the mesh itself, a hand of 190 mm.
 
     Attributes:
-        vertices: (V, 3) float64, metres.
-        normals: (V, 3) float64, unit, outward.
-        keypoints: (21, 3) float64, metres, FreiHAND order, wrist at the origin.
-        faces: (F, 3) int32, counter-clockwise seen from outside.
+        size: overall size; 1 is 190 mm from the wrist to the middle fingertip.
+        palm_width: across the palm, index side to little side.
+        palm_length: from the wrist to the knuckles.
+        bones: (5, 3) lengths of each finger's last three bones, thumb to little finger, base to tip. For the
+            thumb these are the metacarpal and two phalanges.
+        girth: (5,) thickness of each finger, at a given size.
+        palm_girth: thickness of the palm.
     """
 
-    vertices: np.ndarray
-    normals: np.ndarray
-    keypoints: np.ndarray
-    faces: np.ndarray
+    size: float = 1.0
+    palm_width: float = 1.0
+    palm_length: float = 1.0
+    bones: np.ndarray = field(default_factory=lambda: np.ones((5, 3)))
+    girth: np.ndarray = field(default_factory=lambda: np.ones(5))
+    palm_girth: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bones", read_only("HandShape.bones", self.bones, (5, 3)))
+        object.__setattr__(self, "girth", read_only("HandShape.girth", self.girth, (5,)))
+
+
+def sample_shape(rng: np.random.Generator) -> HandShape:
+    """Draw one person's hand: size, proportions and girth, independently; 15% are children's.
+
+    Args:
+        rng: source of randomness.
+
+    Returns:
+        A `HandShape`; hands are 125 to 222 mm long before their proportions vary.
+    """
+    is_child, adult = rng.random() < _CHILD_SHARE, _ADULT_SIZES[rng.integers(2)]
+    child_size, adult_size = rng.uniform(*_CHILD_SIZES), rng.normal(*adult)
+    size = float(np.clip(child_size if is_child else adult_size, 0.66, 1.17))
+
+    def spread(scale: float, *shape: int) -> np.ndarray:
+        return np.exp(scale * np.clip(rng.standard_normal(shape), -2.5, 2.5))
+
+    fingers, bones = spread(0.035, 5, 1), spread(0.02, 5, 3)
+    stout, girth = float(spread(0.08)), spread(0.025, 5)
+    # Children's fingers are plumper for their length; a stout hand is also a little broader.
+    plump = 1.04 if is_child else 1.0
+    return HandShape(
+        size=size,
+        palm_width=float(spread(0.035)) * plump * stout**0.3,
+        palm_length=float(spread(0.03)),
+        bones=fingers * bones,
+        girth=stout * plump * girth,
+        palm_girth=stout * float(spread(0.04)),
+    )
 
 
 @functools.cache
-def _levels(mesh: HandMesh) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(joints, their parents) by distance from the wrist: each level is one batched product."""
-    depth = np.zeros(len(mesh.parents), dtype=np.int64)
-    for joint, parent in enumerate(mesh.parents):
-        depth[joint] = 0 if parent < 0 else depth[parent] + 1
-    levels = [np.flatnonzero(depth == level) for level in range(1, depth.max() + 1)]
-    return [(level, mesh.parents[level]) for level in levels]
+def _bind_offsets(mesh: HandMesh) -> np.ndarray:
+    """(25, 4, 4) each joint relative to its parent in the bind pose; the wrist relative to the mesh."""
+    offsets = mesh.bind.copy()
+    offsets[1:] = mesh.inverse_bind[mesh.parents[1:]] @ mesh.bind[1:]
+    return offsets
 
 
-def _chain(mesh: HandMesh, offsets: np.ndarray, rotations: np.ndarray) -> np.ndarray:
-    """Compose (25, 4, 4) offsets and (..., 25, 3, 3) rotations into (..., 25, 4, 4) joint transforms."""
-    transforms = np.empty((*rotations.shape[:-2], 4, 4))
-    transforms[...] = offsets
-    transforms[..., :3, :3] = offsets[:, :3, :3] @ rotations
-    for level, parents in _levels(mesh):
-        transforms[..., level, :, :] = transforms[..., parents, :, :] @ transforms[..., level, :, :]
-    return transforms
+@functools.lru_cache(maxsize=2)  # a scene needs it to place the hand, and again to draw it
+def _shaped(mesh: HandMesh, shape: HandShape) -> tuple[np.ndarray, np.ndarray]:
+    """(25, 4, 4) offsets with the bones' lengths changed, and (25, 3, 3) flesh maps in the joints' frames."""
+    offsets = _bind_offsets(mesh).copy()
+    # The palm is stretched as one piece: one map for the wrist and all metacarpals, so that none tears off.
+    palm = np.diag([shape.palm_width, shape.palm_length, 1.0])
+    rotation = mesh.bind[_PALM_JOINTS, :3, :3]
+    palm_maps = rotation.transpose(0, 2, 1) @ palm @ rotation
 
-
-def _check_rotations(rotations: np.ndarray, joints: int) -> np.ndarray:
-    rotations = np.asarray(rotations, dtype=np.float64)
-    if rotations.shape[-3:] != (joints, 3, 3):
-        raise ValueError(f"rotations: expected shape (..., {joints}, 3, 3), found {rotations.shape}")
-    return rotations
+    flesh = np.empty((len(offsets), 3, 3))
+    flesh[_PALM_JOINTS] = palm_maps * [1.0, shape.palm_girth, 1.0]
+    for joint, map_ in zip(_PALM_JOINTS, palm_maps, strict=True):
+        children = mesh.parents == joint
+        offsets[children, :3, 3] = offsets[children, :3, 3] @ map_.T
+    # Bones: a joint's place in its parent's frame, times the length of the bone between them.
+    offsets[_FINGER_JOINTS[:, 1:], :3, 3] *= shape.bones[:, :, None]
+    # The tips carry no skin; they take the map of the last bone.
+    along = np.concatenate([shape.bones, shape.bones[:, -1:]], axis=1)
+    across = np.broadcast_to(shape.girth[:, None], along.shape)
+    flesh[_FINGER_JOINTS] = np.stack([across, across, along], axis=-1)[..., None] * np.eye(3)
+    offsets[1:, :3, 3] *= shape.size
+    flesh *= shape.size
+    return offsets, flesh
 
 
 def forward_kinematics(mesh: HandMesh, rotations: np.ndarray, shape: HandShape | None = None) -> np.ndarray:
@@ -75,13 +126,29 @@ def forward_kinematics(mesh: HandMesh, rotations: np.ndarray, shape: HandShape |
     Returns:
         (..., 25, 4, 4) float64 transforms from each joint's frame to the hand's;
         `[..., KEYPOINT_JOINTS, :3, 3]` are the keypoints in metres.
-
-    Raises:
-        ValueError: if `rotations` has another shape.
     """
-    rotations = _check_rotations(rotations, len(mesh.parents))
-    offsets = shaped_skeleton(mesh, shape)[0] if shape else bind_offsets(mesh)
-    return _chain(mesh, offsets, rotations)
+    offsets = _shaped(mesh, shape)[0] if shape else _bind_offsets(mesh)
+    transforms = np.empty((*rotations.shape[:-2], 4, 4))
+    transforms[...] = offsets
+    transforms[..., :3, :3] = offsets[:, :3, :3] @ rotations
+    for joint, parent in enumerate(mesh.parents[1:], start=1):
+        transforms[..., joint, :, :] = transforms[..., parent, :, :] @ transforms[..., joint, :, :]
+    return transforms
+
+
+@dataclass(frozen=True, eq=False)
+class PosedHand:
+    """A hand's surface and keypoints in the hand's own frame; the triangles are `HandMesh.faces`.
+
+    Attributes:
+        vertices: (V, 3) float64, metres.
+        normals: (V, 3) float64, unit, outward.
+        keypoints: (21, 3) float64, metres, FreiHAND order, wrist at the origin.
+    """
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    keypoints: np.ndarray
 
 
 def pose_hand(mesh: HandMesh, rotations: np.ndarray, shape: HandShape | None = None) -> PosedHand:
@@ -94,35 +161,27 @@ def pose_hand(mesh: HandMesh, rotations: np.ndarray, shape: HandShape | None = N
 
     Returns:
         A `PosedHand` in the hand's own frame. Rotating the wrist turns the hand about the origin.
-
-    Raises:
-        ValueError: if `rotations` has another shape.
     """
-    rotations = _check_rotations(rotations, len(mesh.parents))
-    if rotations.ndim != 3:
-        raise ValueError(f"rotations: expected one hand, (25, 3, 3), found {rotations.shape}")
-    offsets, flesh = shaped_skeleton(mesh, shape or HandShape())
-    transforms = _chain(mesh, offsets, rotations)
+    shape = shape or HandShape()
+    transforms, (_, flesh) = forward_kinematics(mesh, rotations, shape), _shaped(mesh, shape)
     skinning = transforms[:, :3].copy()
     skinning[:, :, :3] = skinning[:, :, :3] @ flesh
     skinning = skinning @ mesh.inverse_bind
     blended = (mesh.weights @ skinning.reshape(len(skinning), 12)).reshape(-1, 3, 4)
     vertices = np.einsum("vij,vj->vi", blended[:, :, :3], mesh.vertices) + blended[:, :, 3]
-    return PosedHand(
-        vertices=vertices,
-        normals=vertex_normals(vertices, mesh.faces, mesh.weld),
-        keypoints=transforms[KEYPOINT_JOINTS, :3, 3],
-        faces=mesh.faces,
-    )
+    normals = _vertex_normals(vertices, mesh.faces, mesh.weld)
+    return PosedHand(vertices, normals, transforms[KEYPOINT_JOINTS, :3, 3])
 
 
-def mirror(posed: PosedHand) -> PosedHand:
-    """The same pose of the other hand: x → −x, triangles wound the other way so that they face outwards."""
-    flip = np.array([-1.0, 1.0, 1.0])
-    return replace(
-        posed,
-        vertices=posed.vertices * flip,
-        normals=posed.normals * flip,
-        keypoints=posed.keypoints * flip,
-        faces=np.ascontiguousarray(posed.faces[:, ::-1]),
-    )
+def _vertex_normals(vertices: np.ndarray, faces: np.ndarray, weld: np.ndarray) -> np.ndarray:
+    """(V, 3) unit normals: the triangles' normals, weighted by area, summed at each welded vertex."""
+    a, b, c = (vertices.take(corner, axis=0) for corner in faces.T)
+    u, v = b - a, c - a
+    corners = weld.take(faces.T).ravel()
+    total = np.empty((len(vertices), 3))
+    for axis in range(3):
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        area = u[:, i] * v[:, j] - u[:, j] * v[:, i]
+        total[:, axis] = np.bincount(corners, np.tile(area, 3), minlength=len(vertices))
+    length = np.sqrt(np.einsum("ij,ij->i", total, total))
+    return (total / np.maximum(length, 1e-20)[:, None]).take(weld, axis=0)

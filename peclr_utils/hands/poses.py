@@ -1,28 +1,146 @@
-"""Random hand poses that a hand can make.
+"""Random hand poses that a hand can make: named gestures, what lies between them, and free bends.
 
-Chapter 01 shows a row of them.
+Chapter 01 shows all gestures and a row of random poses.
 
-A pose is a gesture with some looseness, or something between two gestures, or fingers bent freely. Fingers do
-not bend alone: tendons and muscles are shared, so a finger takes its neighbours along (Häger-Ross & Schieber
-2000, doi:10.1523/JNEUROSCI.20-22-08542.2000); here their angles are correlated. Poses in which fingers go
-through fingers are drawn again, and at last eased open.
+A pose is a gesture with some looseness, a blend of two gestures, or fingers bent freely. Neighbouring fingers
+bend together, because they share tendons and muscles (Häger-Ross & Schieber 2000,
+doi:10.1523/JNEUROSCI.20-22-08542.2000); here their angles are correlated.
+
+Poses in which fingers go through fingers are drawn again, and eased open if no draw succeeds. The test: each
+bone carries five spheres as large as the flesh around them, and spheres of different fingers, or of a finger
+and the palm, may overlap by no more than soft skin yields.
 """
+
+import functools
 
 import numpy as np
 
-from peclr_utils.hands.articulation import ANGLE_NAMES, JOINT_LIMITS, HandPose, constrain
-from peclr_utils.hands.collision import penetration
-from peclr_utils.hands.gestures import GESTURES
+from peclr_utils.hands.articulation import ANGLE_NAMES, JOINT_LIMITS, HandPose, constrain, local_rotations
+from peclr_utils.hands.kinematics import forward_kinematics
+from peclr_utils.hands.mesh import CHAINS, JOINT_NAMES, load_hand_mesh
 
-# Overlap that soft fingertips give way to, in metres.
 SOFTNESS = 0.0005
+"""Overlap in metres that soft fingertips yield to."""
 
-_NAMES = tuple(GESTURES)
+_GESTURE_SHARE, _BLEND_SHARE = 0.35, 0.4  # the rest is bent freely
+_TRIES = 8
 
 # Correlation 0.6 between neighbouring fingers, 0.36 to the next but one, and so on.
 _NEIGHBOURS = np.linalg.cholesky(0.6 ** np.abs(np.subtract.outer(np.arange(4), np.arange(4))))
-_LOW, _HIGH = np.array([JOINT_LIMITS[name] for name in ANGLE_NAMES]).T
-_LIMITS_LOW, _LIMITS_HIGH = HandPose.from_angles(_LOW), HandPose.from_angles(_HIGH)
+_THUMB = [k for k, name in enumerate(ANGLE_NAMES) if name.startswith("thumb")]
+_LOW, _HIGH = (HandPose.from_angles(limits) for limits in np.array(list(JOINT_LIMITS.values())).T)
+
+_PER_BONE = 5
+# A sphere's radius is the mean distance to this many nearest vertices. The nearest alone misses overlaps at
+# the broader side of a finger; more call close neighbours a collision (checked against winding numbers).
+_NEAREST = 4
+_PALM = 5  # the part after the five fingers
+
+# In degrees: flexion of the thumb (CMC, MCP, IP), of index, middle, ring and little finger (MCP, PIP, and DIP
+# if it is not 2/3 PIP); abduction of these fingers, abduction and opposition of the thumb; arch.
+_TABLE = {
+    "open": ((-8, 0, 0), (2, 3), (2, 3), (2, 4), (3, 5), (4, 0, 3, 6), 0, 0, 0),
+    "relaxed": ((2, 8, 10), (18, 25), (24, 30), (28, 32), (30, 32), (1.5, 0, 1, 1.5), 6, 5, 4),
+    "spread": ((-22, -2, -5), (-5, 2), (-4, 2), (-4, 3), (-4, 4), (16, 0, 13, 20), -6, 0, 0),
+    "flat": ((16, 5, 10), (3, 2), (3, 2), (2, 2), (2, 3), (-2, 0, -4, -4), -16, 0, 0),
+    "fist": ((11, 35, 70), (76, 105), (78, 105), (84, 98), (84, 88), (1.5, 0, 1, 1.5), 28, 16, 6),
+    "point": ((13, 55, 12), (2, 5), (80, 98), (84, 98), (84, 88), (1.5, 0, 1, 1.5), 22, 12, 6),
+    "peace": ((26, 48, 24), (0, 4), (2, 4), (84, 98), (84, 88), (12, -4, 0, 0), 21, 0, 8),
+    "three": ((26, 50, 55), (0, 4), (2, 4), (3, 6), (80, 90), (8, 0, 6, 0), 22, 12, 8),
+    "four": ((28, 50, 60), (0, 3), (0, 3), (0, 4), (2, 5), (8, 0, 6, 12), 8, 12, 0),
+    "thumbs_up": ((-22, -5, -10), (78, 98), (80, 98), (84, 98), (84, 88), (1.5, 0, 1, 1.5), -12, 0, 4),
+    "gun": ((-20, -3, -5), (0, 3), (80, 98), (84, 98), (84, 88), (1.5, 0, 1, 1.5), -10, 0, 4),
+    "call": ((-22, -3, -8), (78, 98), (80, 98), (84, 98), (-5, 5), (0, 0, 0, 16), -4, 0, 0),
+    "horns": ((6, 58, 37), (0, 4), (80, 98), (84, 98), (2, 6), (4, 0, 0, 6), 14, 0, 0),
+    "pinch": ((7, 26, 44), (54, 50, 36), (40, 42), (34, 40), (30, 38), (0, 0, 1, 1.5), 22, 14, 4),
+    "okay": ((12, 14, 44), (51, 62, 38), (16, 18), (8, 12), (4, 8), (0, 0, 4, 8), 22, 0, 0),
+    "tripod": ((21, 9, 52), (50, 58, 25), (61, 66, 26), (62, 66), (62, 66), (1.5, 0, 1, 1.5), 28, 12, 8),
+    "key": ((22, 0, 8), (55, 80), (62, 85), (66, 86), (68, 84), (1.5, 0, 1, 1.5), 6, 0, 4),
+    "grasp": ((2, 15, 22), (42, 46), (46, 48), (50, 48), (52, 46), (4, 0, 2, 4), 22, 12, 8),
+    "sphere": ((-8, 6, 20), (26, 36), (26, 38), (28, 38), (30, 36), (10, 0, 8, 12), 22, 12, 10),
+    "claw": ((-5, 10, 40), (-5, 70), (-5, 72), (-4, 70), (-4, 66), (8, 0, 6, 10), 6, 0, 0),
+    "hook": ((10, 10, 20), (5, 95), (5, 96), (6, 94), (8, 88), (1.5, 0, 1, 1.5), 0, 0, 0),
+    "table": ((10, 10, 10), (72, 6), (74, 6), (74, 6), (72, 8), (1.5, 0, 1, 1.5), 10, 10, 0),
+    "cup": ((18, 8, 12), (28, 26), (30, 26), (30, 26), (30, 26), (1.5, 0, 1, 1.5), 2, 5, 12),
+}
+
+
+def _from_row(row: tuple) -> HandPose:
+    thumb, *fingers, spread, lift, opposition, arch = row
+    fingers = [(*finger, finger[1] * 2 / 3)[:3] for finger in fingers]
+    return constrain(HandPose([thumb, *fingers], [lift, *spread], opposition, arch))
+
+
+GESTURES: dict[str, HandPose] = {name: _from_row(row) for name, row in _TABLE.items()}
+"""Gestures by name, angles in degrees."""
+
+_GESTURES = list(GESTURES.values())
+
+
+def gesture(name: str) -> HandPose:
+    """The named gesture.
+
+    Args:
+        name: a key of `GESTURES`, such as "fist", "point", "pinch", "open", "grasp".
+
+    Returns:
+        Its joint angles.
+
+    Raises:
+        ValueError: if there is no such gesture; the message lists the gestures.
+    """
+    if name not in GESTURES:
+        raise ValueError(f"gesture: expected one of {', '.join(GESTURES)}; found {name!r}")
+    return GESTURES[name]
+
+
+@functools.cache
+def _spheres() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(S,) joint that carries each sphere, (S, 3) centre in its frame, (S, S) distance at which two touch.
+
+    The distance is −inf for spheres that may overlap.
+    """
+    mesh = load_hand_mesh()
+    joint, centre, part, bone_number = [], [], [], []
+    for finger, chain in enumerate(CHAINS):
+        joints = [JOINT_NAMES.index(name) for name in chain]
+        for k, (base, end) in enumerate(zip(joints[:-1], joints[1:], strict=True)):
+            # The last bone ends in skin: a sphere there must sit back by its own radius.
+            shares = np.linspace(0, 0.75 if end == joints[-1] else 1, _PER_BONE)
+            centre += list(shares[:, None] * (mesh.inverse_bind[base] @ mesh.bind[end])[:3, 3])
+            joint += [base] * _PER_BONE
+            part += [_PALM if finger and k == 0 else finger] * _PER_BONE
+            bone_number += [k if finger else k + 1] * _PER_BONE
+    joint, centre, part, bone_number = (np.array(a) for a in (joint, centre, part, bone_number))
+    place = _places(mesh.bind[joint], centre)
+    flesh = np.sort(np.linalg.norm(mesh.vertices - place[:, None], axis=-1), axis=1)
+    radius = flesh[:, :_NEAREST].mean(1)
+    reach = radius[:, None] + radius
+
+    # A finger's first bone and the thumb's metacarpal grow out of the palm: only the part beyond counts.
+    rooted = (part == _PALM)[:, None] & (bone_number < 2)
+    # Neighbours touch at the root at rest: that is skin between them, not a collision.
+    joined = _distances(place) < reach
+    reach[(part[:, None] == part) | rooted | rooted.T | joined] = -np.inf
+    return joint, centre, reach
+
+
+def _places(transforms: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """(S, 3) centres in the hand's frame."""
+    return np.einsum("sij,sj->si", transforms[:, :3, :3], centre) + transforms[:, :3, 3]
+
+
+def _distances(place: np.ndarray) -> np.ndarray:
+    """(S, S) distances between (S, 3) places."""
+    square = np.einsum("si,si->s", place, place)
+    return np.sqrt(np.maximum(square[:, None] + square - 2 * place @ place.T, 0))
+
+
+def penetration(pose: HandPose) -> float:
+    """Metres by which two fingers, or a finger and the palm, overlap most; for the mesh's own proportions."""
+    joint, centre, reach = _spheres()
+    transforms = forward_kinematics(load_hand_mesh(), local_rotations(pose))
+    return max(0.0, float((reach - _distances(_places(transforms[joint], centre))).max()))
 
 
 def _loosen(pose: HandPose, rng: np.random.Generator, looseness: float) -> HandPose:
@@ -32,79 +150,52 @@ def _loosen(pose: HandPose, rng: np.random.Generator, looseness: float) -> HandP
     thumb = rng.standard_normal((1, 3)) * [7.0, 8.0, 10.0]
     flexion = np.concatenate([thumb, np.concatenate([mcp, pip, dip], axis=1)])
     abduction = rng.standard_normal(5) * [6.0, 3.5, 2.5, 3.5, 4.5]
-    opposition, arch = rng.standard_normal(2) * [4.0, 2.5]
-    return HandPose(
-        pose.flexion + looseness * flexion,
-        pose.abduction + looseness * abduction,
-        pose.opposition + looseness * opposition,
-        pose.arch + looseness * arch,
-    )
+    stray = HandPose(flexion, abduction, *(rng.standard_normal(2) * [4.0, 2.5]))
+    return HandPose.from_angles(pose.angles + looseness * stray.angles)
 
 
 def _between(rng: np.random.Generator) -> HandPose:
-    """Something between two gestures; the thumb may be ahead of the fingers or behind them."""
-    first, second = (GESTURES[_NAMES[k]] for k in rng.choice(len(_NAMES), 2, replace=False))
+    """A blend of two gestures; the thumb may be ahead of the fingers or behind them."""
+    first, second = rng.choice(len(GESTURES), 2, replace=False)
     fingers = rng.random()
-    thumb = np.clip(fingers + 0.2 * rng.standard_normal(), 0, 1)
-    pose, ahead = first.blend(second, fingers), first.blend(second, thumb)
-    flexion, abduction = pose.flexion.copy(), pose.abduction.copy()
-    flexion[0], abduction[0] = ahead.flexion[0], ahead.abduction[0]
-    return HandPose(flexion, abduction, ahead.opposition, pose.arch)
+    weights = np.full(len(ANGLE_NAMES), fingers)
+    weights[_THUMB] = np.clip(fingers + 0.2 * rng.standard_normal(), 0, 1)
+    return _GESTURES[first].blend(_GESTURES[second], weights)
 
 
 def _free(rng: np.random.Generator) -> HandPose:
-    """Every joint anywhere within its limits; a finger's joints and its neighbours lean the same way."""
+    """Every joint anywhere within its limits; neighbouring joints and fingers bend alike."""
     closing = _NEIGHBOURS @ rng.standard_normal(4)
     own = _NEIGHBOURS @ rng.standard_normal((4, 2))
-    # A logistic curve stands in for the normal distribution's: nearly uniform shares. Hands are open more
-    # often than shut, hence the power.
+    # A logistic curve for the normal distribution's gives nearly uniform shares; the power opens the hand.
     share = (1 + np.exp(-1.702 * (0.6 * closing[:, None] + 0.8 * own))) ** -1.25
-    low, high = _LIMITS_LOW.flexion, _LIMITS_HIGH.flexion
+    low, high = _LOW.flexion, _HIGH.flexion
     flexion = low + (high - low) * rng.random((5, 3))
     flexion[1:, :2] = low[1:, :2] + (high - low)[1:, :2] * share
     flexion[1:, 2] = flexion[1:, 1] * 2 / 3 + 6.0 * rng.standard_normal(4)
-    low, high = _LIMITS_LOW.abduction, _LIMITS_HIGH.abduction
+    low, high = _LOW.abduction, _HIGH.abduction
     abduction = low + (high - low) * np.clip(0.5 * rng.random() + 0.5 * rng.random(5), 0, 1)
     abduction[0] = low[0] + (high - low)[0] * rng.random()
-    opposition = rng.uniform(_LIMITS_LOW.opposition, _LIMITS_HIGH.opposition)
-    return HandPose(flexion, abduction, opposition, rng.uniform(_LIMITS_LOW.arch, _LIMITS_HIGH.arch))
+    opposition = rng.uniform(_LOW.opposition, _HIGH.opposition)
+    return HandPose(flexion, abduction, opposition, rng.uniform(_LOW.arch, _HIGH.arch))
 
 
-def sample_pose(
-    rng: np.random.Generator,
-    *,
-    gesture_share: float = 0.35,
-    blend_share: float = 0.4,
-    looseness: float = 1.0,
-    tries: int = 8,
-) -> HandPose:
-    """Draw one possible pose; what remains of the shares is fingers bent freely.
+def sample_pose(rng: np.random.Generator) -> HandPose:
+    """Draw one possible pose: 35% are near a gesture, 40% between two, and 25% are bent freely.
 
     Args:
         rng: source of randomness; the pose is a function of its state alone.
-        gesture_share: share of poses near one gesture.
-        blend_share: share of poses between two gestures.
-        looseness: factor on how far a pose strays from its gestures; 0 gives the gestures themselves.
-        tries: draws before a pose in which fingers meet is eased open instead.
 
     Returns:
         A pose within `JOINT_LIMITS` whose fingers overlap by at most half a millimetre (see `penetration`).
-
-    Raises:
-        ValueError: if the shares are no shares.
     """
-    if min(gesture_share, blend_share) < 0 or gesture_share + blend_share > 1:
-        raise ValueError(
-            "sample_pose: expected shares that are not negative and sum to at most 1, "
-            f"found gesture_share={gesture_share}, blend_share={blend_share}"
-        )
     kind = rng.random()
     best, depth = None, np.inf
-    for _ in range(tries):
-        if kind < gesture_share:
-            pose = _loosen(GESTURES[_NAMES[rng.integers(len(_NAMES))]], rng, looseness)
-        elif kind < gesture_share + blend_share:
-            pose = _loosen(_between(rng), rng, 0.6 * looseness)
+    for _ in range(_TRIES):
+        if kind < _GESTURE_SHARE:
+            pose = _loosen(_GESTURES[rng.integers(len(_GESTURES))], rng, 1.0)
+        elif kind < _GESTURE_SHARE + _BLEND_SHARE:
+            pose = _loosen(_between(rng), rng, 0.6)
         else:
             pose = _free(rng)
         pose = constrain(pose)
@@ -117,7 +208,7 @@ def sample_pose(
 
 
 def _ease(pose: HandPose) -> HandPose:
-    """Move towards the relaxed hand, which is free of overlap, just far enough."""
+    """Move just far enough towards the relaxed hand, which is free of overlap."""
     for weight in np.linspace(0.1, 1, 10):
         eased = constrain(pose.blend(GESTURES["relaxed"], weight))
         if penetration(eased) <= SOFTNESS:

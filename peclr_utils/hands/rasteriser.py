@@ -1,14 +1,12 @@
 """Which triangle is seen where: exact coverage and a depth buffer, in NumPy.
 
-Chapter 01 shows what it draws. There is no graphics library underneath: every triangle is cut into rows of
-samples by its edge equations, all rows of all triangles at once, and a depth buffer keeps the nearest
-sample.
+Chapter 01 shows what it draws. It needs no graphics library: every triangle is cut into rows of samples by
+its edge equations, all rows of all triangles at once, and a depth buffer keeps the nearest sample.
 
-**Convention.** Camera frame with x right, y down, z forward, metres. Pixel centres lie at integers. A
-picture is drawn `supersample` times larger and averaged; sample j of pixel x lies at x + (j + 0.5) /
-supersample - 0.5, so picture, mask and projected keypoints agree without a half-pixel shift. Triangles are
-wound so that (b - a) x (c - a) points out of the body; those that turn away from the camera are never
-drawn.
+**Convention.** Camera frame with x right, y down, z forward, metres. Pixel centres lie at integers. An image
+is drawn `supersample` times larger and averaged; sample j of pixel x lies at x + (j + 0.5) / supersample -
+0.5, so image, mask and projected keypoints agree without a half-pixel shift. Triangles are wound so that
+(b - a) x (c - a) points out of the body; those that face away from the camera are not drawn.
 """
 
 import functools
@@ -27,10 +25,10 @@ class Samples:
     """The visible samples of a mesh.
 
     Attributes:
-        box: (top, left, height, width) of the part of the picture that holds them, pixels.
+        box: (top, left, height, width) of the part of the image that holds them, pixels.
         pixel: (P,) flat index of each covered pixel within the box, row by row.
         slot: (N,) which of these pixels each sample belongs to.
-        share: (N,) float32, the share of the pixel that the sample stands for. They add up to its coverage.
+        share: (N,) float32, the share of the pixel that the sample stands for; their sum is its coverage.
         corners: (3, N) vertex indices of the triangle seen there.
         weights: (3, N) float32 perspective-correct barycentric weights of those corners.
         depth: (N,) float32 metres.
@@ -45,29 +43,15 @@ class Samples:
     depth: np.ndarray
 
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """Add samples up to pixels, by their shares.
-
-        Args:
-            values: (N,) of the samples.
-
-        Returns:
-            (P,) float32, a sum for each covered pixel.
-        """
+        """(P,) float32 sums for the covered pixels of the samples' (N,) values, weighted by their shares."""
         return np.bincount(self.slot, values * self.share, minlength=len(self.pixel)).astype(np.float32)
 
     def spread(self, values: np.ndarray) -> np.ndarray:
-        """Put pixels where they are seen.
-
-        Args:
-            values: (P,) of the covered pixels, of any type.
-
-        Returns:
-            (height, width) the box, 0 where nothing is seen.
-        """
+        """(height, width) image of the box with the covered pixels' (P,) values, 0 where nothing is seen."""
         _, _, height, width = self.box
-        picture = np.zeros(height * width, dtype=values.dtype)
-        picture[self.pixel] = values
-        return picture.reshape(height, width)
+        image = np.zeros(height * width, dtype=values.dtype)
+        image[self.pixel] = values
+        return image.reshape(height, width)
 
 
 def rasterise(
@@ -76,24 +60,22 @@ def rasterise(
     """Find which triangle is seen where.
 
     Args:
-        vertices: (V, 3) camera frame, metres.
+        vertices: (V, 3) float64, camera frame, metres.
         faces: (F, 3) vertex indices, wound outwards.
         K: (3, 3) intrinsics; pixel centres at integers.
-        size: (H, W) of the picture.
+        size: (H, W) of the image.
         supersample: samples per pixel along each axis.
 
     Returns:
         The nearest sample at each covered position. A pixel wholly covered by one continuous surface is
         represented by a single sample at its centre, which saves most of the shading.
     """
-    vertices = np.asarray(vertices, dtype=np.float64)
     if (vertices[:, 2] <= NEAR).any():
         faces = faces[(vertices[:, 2] > NEAR)[faces].all(axis=1)]
     inverse_depth = 1.0 / np.maximum(vertices[:, 2], NEAR)
     triangles = _front_facing(vertices, inverse_depth, faces, K, supersample)
-    face, row_y, start, count = _rows(
-        triangles.x, triangles.y, (size[0] * supersample, size[1] * supersample)
-    )
+    grid = size[0] * supersample, size[1] * supersample
+    face, row_y, start, count = _rows(triangles.x, triangles.y, grid)
     if len(face) == 0:
         none, empty = np.zeros(0, dtype=np.int64), np.zeros((3, 0), dtype=np.float32)
         return Samples((0, 0, 1, 1), none, none, empty[0], empty.astype(np.int64), empty, empty[0])
@@ -114,19 +96,15 @@ def rasterise(
 
 @dataclass(frozen=True, eq=False)
 class _Triangles:
-    """Triangles on the grid of samples.
+    """Triangles on the grid of samples; all arrays are (3, F), one row per corner.
 
-    Attributes:
-        corners: (3, F) vertex indices.
-        x, y: (3, F) the corners' places, in samples.
-        a, b, c: (3, F) edge functions a x + b y + c. The i-th is the weight of corner i times twice the
-            area; all three are positive inside a triangle that faces the camera.
-        share: (3, F) what turns them into the corners' weights divided by their depths. These are linear on
-            the screen, and they add up to 1/z.
+    The edge function a x + b y + c of corner i is its weight times twice the area; all three are positive
+    inside a triangle that faces the camera. Times `share` they are the corners' weights over their depths,
+    which are linear on the screen and add up to 1/z.
     """
 
-    corners: np.ndarray
-    x: np.ndarray
+    corners: np.ndarray  # vertex indices
+    x: np.ndarray  # places, in samples
     y: np.ndarray
     a: np.ndarray
     b: np.ndarray
@@ -141,7 +119,7 @@ class _Triangles:
     def weights(
         self, face: np.ndarray, x: np.ndarray, y: np.ndarray, inverse_depth: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(3, N) corners, (3, N) perspective-correct weights and (N,) depth at (N,) places in triangles."""
+        """(3, N) corners, (3, N) perspective-correct weights and (N,) depths at (N,) places in triangles."""
         corners = self.corners.take(face, axis=1, mode=FAST)
         # Relative to the first corner the numbers are small, so single precision is enough.
         dx = (x - self.x[0].take(face)).astype(np.float32)
@@ -161,7 +139,7 @@ class _Triangles:
 def _front_facing(
     vertices: np.ndarray, inverse_depth: np.ndarray, faces: np.ndarray, K: np.ndarray, supersample: int
 ) -> _Triangles:
-    """Project (V, 3) vertices, and keep the triangles whose front is seen."""
+    """Project (V, 3) vertices, and keep the triangles that face the camera."""
     shift = (supersample - 1) / 2
     x = (K[0, 0] * vertices[:, 0] + K[0, 1] * vertices[:, 1]) * inverse_depth + K[0, 2]
     y = K[1, 1] * vertices[:, 1] * inverse_depth + K[1, 2]
@@ -180,11 +158,11 @@ def _rows(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarr
     """Cut (3, F) triangles into rows of samples: each row's triangle, y, first x, and length.
 
     A triangle lies between its long edge, from its highest to its lowest corner, and two short ones.
-    Neighbours compute the edge they share from the same corners in the same order, so no sample falls
-    between them.
+    Neighbours compute their edge from the same corners in the same order, so they leave no gap.
     """
     height, width = size
-    x, y = _downwards(x, y)
+    downwards = np.argsort(y, axis=0, kind="stable")
+    x, y = (np.take_along_axis(corners, downwards, axis=0) for corners in (x, y))
     first, middle, last = np.clip(np.ceil(y), 0, height).astype(np.int64)
     rise = y[[1, 2, 2]] - y[[0, 1, 0]]
     # Upper short, lower short and long edge; one without rise has no rows.
@@ -202,29 +180,12 @@ def _rows(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarr
     return face.take(kept), row_y.take(kept), left.take(kept), count.take(kept)
 
 
-def _downwards(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sort each triangle's corners, (3, F) x and y, by y."""
-    x, y = list(x), list(y)
-    for i, j in ((0, 1), (1, 2), (0, 1)):
-        swap = y[i] > y[j]
-        x[i], x[j] = np.where(swap, x[j], x[i]), np.where(swap, x[i], x[j])
-        y[i], y[j] = np.minimum(y[i], y[j]), np.maximum(y[i], y[j])
-    return np.stack(x), np.stack(y)
-
-
 def _nearest(
     triangles: _Triangles, rows: tuple[np.ndarray, ...], size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The depth buffer.
+    """The depth buffer: each sample's largest inverse depth, (H, W) float32, 0 where nothing is seen.
 
-    Args:
-        triangles: what to draw.
-        rows: of samples, as `_rows` gives them.
-        size: (H, W) of the grid of samples.
-
-    Returns:
-        (H, W) float32 largest inverse depth at each sample, 0 where there is nothing; and (H * W,) int64
-        the same with the row that it belongs to in the lower 32 bits.
+    Also (H * W,) int64, the same with the row that it belongs to in the lower 32 bits.
     """
     face, y, start, count = rows
     slope_x, slope_y, level = (
@@ -241,8 +202,8 @@ def _nearest(
     near = slope.take(row, mode=FAST)
     near *= position
     near += level.take(row, mode=FAST)
-    # The bits of positive numbers are in the numbers' own order. With the row in the lower half, the largest
-    # number is the nearest sample and tells where it comes from.
+    # The bits of positive floats, read as integers, keep the floats' order. With the row in the lower half,
+    # the largest integer is the nearest sample and tells its row.
     packed = near.astype(np.float32).view(np.int32).astype(np.int64)
     packed <<= 32
     packed |= row
@@ -255,12 +216,10 @@ def _nearest(
 def _choose(nearest: np.ndarray, supersample: int) -> tuple[np.ndarray, ...]:
     """Which samples to shade, from the inverse depths of all.
 
-    Returns:
-        pixel: (P,) flat indices of the covered pixels.
-        slot: (N,) which of them each sample belongs to.
-        index: (N,) the sample's flat index, or that of one near its pixel's centre if it stands for all.
-        column, line: (N,) float64 the sample's place on the grid.
-        whole: how many samples, the first ones, each stand for a pixel that one continuous surface covers.
+    `pixel` (P,): flat indices of the covered pixels. `slot` (N,): the pixel that each sample belongs to.
+    `index` (N,): the sample's flat index, or that of one near its pixel's centre if it stands for all.
+    `column`, `line` (N,) float64: the sample's place on the grid. `whole`: how many samples, the first ones,
+    each stand for a pixel that one continuous surface covers.
     """
     step, width = supersample, nearest.shape[1]
     low, high = (_over_pixels(extreme, nearest, step) for extreme in (np.minimum, np.maximum))
@@ -289,6 +248,6 @@ def _choose(nearest: np.ndarray, supersample: int) -> tuple[np.ndarray, ...]:
 
 
 def _over_pixels(extreme: np.ufunc, samples: np.ndarray, step: int) -> np.ndarray:
-    """(H * W,) the least or largest of each pixel's samples, from the grid of all."""
+    """(H * W,) minimum or maximum of each pixel's samples, from the grid of all."""
     rows = functools.reduce(extreme, [samples[k::step] for k in range(step)])
     return functools.reduce(extreme, [rows[:, k::step] for k in range(step)]).ravel()

@@ -1,9 +1,9 @@
 """Draw a mesh: per-pixel light on interpolated normals and colours, and an antialiased mask.
 
-Chapter 01 shows what it draws. Normals, colours and texture coordinates are interpolated perspective-
-correctly, and the light is evaluated for each pixel, so a mesh of two thousand triangles looks smooth.
+Chapter 01 shows what it draws. Normals, colours and texture coordinates are interpolated and the light is
+evaluated for each pixel, so a mesh of two thousand triangles looks smooth.
 
-**Convention.** See `rasteriser`; pixel centres lie at integers, and triangles seen from behind are not drawn.
+**Convention.** That of `rasteriser`: pixel centres at integers; triangles seen from behind are not drawn.
 """
 
 from dataclasses import dataclass, field
@@ -20,18 +20,15 @@ def _vector(*values: float) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Light:
-    """One soft directional light over a sky-and-ground ambient.
-
-    Colours are linear; 1 makes a white surface white.
+    """One soft directional light over a sky-and-ground ambient; colours are linear, 1 makes white white.
 
     Args:
-        direction: (3,) from the surface towards the light, camera frame. The default comes from above the
-            camera.
+        direction: (3,) from the surface towards the light, camera frame.
         colour: (3,) of the directional light, its strength included.
         sky: (3,) ambient light that reaches surfaces facing up.
         ground: (3,) ambient light that reaches surfaces facing down.
-        wrap: (3,) how far light bleeds around the edge of the shadow, per channel. 0 is Lambert, 1 is half-
-            Lambert squared less. Red bleeds furthest through skin.
+        wrap: (3,) how far each channel bleeds around the edge of the shadow; 0 is Lambert. Through skin, red
+            bleeds furthest.
         specular: strength of the highlight.
         shininess: exponent of the highlight; larger is sharper.
     """
@@ -50,8 +47,7 @@ class RenderedHand:
     """What the renderer returns.
 
     Args:
-        image: (H, W, 3) uint8 RGB, the colour of the body alone, not mixed with any background; 0 where it
-            is absent.
+        image: (H, W, 3) uint8 RGB, the colour of the body alone, not premultiplied by alpha; 0 off the body.
         alpha: (H, W) uint8, the share of each pixel that the body covers; 255 inside.
         depth: (H, W) float32 metres, mean over the covered samples; 0 where there is none.
     """
@@ -67,8 +63,7 @@ class Texture:
 
     Args:
         maps: (h, w, M) float32, how much of each palette colour every texel takes.
-        palette: (M, 3) float32 sRGB. The colour of a texel is maps @ palette; it multiplies the vertex
-            colours.
+        palette: (M, 3) float32 sRGB. A texel's colour, maps @ palette, multiplies the vertex colours.
     """
 
     maps: np.ndarray
@@ -76,9 +71,9 @@ class Texture:
 
 
 def _occlusion(depth: np.ndarray, covered: np.ndarray, radius: int) -> np.ndarray:
-    """How much nearer the surroundings of a pixel are than itself, 0 to 1: creases and gaps between fingers.
+    """How much nearer a pixel's surroundings are than the pixel, 0 to 1: creases and gaps between fingers.
 
-    The depth buffer less its blurred self, after Luft, Colditz and Deussen 2006, "Image enhancement by
+    The depth buffer minus its blurred copy, after Luft, Colditz and Deussen 2006, "Image enhancement by
     unsharp masking the depth buffer", ACM Transactions on Graphics 25(3).
     """
     kernel = (2 * radius + 1, 2 * radius + 1)
@@ -87,27 +82,20 @@ def _occlusion(depth: np.ndarray, covered: np.ndarray, radius: int) -> np.ndarra
     return np.clip(nearer * (1.0 / 0.012), 0.0, 1.0)
 
 
-def shade(
-    normals: np.ndarray, halfway: np.ndarray, colours: np.ndarray, open_sky: np.ndarray | float, light: Light
+def _shade(
+    normals: np.ndarray, halfway: np.ndarray, colours: np.ndarray, open_sky: np.ndarray, light: Light
 ) -> np.ndarray:
-    """Light samples of a surface: wrapped diffuse, ambient from above and below, Blinn-Phong highlight.
+    """(3, N) linear RGB, not clipped: wrapped diffuse, ambient from above and below, Blinn-Phong highlight.
 
-    Args:
-        normals: (3, N) float32, any length above zero.
-        halfway: (3, N) float32, about unit, between the directions to the light and to the camera.
-        colours: (3, N) float32 linear RGB.
-        open_sky: (N,) share of the surroundings that is open, 1 = all.
-        light: the light.
-
-    Returns:
-        (3, N) float32 linear RGB, not clipped.
+    `normals` (3, N) have any length; `halfway` (3, N) lies between the directions to light and camera;
+    `colours` (3, N) are linear; `open_sky` (N,) is the share of the surroundings that is open.
     """
     normals = normals / np.sqrt(np.einsum("cn,cn->n", normals, normals))
     cosine = _unit(light.direction) @ normals
     up = (0.5 - 0.5 * normals[1]) * open_sky
     gloss = np.maximum(np.einsum("cn,cn->n", halfway, normals), 0.0)
     gloss = light.specular * open_sky * gloss ** np.float32(light.shininess)
-    # Shadows in the gaps are mostly ambient light that is missing; the lamp itself loses less.
+    # Shadows in the gaps are mostly missing ambient light; the lamp itself loses less.
     direct = 0.4 + 0.6 * open_sky
     shaded = np.empty_like(colours)
     for i in range(3):
@@ -145,7 +133,7 @@ def render(
         faces: (F, 3) vertex indices, wound outwards; triangles seen from behind are not drawn.
         vertex_colours: (V, 3) sRGB in 0..1.
         K: (3, 3) intrinsics in pixels.
-        size: (H, W) of the picture.
+        size: (H, W) of the image.
         light: the light; the default is a white lamp above the camera.
         supersample: samples per pixel along each axis.
         uv: (V, 2) texture coordinates in 0..1, x right and y down in the texture, with `texture`.
@@ -155,9 +143,9 @@ def render(
         A `RenderedHand`.
     """
     light = light or Light()
-    K = np.asarray(K, dtype=np.float64)
+    vertices, K = np.asarray(vertices, dtype=np.float64), np.asarray(K, dtype=np.float64)
     samples = rasterise(vertices, faces, K, size, supersample)
-    # The direction to the camera hardly changes within a triangle: halve the angle at the corners.
+    # The direction to the camera hardly changes within a triangle: take the halfway vector at the corners.
     halfway = _unit(_unit(light.direction)[:, None] - _unit(np.ascontiguousarray(vertices.T)))
     attributes = [normals.T, halfway, vertex_colours.T] + ([uv.T] if texture is not None else [])
     values = _interpolate(np.concatenate(attributes, dtype=np.float32), samples)
@@ -165,7 +153,7 @@ def render(
     if texture is not None:
         colours = colours * _texels(texture, values[9], values[10])
 
-    # Rounding may add up to a hair more than one.
+    # Rounding may make the sum slightly more than one.
     coverage = np.minimum(samples.sum(np.ones_like(samples.share)), 1.0)
     depth = samples.sum(samples.depth) / coverage
     # A radius of about one centimetre at the body's distance.
@@ -173,8 +161,8 @@ def render(
     shadow = _occlusion(samples.spread(depth * coverage), samples.spread(coverage), radius)
     open_sky = 1.0 - 0.6 * shadow.take(samples.pixel).take(samples.slot)
 
-    # Squares stand for the sRGB curve: cheap, and close enough for pictures that are jittered anyway.
-    shaded = shade(values[:3], values[3:6], colours * colours, open_sky, light)
+    # Squares approximate the sRGB curve: cheap, and close enough for images that are jittered anyway.
+    shaded = _shade(values[:3], values[3:6], colours * colours, open_sky, light)
     shaded = np.sqrt(np.clip(shaded, 0.0, 1.0))
     image = np.stack([samples.sum(channel) for channel in shaded]) / coverage
     image = np.rint(image * 255.0).clip(0, 255).astype(np.uint8)
@@ -186,11 +174,11 @@ def render(
 
 
 def _paste(samples: Samples, values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(H, W) picture of the samples' (P,) values, 0 elsewhere."""
+    """(H, W) image of the samples' (P,) values, 0 elsewhere."""
     top, left, height, width = samples.box
-    picture = np.zeros(size, dtype=values.dtype)
-    picture[top : top + height, left : left + width] = samples.spread(values)
-    return picture
+    image = np.zeros(size, dtype=values.dtype)
+    image[top : top + height, left : left + width] = samples.spread(values)
+    return image
 
 
 def _texels(texture: Texture, u: np.ndarray, v: np.ndarray) -> np.ndarray:

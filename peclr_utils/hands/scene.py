@@ -1,40 +1,85 @@
-"""One picture of one hand: everything in it sampled as a value, then rendered.
+"""One image of one hand: everything in it sampled as a value, then rendered.
 
-Chapter 01 builds one by hand and then shows sheets of them.
+Chapter 01 builds one by hand and then shows sheets of them, and the range of views.
 
 **Convention.** Camera frame with x right, y down, z forward, metres; pixel centres at integers; angles in
-degrees, positive turns the picture counter-clockwise as seen on the screen. All randomness comes from
-(seed, identity, version): what belongs to the hand (pose, shape, skin, view, camera) from (seed, identity),
-the rest (background, light, sensor) from all three.
+degrees, positive turns the image counter-clockwise on screen. The hand's own frame is `mesh`'s: palm to the
+camera, fingers up. All randomness comes from (seed, identity, version): what belongs to the hand (pose,
+shape, skin, view, camera) from (seed, identity), the rest (background, light, sensor) from all three.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from peclr_utils.camera import project
-from peclr_utils.hands.appearance import Appearance, hand_texture, sample_appearance, sample_light
+from peclr_utils.hands.appearance import (
+    Appearance,
+    Sensor,
+    expose,
+    hand_texture,
+    sample_appearance,
+    sample_light,
+    sample_sensor,
+)
 from peclr_utils.hands.arm import ArmPose, Surface, arm_directions, with_arm
 from peclr_utils.hands.articulation import HandPose, local_rotations
 from peclr_utils.hands.backgrounds import composite, photo_background, sample_background
-from peclr_utils.hands.kinematics import forward_kinematics, pose_hand
+from peclr_utils.hands.kinematics import HandShape, forward_kinematics, pose_hand, sample_shape
 from peclr_utils.hands.mesh import KEYPOINT_JOINTS, load_hand_mesh
 from peclr_utils.hands.poses import sample_pose
 from peclr_utils.hands.renderer import Light, render
-from peclr_utils.hands.sensor import Sensor, expose
-from peclr_utils.hands.shape import HandShape, sample_shape
-from peclr_utils.hands.view import ViewRange, place
 from peclr_utils.skeleton import FINGERS, REFERENCE_BONE
 
-FILL = (0.34, 0.60)  # the longer side of the keypoints' box, as a share of the picture's side
-CROP = 1.6  # a crop's side over that of the keypoints' box, about: crops shall not look beyond the picture
-FOCAL = (1.6, 2.8)  # focal length as a share of the picture's side; FreiHAND's is about 480 / 224 = 2.1
+FILL = (0.34, 0.60)  # the longer side of the keypoints' box, as a share of the image's side
+CROP = 1.6  # a crop's side over that of the keypoints' box, roughly: crops should stay within the image
+FOCAL = (1.6, 2.8)  # focal length as a share of the image's side; FreiHAND's is about 480 / 224 = 2.1
+ROOT_DEPTH_BONES = (4.5, 48.0)  # inside the 4 to 50 that the 2.5D representation allows
+
+
+@dataclass(frozen=True)
+class ViewRange:
+    """From where a hand is seen.
+
+    Attributes:
+        max_angle_degrees: largest angle between the camera's axis and the normal of the palm or of the back
+            of the hand; directions are uniform over that cap of the sphere. 90 is any direction.
+        roll_degrees: the hand is turned in the image by a uniform angle between -roll and roll, starting
+            with the fingers up; 180 is any.
+        back_fraction: share of the hands seen from the back.
+    """
+
+    max_angle_degrees: float = 40.0
+    roll_degrees: float = 30.0
+    back_fraction: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, high in (("max_angle_degrees", 90), ("roll_degrees", 180), ("back_fraction", 1)):
+            if not 0 <= getattr(self, name) <= high:
+                raise ValueError(f"ViewRange.{name} must lie in 0..{high}, found {getattr(self, name)}")
+
+    @classmethod
+    def anywhere(cls) -> "ViewRange":
+        """Every direction and roll alike."""
+        return cls(max_angle_degrees=90.0, roll_degrees=180.0)
+
+    def sample(self, rng: np.random.Generator) -> np.ndarray:
+        """(3, 3) rotation from the hand's own frame to the camera's."""
+        cosine = rng.uniform(np.cos(np.radians(self.max_angle_degrees)), 1.0)
+        azimuth = rng.uniform(0, 2 * np.pi)
+        tilt = np.arccos(cosine) * np.array([np.cos(azimuth), np.sin(azimuth), 0.0])
+        roll = np.radians(rng.uniform(-self.roll_degrees, self.roll_degrees))
+        seen_from_back = rng.random() < self.back_fraction
+        turn = np.diag([-1.0, 1.0, -1.0]) if seen_from_back else np.eye(3)
+        # y points down, so a counter-clockwise turn on screen is a negative one about z.
+        return cv2.Rodrigues(np.array([0.0, 0.0, -roll]))[0] @ cv2.Rodrigues(tilt)[0] @ turn
 
 
 @dataclass(frozen=True, eq=False)
 class HandScene:
-    """Everything in one picture.
+    """Everything in one image.
 
     Attributes:
         pose, shape, appearance, arm: the hand.
@@ -42,10 +87,10 @@ class HandScene:
         rotation: (3, 3) from the hand's own frame to the camera's.
         translation: (3,) of the wrist, metres.
         K: (3, 3) float32 intrinsics.
-        size: side of the square picture.
-        light, sensor: what differs from version to version, with the background.
+        size: side of the square image, pixels.
+        light, sensor: with the background, what differs from version to version.
         background: seeds of the background's generator.
-        background_folder: photographs to use instead of procedural ones, or None.
+        background_folder: photographs to use instead of painted backgrounds, or None.
     """
 
     pose: HandPose
@@ -65,7 +110,7 @@ class HandScene:
 
 @dataclass(frozen=True, eq=False)
 class RenderedScene:
-    """A picture and its labels.
+    """An image and its labels.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
@@ -86,24 +131,41 @@ class RenderedScene:
     depth: np.ndarray
 
 
-def _generator(seed: int, *key: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=key)))
-
-
 def _flip(handedness: str) -> np.ndarray:
-    """The factors that make a right hand a left one."""
+    """(3,) factors of the axes: a left hand is a right hand mirrored in x."""
     return np.array([-1.0 if handedness == "left" else 1.0, 1.0, 1.0])
 
 
+def _place(
+    keypoints: np.ndarray, K: np.ndarray, centre: np.ndarray, extent: float, bone: float
+) -> np.ndarray:
+    """(3,) metres that put the keypoints' box at a (2,) centre, with a longer side of `extent`, in pixels.
+
+    The wrist stays within `ROOT_DEPTH_BONES` of `bone`; else this converges to well under a pixel.
+    """
+    low, high = bone * ROOT_DEPTH_BONES[0], bone * ROOT_DEPTH_BONES[1]
+    low = max(low, 0.12 - keypoints[:, 2].min())
+    focal, middle = K[[0, 1], [0, 1]], K[:2, 2]
+    span = np.ptp(keypoints[:, :2], axis=0).max()
+    translation = np.array([0.0, 0.0, np.clip(K[0, 0] * span / extent, low, high)])
+    for _ in range(5):
+        shifted = keypoints + translation
+        uv = shifted[:, :2] / shifted[:, 2:] * focal + middle
+        low_uv, high_uv = uv.min(axis=0), uv.max(axis=0)
+        depth = translation[2] * (high_uv - low_uv).max() / extent
+        translation[2] = min(max(depth, low), high)
+        translation[:2] += (centre - (low_uv + high_uv) / 2) / focal * translation[2]
+    return translation
+
+
 def _sample_arm(rng: np.random.Generator, rotation: np.ndarray, wrist_depth: float) -> ArmPose:
-    """Bend the wrist so that the arm keeps out of the camera's way, and end it before it gets near."""
+    """A bent wrist whose arm does not point at the camera, or ends before it gets near."""
     bends = np.clip(rng.normal((0, 0), (22, 10), (6, 2)), (-50, -22), (50, 28))
     depth = arm_directions(*bends.T) @ rotation[2]
     clear = np.flatnonzero(depth > -0.4)
     chosen = int(clear[0]) if len(clear) else int(depth.argmax())
     length = 0.32 if depth[chosen] > 0 else min(0.32, 0.3 * wrist_depth / -depth[chosen])
-    flexion, deviation = bends[chosen].tolist()
-    return ArmPose(flexion, deviation, float(length))
+    return ArmPose(*bends[chosen].tolist(), float(length))
 
 
 def sample_scene(
@@ -116,22 +178,22 @@ def sample_scene(
     left_fraction: float = 0.0,
     backgrounds: str | Path | None = None,
 ) -> HandScene:
-    """Draw everything of one picture.
+    """Draw everything in one image.
 
     Args:
         seed: of the whole set.
         identity: which hand and pose.
-        version: which background and light; pictures of one identity differ in nothing else.
-        size: side of the square picture, pixels.
-        view: from where; `ViewRange()` by default.
+        version: which background, light and sensor; images of one identity differ in nothing else.
+        size: side of the square image, pixels.
+        view: from where the hand is seen; `ViewRange()` by default.
         left_fraction: share of left hands.
-        backgrounds: folder of photographs, or None for procedural backgrounds.
+        backgrounds: folder of photographs, or None for painted backgrounds.
 
     Returns:
         A `HandScene`.
     """
-    rng = _generator(seed, 0, identity)
-    pose, shape, appearance = sample_pose(rng), sample_shape(rng), sample_appearance(rng)
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0, identity)))
+    pose, shape, skin = sample_pose(rng), sample_shape(rng), sample_appearance(rng)
     handedness = "left" if rng.random() < left_fraction else "right"
     rotation = (view or ViewRange()).sample(rng)
     focal = size * rng.uniform(*FOCAL)
@@ -141,38 +203,20 @@ def sample_scene(
     joints = forward_kinematics(load_hand_mesh(), local_rotations(pose), shape)
     keypoints = joints[KEYPOINT_JOINTS, :3, 3] @ (rotation * _flip(handedness)).T
     bone = float(np.linalg.norm(np.subtract(*keypoints[list(REFERENCE_BONE)])))
-    # A fist is smaller than an open hand, so it should look smaller too, though not by all the difference.
+    # A fist is smaller than an open hand, so it should look smaller too, but by less.
     reach = np.linalg.norm(np.diff(keypoints[[0, *FINGERS["middle"]]], axis=0), axis=1).sum()
     closed = np.sqrt(min(1.0, np.ptp(keypoints[:, :2], axis=0).max() / reach))
     fill = max(FILL[0], closed * rng.uniform(*FILL))
     room = np.clip((1 - CROP * fill) / 2, 0.0, 0.12)
     centre = (size - 1) / 2 + size * room * rng.uniform(-1, 1, 2)
-    translation = place(keypoints, K.astype(np.float64), centre, fill * size, bone)
+    translation = _place(keypoints, K.astype(np.float64), centre, fill * size, bone)
     arm = _sample_arm(rng, rotation * _flip(handedness), translation[2])
 
-    rng = _generator(seed, 1 + version, identity)
-    light = sample_light(rng)
-    sensor = Sensor(
-        blur=float(rng.choice([0.0, rng.uniform(0.3, 0.9)])),
-        noise=float(rng.gamma(1.2, 1.8)),
-        noise_offset=tuple(int(v) for v in rng.integers(0, 1 << 16, 2)),
-        quality=int(rng.integers(40, 95)) if rng.random() < 0.25 else None,
-    )
-    background = tuple(int(v) for v in rng.integers(0, 1 << 32, 2))
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1 + version, identity)))
+    light, sensor = sample_light(rng), sample_sensor(rng)
+    seeds = tuple(int(v) for v in rng.integers(0, 1 << 32, 2))
     return HandScene(
-        pose,
-        shape,
-        appearance,
-        arm,
-        handedness,
-        rotation,
-        translation,
-        K,
-        size,
-        light,
-        sensor,
-        background,
-        backgrounds,
+        pose, shape, skin, arm, handedness, rotation, translation, K, size, light, sensor, seeds, backgrounds
     )
 
 
@@ -180,20 +224,19 @@ def scene_surface(scene: HandScene) -> tuple[Surface, np.ndarray]:
     """The hand with its arm, and its (21, 3) keypoints, in the camera's frame, metres."""
     mesh, look = load_hand_mesh(), scene.appearance
     posed = pose_hand(mesh, local_rotations(scene.pose), scene.shape)
-    body = with_arm(mesh, posed.vertices, posed.normals, scene.arm, look.sleeve, look.sleeve_start)
+    body = with_arm(mesh, posed, scene.arm, look.sleeve, look.sleeve_start)
     to_camera = (scene.rotation * _flip(scene.handedness)).T
-    surface = Surface(
+    surface = replace(
+        body,
         vertices=body.vertices @ to_camera + scene.translation,
         normals=body.normals @ to_camera,
         faces=body.faces[:, ::-1] if scene.handedness == "left" else body.faces,
-        uv=body.uv,
-        colours=body.colours,
     )
     return surface, posed.keypoints @ to_camera + scene.translation
 
 
 def render_scene(scene: HandScene) -> RenderedScene:
-    """Draw a scene.
+    """Render a scene.
 
     Args:
         scene: as `sample_scene` gives it.
@@ -208,7 +251,7 @@ def render_scene(scene: HandScene) -> RenderedScene:
         surface.vertices, surface.normals, surface.faces, surface.colours, scene.K, size, scene.light,
         uv=surface.uv, texture=texture,
     )  # fmt: skip
-    rng = np.random.Generator(np.random.PCG64(scene.background))
+    rng = np.random.default_rng(scene.background)
     if scene.background_folder is None:
         background = sample_background(rng, size)
     else:

@@ -1,7 +1,7 @@
 """The skin of the hand as a few maps over its texture: palm, redness, nails, creases, mottling.
 
-Chapter 01 shows them. They are drawn from the mesh itself, once per process: where the joints are says
-where knuckles, nails and creases go.
+Chapter 01 shows them. They are drawn from the mesh itself, once per process: the joints tell where knuckles,
+nails and creases go.
 
 **Convention.** Texture coordinates (u, v) in 0..1, u right and v down in the texture; texel centres at
 half-integers.
@@ -19,33 +19,31 @@ TEXTURE_SIZE = 512
 MAPS = ("plain", "skin", "palm", "red", "nail", "nail edge", "crease", "mottled", "blotched", "tendon")
 
 
-@functools.lru_cache(maxsize=2)
+@functools.cache
 def skin_maps(mesh: HandMesh) -> np.ndarray:
-    """The maps that all hands share, in the mesh's texture coordinates.
+    """(TEXTURE_SIZE, TEXTURE_SIZE, len(MAPS)) float32 maps that all hands share, read-only.
 
-    Args:
-        mesh: the rigged hand, in its bind pose.
-
-    Returns:
-        (TEXTURE_SIZE, TEXTURE_SIZE, len(MAPS)) float32, read-only; made once per mesh and process. All are
-        in 0..1 but the last three, which are in -1..1. Texel (0, 0) belongs to no skin: only "plain" is 1
-        there, so that a vertex's own colour shows.
+    They are in 0..1, except the last three, which are in -1..1. Texel (0, 0) belongs to no skin: only "plain"
+    is 1 there, so that a vertex's own colour shows.
     """
     texel, position, back = _texels(mesh)
+    red, joint_creases = _joint_marks(mesh, position, back)
+    nail, nail_edge = _nails(mesh, position)
     fields = {
+        "plain": np.zeros(len(texel)),
         "skin": np.ones(len(texel)),
-        "palm": _step(-back, 0.05, 0.65),
+        "palm": _step(-back, 0.05, 0.65) * (1 - nail),
+        "red": red,
+        "nail": nail,
+        "nail edge": nail_edge,
+        "crease": np.maximum(joint_creases, _palm_lines(mesh, position, back)),
         "mottled": _solid_noise(position, 140.0, 3),
         "blotched": _solid_noise(position, 35.0, 3),
         "tendon": _tendons(mesh, position, back),
     }
-    fields["red"], fields["crease"] = _joint_marks(mesh, position, back)
-    fields["crease"] = np.maximum(fields["crease"], _palm_lines(mesh, position, back))
-    fields["nail"], fields["nail edge"] = _nails(mesh, position)
-    fields["palm"] = fields["palm"] * (1 - fields["nail"])
     maps = np.zeros((TEXTURE_SIZE * TEXTURE_SIZE, len(MAPS)), dtype=np.float32)
     maps[:, 0] = 1.0
-    maps[texel] = np.stack([fields.get(name, np.zeros(len(texel))) for name in MAPS], axis=-1)
+    maps[texel] = np.stack([fields[name] for name in MAPS], axis=-1)
     maps = _bleed(maps.reshape(TEXTURE_SIZE, TEXTURE_SIZE, -1))
     maps[0, 0] = np.eye(len(MAPS), dtype=np.float32)[0]
     maps.setflags(write=False)
@@ -53,7 +51,7 @@ def skin_maps(mesh: HandMesh) -> np.ndarray:
 
 
 def _texels(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The skin's texels: flat index, (N, 3) place in the bind pose, how far each faces the hand's back."""
+    """The skin's texels: flat index, (N, 3) place in the bind pose, how much each faces the hand's back."""
     sheet = np.concatenate([mesh.uv * TEXTURE_SIZE - 0.5, np.ones((len(mesh.uv), 1))], axis=1)
     both_ways = np.concatenate([mesh.faces, mesh.faces[:, ::-1]])
     seen = rasterise(sheet, both_ways, np.eye(3), (TEXTURE_SIZE, TEXTURE_SIZE), supersample=1)
@@ -68,7 +66,6 @@ def _texels(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _bleed(maps: np.ndarray, reach: int = 4) -> np.ndarray:
     """Grow the skin beyond its islands, so that no seam shows where a texel falls just outside."""
-    maps = maps.copy()
     for _ in range(reach):
         skin = maps[..., 1:2]
         total, weight = cv2.blur(maps * skin, (3, 3)), cv2.blur(skin, (3, 3))[..., None]
@@ -86,7 +83,7 @@ def _step(x: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _solid_noise(position: np.ndarray, frequency: float, octaves: int) -> np.ndarray:
-    """(N,) noise in about -1 to 1 from sums of waves in space: it has no seams on any surface."""
+    """(N,) noise in about -1 to 1: sums of waves in space, which have no seams on any surface."""
     rng = np.random.default_rng(20)
     position = position.astype(np.float32)
     total = np.zeros(len(position), dtype=np.float32)
@@ -109,27 +106,25 @@ def _around(mesh: HandMesh, joint: str, position: np.ndarray, radius: float = 0.
 
 def _joint_marks(mesh: HandMesh, position: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Redness of knuckles and finger tips; creases across the fingers, deeper on the palm's side."""
-    red = np.zeros(len(position))
-    crease = np.zeros(len(position))
+    red, crease = np.zeros((2, len(position)))
     for chain in CHAINS:
         for joint in chain[-4:]:
             near, local = _around(mesh, joint, position)
             side = back[near]
             distance2 = (local**2).sum(axis=1)
             if joint == chain[-1]:
-                spot, lines = 0.8 * np.exp(-distance2 / (2 * 0.009**2)), 0.0
-            elif joint == chain[-4]:
-                spot, lines = _step(side, 0.0, 0.6) * np.exp(-(distance2 - 0.00006) / (2 * 0.011**2)), 0.0
+                spot = 0.8 * np.exp(-distance2 / (2 * 0.009**2))
             else:
-                spot = _step(side, 0.0, 0.6) * np.exp(-(distance2 - 0.00006) / (2 * 0.008**2))
-                lines = _finger_creases(local, side)
+                width = 0.011 if joint == chain[-4] else 0.008
+                spot = _step(side, 0.0, 0.6) * np.exp(-(distance2 - 0.00006) / (2 * width**2))
             red[near] = np.maximum(red[near], spot)
-            crease[near] = np.maximum(crease[near], lines)
+            if joint in chain[-3:-1]:
+                crease[near] = np.maximum(crease[near], _finger_creases(local, side))
     return np.clip(red, 0, 1), crease
 
 
 def _finger_creases(local: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """(N,) strength of one joint's creases, from (N, 3) places relative to it and the side they face."""
+    """(N,) strength of one joint's creases, from (N, 3) places relative to it and how far they face back."""
     across, _, along = local.T
     near = _step(-(local**2).sum(axis=1), -(0.016**2), -(0.013**2))
     wiggle = 0.0004 * np.sin(across * 700)
@@ -161,25 +156,16 @@ def _tendons(mesh: HandMesh, position: np.ndarray, back: np.ndarray) -> np.ndarr
 
 def _palm_lines(mesh: HandMesh, position: np.ndarray, back: np.ndarray) -> np.ndarray:
     """The three long creases of the palm: curves through points between the knuckles and the wrist."""
-    at = {name: mesh.joints[mesh.joint_names.index(name)] for name in mesh.joint_names}
-    index, middle, ring, little = (
-        at[f"{f}-finger-phalanx-proximal"] for f in ("index", "middle", "ring", "pinky")
-    )
-    wrist, thumb = at["wrist"], at["thumb-metacarpal"]
-    web = 0.62 * index + 0.38 * at["thumb-phalanx-proximal"]
+    wrist, thumb, thumb_knuckle, index, middle, ring, little = mesh.keypoints[[0, 1, 2, 5, 9, 13, 17]]
+    web, between = 0.62 * index + 0.38 * thumb_knuckle, 0.5 * (index + middle)
     curves = [
         [
             little + 0.30 * (wrist - little) + (-0.012, 0, 0),
             0.80 * ring + 0.20 * wrist,
             0.86 * middle + 0.14 * wrist,
-            0.5 * (index + middle) + 0.02 * wrist,
+            between + 0.02 * wrist,
         ],
-        [
-            web,
-            0.70 * (0.5 * (index + middle)) + 0.30 * wrist,
-            0.55 * ring + 0.45 * wrist,
-            0.45 * little + 0.55 * wrist,
-        ],
+        [web, 0.70 * between + 0.30 * wrist, 0.55 * ring + 0.45 * wrist, 0.45 * little + 0.55 * wrist],
         [
             web,
             0.55 * index + 0.25 * middle + 0.20 * thumb,
@@ -190,10 +176,9 @@ def _palm_lines(mesh: HandMesh, position: np.ndarray, back: np.ndarray) -> np.nd
     palm = np.flatnonzero(back < -0.2)
     x, y = position[palm, 0], position[palm, 1]
     nearest = np.full(len(palm), np.inf)
+    t = np.linspace(0, 1, 40)[:, None]
     for points in curves:
-        points = np.array(points)[:, :2]
-        t = np.linspace(0, 1, 40)[:, None]
-        a, b, c, d = points
+        a, b, c, d = np.array(points)[:, :2]
         curve = (1 - t) ** 3 * a + 3 * t * (1 - t) ** 2 * b + 3 * t**2 * (1 - t) * c + t**3 * d
         for point in curve:
             np.minimum(nearest, (x - point[0]) ** 2 + (y - point[1]) ** 2, out=nearest)
@@ -204,8 +189,7 @@ def _palm_lines(mesh: HandMesh, position: np.ndarray, back: np.ndarray) -> np.nd
 
 def _nails(mesh: HandMesh, position: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Nails as rounded boxes on the back of each last bone, and the fold of skin around them."""
-    nail = np.zeros(len(position))
-    edge = np.zeros(len(position))
+    nail, edge = np.zeros((2, len(position)))
     for chain in CHAINS:
         near, local = _around(mesh, chain[-1], position, 0.024)
         own = np.abs(local[:, 0]) < 0.0125
@@ -217,8 +201,7 @@ def _nails(mesh: HandMesh, position: np.ndarray) -> tuple[np.ndarray, np.ndarray
         along = (local[:, 2] - (end - 1.12 * half_length - 0.0005)) / half_length
         across = (local[:, 0] - behind[:, 0].mean()) / half_width
         distance = (np.abs(along) ** 3.5 + np.abs(across) ** 3.5) ** (1 / 3.5)
-        height = local[:, 1] - behind[:, 1].mean()
-        dorsal = _step(height, 0.0005, 0.0015)
+        dorsal = _step(local[:, 1] - behind[:, 1].mean(), 0.0005, 0.0015)
         nail[near] = np.maximum(nail[near], dorsal * _step(-distance, -1.06, -0.94))
         edge[near] = np.maximum(edge[near], dorsal * np.exp(-(((distance - 1.08) / 0.10) ** 2)))
     return nail, edge

@@ -1,129 +1,146 @@
-"""Settings of pre-training and fine-tuning, as values.
+"""Settings of pre-training and fine-tuning, as values and as command lines.
 
 Chapters 03 and 04 make theirs from their parameters; the command lines start from `laptop()`. The paper's
-setting is `paper_rn50()` and `paper_rn152()`.
+settings are `paper_rn50()` and `paper_rn152()`.
 
-Every field is a plain literal with a comment: its unit, its range, and why. 0 or "" stands for "none" or
-"choose for me". A configuration is saved as JSON beside what it made, and `load` reads it back.
+Every field is a plain literal with a comment: unit, range, reason. 0 or "" means "none" or "choose for me".
+A configuration is saved as JSON beside what it made; `load` reads it back.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
-from peclr_utils.training.raw_data import find_set, find_sets
-from peclr_utils.training.settings import HOLDING, RunSettings
+from peclr_utils.datasets import find_data, find_set
+from peclr_utils.settings import JSON, Settings
 
-METHODS = ("peclr", "simclr")
+Arch = Literal["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
 
-AUTHORS_EXACT: dict[str, Any] = {
+AUTHORS: dict[str, Any] = {
     "undo_shift": True,
     "pair_identities": False,
     "exchange_background": False,
     "grad_cache": False,
     "optimiser": "layerwise_adam",
+    "precision": "fp16",
+    "backend": "opencv",
 }
-"""What `authors_exact` sets, whatever was asked for."""
+"""What `PretrainConfig.as_authors` sets beside `authors_exact`; `training.authors` explains each."""
 
-AUTHORS_CHOICES = {"precision": "fp16", "executor": "opencv"}
-"""What "auto" means with `authors_exact`."""
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings(Settings):
+    """Fields that every training has: data folder, device, log, when to stop."""
+
+    output: str = ""  # Run folder: config.json, log.jsonl, checkpoint.pt; "" keeps everything in memory.
+    cache: str = ""  # Folder for packed crops that later runs reuse; "" for a temporary one.
+    seed: int = 0  # Of weights, choice of labels, order and views; at least 0.
+
+    # A torchvision ResNet; 50 is the paper's smaller one, 18 fits a laptop. Must match a given checkpoint.
+    arch: Arch = "resnet18"
+    encoder: str = ""  # Initial weights: "" random, "imagenet", or the path of a checkpoint.
+    # Side of a view in pixels, at least 32; the paper's is 128 in pre-training, 224 in fine-tuning.
+    image_size: int = 64
+    # Half a view's side over the distance from the hand's centre to its farthest keypoint, positive.
+    view_factor: float = 1.2
+    # Fields of AugmentationConfig that differ from its preset ("peclr" in pre-training, "weak" in
+    # fine-tuning).
+    augmentation: JSON = field(default_factory=dict)
+
+    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
+    # "auto" is bf16 where the hardware has it, fp16 on older GPUs, else fp32. "tf32" is fp32 with rounded
+    # convolutions on GPUs since Ampere. "fp16" on a CPU computes in fp32.
+    precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    # Who warps the views: "opencv" in the loader or "batch" on the device; "auto" is batch on CUDA.
+    backend: Literal["auto", "opencv", "batch"] = "auto"
+    workers: int = -1  # Loader processes; -1: none on a CPU, where the network needs the cores, else up to 4.
+    compile: bool = False  # torch.compile the network: a slow start that only long runs earn back.
+
+    # Where the log goes beside log.jsonl: "tensorboard", "comet", "wandb".
+    loggers: tuple[Literal["tensorboard", "comet", "wandb"], ...] = ()
+    progress: bool = True  # Show the chosen settings and a progress bar.
+    log_every: int = 1  # Steps between log lines.
+    resume: bool = True  # Resume from the checkpoint in the output folder if there is one.
+    # Also save at the first log line this long after the last checkpoint; 0: don't.
+    save_every_minutes: float = 10.0
+    time_limit_minutes: float = 0.0  # Stop and save after this long; 0: no limit.
+    max_steps: int = 0  # Stop and save after this many steps, without changing the schedule; 0: no limit.
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig(RunSettings):
-    """Settings of `training.pretrain`; `RunSettings` has the rest."""
+    """Settings of `training.pretrain`."""
 
-    sources: tuple[str, ...] = ()  # unlabelled hands, see datasets.open_source; sampled evenly by source
-
-    # "peclr" undoes rotation and shift on the projection; "simclr" is the same loss on the same views without
-    method: str = "peclr"
-    undo_shift: bool = True  # False: "peclr" undoes the rotation alone, and the shift is one more invariance
-    rotation_degrees: float = 45.0  # views turn by up to this much either way, 0 to 180; the paper's is 45
-    temperature: float = 0.5  # of NT-Xent, positive; the paper's
-    # AugmentationConfig's fields that differ from its preset "peclr"
-    augmentation: dict[str, Any] = field(default_factory=dict)
-    # the two views of a pair come from two pictures of one identity where there are several
+    # Unlabelled hands, see `datasets.open_source`; each source is sampled equally often.
+    sources: tuple[str, ...] = ()
+    # "peclr" undoes rotation and shift on the projection; "simclr" is the same loss without undoing.
+    method: Literal["peclr", "simclr"] = "peclr"
+    undo_shift: bool = True  # False: "peclr" undoes the rotation only, and the shift is one more invariance.
+    rotation_degrees: float = 45.0  # Views turn by up to this much either way, 0 to 180; the paper's is 45.
+    temperature: float = 0.5  # Of NT-Xent, positive; the paper's.
+    # The two views of a pair come from two images of one identity where there are several.
     pair_identities: bool = True
-    # views get new backgrounds where a mask is known: else a pair could be told by its background alone
+    # Give views new backgrounds where a mask is known; otherwise the background alone can identify a pair.
     exchange_background: bool = True
-    # do what the authors' published code does, mistakes included (`training.authors` lists them): sets
-    # pair_identities, exchange_background and grad_cache off, undo_shift on, and optimiser, precision and
-    # executor to theirs;
-    # network, batches, size and temperature are theirs in the presets paper_rn50 and paper_rn152
+    # Do what the authors' published code does, mistakes included; set it with `as_authors()`.
     authors_exact: bool = False
 
-    arch: str = "resnet18"  # a torchvision ResNet; 50 is the paper's smaller one, 18 fits a laptop
-    encoder: str = ""  # initial weights: "" random, "imagenet", or a checkpoint's path
-    projector_hidden: int = 512  # width of the projector's hidden layer; the paper's
-    projection_size: int = 128  # width of the projection, even: half as many points in the plane; the paper's
-    image_size: int = 64  # side of a view in pixels, at least 32; the paper's is 128
-    # half a view's side over the distance from the hand's centre to its farthest keypoint, positive
-    view_factor: float = 1.2
+    projector_hidden: int = 512  # Width of the projector's hidden layer; the paper's.
+    # Width of the projection, even: half as many points in the plane; the paper's.
+    projection_size: int = 128
 
-    epochs: int = 10  # passes over the pictures
-    batch_size: int = 128  # pairs that the encoder sees at once, at least 2; without grad_cache the loss, too
-    accumulate: int = 1  # batches added up to one step; more negatives it adds only with grad_cache
-    # the loss compares all batch_size * accumulate pairs of a step: a true batch in the memory of batch_size
-    # pairs, for a second forward pass (`training.grad_cache`)
+    epochs: int = 10  # Passes over the images.
+    # Pairs that the encoder sees at once, at least 2; without grad_cache the loss sees as many.
+    batch_size: int = 128
+    accumulate: int = 1  # Batches per optimiser step. More negatives come only with grad_cache.
+    # One loss over all batch_size * accumulate pairs of a step, in the memory of batch_size pairs, at the
+    # price of a second forward pass (`training.grad_cache`). Several processes require it.
     grad_cache: bool = False
-    # with grad_cache: "never" encodes every batch twice and holds the activations of one at a time; "always"
-    # encodes once and holds those of the whole step; "auto" holds them where a GPU has the memory to spare
-    hold_activations: str = "auto"
-    # with several processes: batch norm over the pairs of all that share a batch, on CUDA
-    # (`training.distributed`)
-    sync_batch_norm: bool = False
-    # base rate; the peak is this times sqrt(batch_size * accumulate), the paper's rule and rate
+    # Base rate, positive; the peak is this times sqrt(batch_size * accumulate), the paper's rule and rate.
     learning_rate: float = 1e-4
-    warmup_epochs: float = 1.0  # epochs of linear rise to the peak; then a cosine falls to zero
-    weight_decay: float = 1e-6  # not on biases and norms; the paper's
-    # "adam" (decay added to the gradient), "adamw" (decoupled), or "layerwise_adam": the authors', see
-    # `training.layerwise`
-    optimiser: str = "adam"
+    warmup_epochs: float = 1.0  # Epochs of linear rise to the peak; then a cosine falls to zero.
+    weight_decay: float = 1e-6  # Not on biases and norms; the paper's.
+    # "adam" adds the decay to the gradient, "adamw" decouples it, "layerwise_adam" is the authors'.
+    optimiser: Literal["adam", "adamw", "layerwise_adam"] = "adam"
 
-    # identities kept out of training, one picture each, on which the equivariance error is logged every epoch
-    equivariance_pictures: int = 0
-    log_every: int = 1  # steps between log lines
-    save_every_epochs: int = 1  # epochs between checkpoints
-
-    def __post_init__(self) -> None:
-        if self.authors_exact:
-            free = {name: v for name, v in AUTHORS_CHOICES.items() if getattr(self, name) == "auto"}
-            for name, value in {**AUTHORS_EXACT, **free}.items():
-                object.__setattr__(self, name, value)
+    # Identities kept out of training, one image each, on which the equivariance error is logged per epoch.
+    equivariance_images: int = 0
+    save_every_epochs: int = 1  # Epochs between checkpoints.
 
     @property
     def compared_pairs(self) -> int:
-        """How many pairs the loss compares with each other; a view has 2 (this - 1) negatives."""
+        """Pairs that one loss compares; a view has 2 (this - 1) negatives."""
         return self.batch_size * (self.accumulate if self.grad_cache else 1)
 
     @property
     def peak_learning_rate(self) -> float:
-        """The highest learning rate: base rate times the root of the effective batch."""
+        """The highest learning rate: base rate times the square root of the effective batch."""
         return self.learning_rate * (self.batch_size * self.accumulate) ** 0.5
 
     def validate(self) -> None:
-        """Check every field.
+        """Check every field, and rules across fields.
 
         Raises:
-            ValueError: naming the first field that is wrong, what was expected and what was found.
+            ValueError: names the first wrong field, what was expected and what was found.
         """
-        self._validate_run()
-        self._require_sources("sources")
-        self._require_choices(method=METHODS, hold_activations=HOLDING)
-        self._require_whole("epochs", "projector_hidden", "projection_size", "save_every_epochs")
-        self._require_whole("equivariance_pictures")
-        self._require_at_least(1, "epochs", "projector_hidden", "save_every_epochs")
-        self._require_at_least(0, "warmup_epochs", "equivariance_pictures", "rotation_degrees")
+        super().validate()
         self._require(self.rotation_degrees <= 180, "rotation_degrees", "0 to 180 degrees")
-        self._require_positive("temperature", "projection_size")
         even = self.projection_size % 2 == 0
         self._require(even, "projection_size", "an even number, read as points in the plane")
         self._require(self.warmup_epochs < self.epochs, "warmup_epochs", f"less than epochs ({self.epochs})")
         if self.authors_exact:
-            self._require(self.executor == "opencv", "executor", "'opencv' with authors_exact")
-            self._require(not self.augmentation, "augmentation", "none: authors_exact has its own")
-            # It is measured on packed crops, and the authors' views are cut from whole pictures.
-            self._require(self.equivariance_pictures == 0, "equivariance_pictures", "0 with authors_exact")
+            for name, value in AUTHORS.items():
+                if name != "precision":
+                    fine = getattr(self, name) == value
+                    self._require(fine, name, f"{value!r} with authors_exact; as_authors() sets it")
+            self._require(not self.augmentation, "augmentation", "none with authors_exact, which has its own")
+            # The equivariance error is measured on packed crops; the authors' views are cut from whole
+            # images.
+            self._require(self.equivariance_images == 0, "equivariance_images", "0 with authors_exact")
+
+    def as_authors(self) -> Self:
+        """Return these settings with everything set as in the authors' published code."""
+        return self.replace(authors_exact=True, **AUTHORS)
 
     @classmethod
     def laptop(cls, **changes: Any) -> Self:
@@ -139,88 +156,71 @@ class PretrainConfig(RunSettings):
 
     @classmethod
     def paper_rn50(cls, **changes: Any) -> Self:
-        """The paper's setting with a ResNet-50; give `sources`, or `with_data`.
+        """The paper's setting with a ResNet-50; give `sources`, or call `with_data`.
 
-        The paper's batch is 2,048 pairs, and so is this one: the loss compares all of them, while the encoder
-        sees 128 at a time (`training.grad_cache`), twice where the memory does not hold the whole step. The
-        authors' code, and so `authors_exact`, adds up the gradients of 16 losses over 128 pairs each.
-
-        Pictures of one identity (FreiHAND's four versions of a photograph) are positives here. The authors'
-        code takes them for different hands; with `authors_exact` so does this.
+        The loss compares the paper's 2,048 pairs, 128 at a time through the encoder. Images of one identity
+        (FreiHAND's four versions of a photograph) are positives. The authors' code (`as_authors`) adds up 16
+        losses over 128 pairs each, and takes the four versions for different hands.
         """
-        return cls._paper("resnet50", "runs/paper_rn50/pretrain", changes)
+        start = cls(
+            exchange_background=False, arch="resnet50", encoder="imagenet", image_size=128,
+            epochs=100, warmup_epochs=10.0, accumulate=16, grad_cache=True,
+            output="runs/paper_rn50/pretrain", cache="data/cache",
+        )  # fmt: skip
+        return start.replace(**changes)
 
     @classmethod
     def paper_rn152(cls, **changes: Any) -> Self:
         """`paper_rn50` with a ResNet-152."""
-        return cls._paper("resnet152", "runs/paper_rn152/pretrain", changes)
+        return cls.paper_rn50(**{"arch": "resnet152", "output": "runs/paper_rn152/pretrain", **changes})
 
     @classmethod
-    def _paper(cls, arch: str, output: str, changes: dict[str, Any]) -> Self:
-        start = cls(
-            method="peclr", rotation_degrees=45.0, temperature=0.5, exchange_background=False,
-            arch=arch, encoder="imagenet", projector_hidden=512, projection_size=128, image_size=128,
-            epochs=100, warmup_epochs=10.0, batch_size=128, accumulate=16, grad_cache=True,
-            learning_rate=1e-4, weight_decay=1e-6, output=output, cache="data/cache",
-        )  # fmt: skip
-        return start.replace(**changes)
+    def authors_rn50(cls, **changes: Any) -> Self:
+        """`paper_rn50` as the authors' published code does it."""
+        return cls.paper_rn50(output="runs/authors_rn50/pretrain").as_authors().replace(**changes)
 
-    def with_data(self, root: str | Path) -> Self:
-        """Train on FreiHAND and YouTube3DHands, both or the one there is, in the folder that holds them."""
-        found = find_sets(root)
+    def with_data(self, data: str | Path) -> Self:
+        """Train on what `datasets.find_data` finds; of FreiHAND and YouTube3DHands on the training part."""
         splits = {"freihand": "training", "youtube": "train"}
-        return self.replace(
-            sources=tuple(f"{kind}:{path}?split={splits[kind]}" for kind, path in found.items())
-        )
+        found = [s.replace(split=splits[s.kind]) if s.kind in splits else s for s in find_data(str(data))]
+        return self.replace(sources=tuple(map(str, found)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneConfig(RunSettings):
-    """Settings of `training.finetune`; `RunSettings` has the rest."""
+    """Settings of `training.finetune`."""
 
-    sources: tuple[str, ...] = ()  # labelled hands, see datasets.open_source
-    labels: int = 0  # labelled identities to use, drawn by the seed, fewer within more; 0: all
-    test_sources: tuple[str, ...] = ()  # labelled hands to evaluate on at the end; (): no evaluation
+    sources: tuple[str, ...] = ()  # Labelled hands, see `datasets.open_source`.
+    labels: int = 0  # Labelled identities to use, drawn by the seed, fewer within more; 0: all.
+    test_sources: tuple[str, ...] = ()  # Labelled hands to evaluate on at the end; none: no evaluation.
 
-    encoder: str = ""  # where the encoder starts: "" random, "imagenet", or a checkpoint's path
-    freeze_encoder: bool = False  # train the linear layer and root refinement only
-    freeze_batch_norm: bool = False  # keep the encoder's running statistics as they are
-    arch: str = "resnet18"  # a torchvision ResNet; must be the checkpoint's
-    image_size: int = 64  # side of a view in pixels, at least 32; the paper's is 224
-    # half a view's side over the distance from the hand's centre to its farthest keypoint, positive
-    view_factor: float = 1.2
-    # AugmentationConfig's fields that differ from its preset "weak"
-    augmentation: dict[str, Any] = field(default_factory=dict)
+    freeze_encoder: bool = False  # Train only the linear layer and the root refinement.
+    freeze_batch_norm: bool = False  # Keep the encoder's running statistics as they are.
 
-    steps: int = 1000  # optimiser steps, equal for every method that is compared
-    batch_size: int = 32  # pictures, at least 2
-    accumulate: int = 1  # batches added up to one step
-    learning_rate: float = 1e-3  # peak rate of the linear layer and root refinement
-    encoder_learning_rate: float = 1e-3  # peak rate of the encoder
-    warmup_steps: int = 50  # steps of linear rise to the peak; then a cosine falls to zero
-    weight_decay: float = 1e-4  # not on biases and norms
-    optimiser: str = "adamw"  # "adam" (decay added to the gradient) or "adamw" (decoupled)
-    weight_2d: float = 5.0  # weight of the 2D error as a fraction of the side: a crop is some 5 bones wide
-    weight_relative_depth: float = 1.0  # weight of the relative depth's error in bone lengths
-    # weight of the root depth's error in bone lengths, which one picture tells poorly
+    steps: int = 1000  # Optimiser steps, equal for every method that is compared.
+    batch_size: int = 32  # Images per batch, at least 2.
+    accumulate: int = 1  # Batches per optimiser step.
+    learning_rate: float = 1e-3  # Peak rate of the linear layer and the root refinement, positive.
+    encoder_learning_rate: float = 1e-3  # Peak rate of the encoder, positive.
+    warmup_steps: int = 50  # Steps of linear rise to the peak; then a cosine falls to zero.
+    weight_decay: float = 1e-4  # Not on biases and norms.
+    # "adam" adds the decay to the gradient, "adamw" decouples it.
+    optimiser: Literal["adam", "adamw"] = "adamw"
+    weight_2d: float = 5.0  # Weight of the 2D error as a fraction of the side: a crop is about 5 bones wide.
+    weight_relative_depth: float = 1.0  # Weight of the relative depth's error in bone lengths.
+    # Weight of the root depth's error in bone lengths, which one image determines poorly.
     weight_root_depth: float = 0.1
 
-    log_every: int = 10  # steps between log lines
-    save_every_steps: int = 500  # steps between checkpoints
+    log_every: int = 10  # Steps between log lines.
+    save_every_steps: int = 500  # Steps between checkpoints.
 
     def validate(self) -> None:
-        """Check every field.
+        """Check every field, and rules across fields.
 
         Raises:
-            ValueError: naming the first field that is wrong, what was expected and what was found.
+            ValueError: names the first wrong field, what was expected and what was found.
         """
-        self._validate_run()
-        self._require_sources("sources", "test_sources")
-        self._require_whole("labels", "steps", "warmup_steps", "save_every_steps")
-        self._require_at_least(1, "steps", "save_every_steps")
-        self._require_at_least(0, "labels", "warmup_steps")
-        self._require_at_least(0, "weight_2d", "weight_relative_depth", "weight_root_depth")
-        self._require_positive("encoder_learning_rate")
+        super().validate()
         self._require(self.warmup_steps < self.steps, "warmup_steps", f"less than steps ({self.steps})")
 
     @classmethod
@@ -238,31 +238,26 @@ class FinetuneConfig(RunSettings):
 
     @classmethod
     def paper_rn50(cls, **changes: Any) -> Self:
-        """Fine-tuning of a pre-trained ResNet-50 on FreiHAND at 224 x 224; give `encoder`, and `with_data`.
+        """Fine-tune a pre-trained ResNet-50 on FreiHAND at 224 x 224; give `encoder`, and call `with_data`.
 
-        The authors publish the size of the pictures and the network, but neither schedule nor losses. Those
-        are ours: some 59 passes over FreiHAND's 130,240 pictures, and L1 on the 2D keypoints, the relative
-        depths and the refined root depth.
+        The authors publish image size and network, but neither schedule nor losses. Those are ours: about 59
+        passes over FreiHAND's 130,240 images, L1 on 2D keypoints, relative depths and refined root depth.
         """
-        return cls._paper("resnet50", "runs/paper_rn50/finetune", changes)
+        start = cls(
+            arch="resnet50", image_size=224, steps=60_000, warmup_steps=1000, batch_size=128,
+            encoder_learning_rate=3e-4, log_every=50, save_every_steps=1000,
+            output="runs/paper_rn50/finetune", cache="data/cache",
+        )  # fmt: skip
+        return start.replace(**changes)
 
     @classmethod
     def paper_rn152(cls, **changes: Any) -> Self:
         """`paper_rn50` with a ResNet-152."""
-        return cls._paper("resnet152", "runs/paper_rn152/finetune", changes)
+        return cls.paper_rn50(**{"arch": "resnet152", "output": "runs/paper_rn152/finetune", **changes})
 
-    @classmethod
-    def _paper(cls, arch: str, output: str, changes: dict[str, Any]) -> Self:
-        start = cls(
-            arch=arch, image_size=224, steps=60_000, warmup_steps=1000, batch_size=128,
-            learning_rate=1e-3, encoder_learning_rate=3e-4, log_every=50, save_every_steps=1000,
-            output=output, cache="data/cache",
-        )  # fmt: skip
-        return start.replace(**changes)
-
-    def with_data(self, root: str | Path) -> Self:
+    def with_data(self, data: str | Path) -> Self:
         """Learn and evaluate on the FreiHAND that is this folder, or lies in it."""
-        path = find_set("freihand", root)
+        path = find_set("freihand", data)
         return self.replace(
             sources=(f"freihand:{path}?split=training",), test_sources=(f"freihand:{path}?split=evaluation",)
         )

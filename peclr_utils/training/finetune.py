@@ -5,57 +5,49 @@ Chapter 04 runs this loop. The authors do not publish theirs; losses and schedul
 
 import itertools
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor, nn
 
 from peclr_utils.augmentation import AugmentationConfig
-from peclr_utils.crops import CropSet
-from peclr_utils.datasets.sample import HandDataset
+from peclr_utils.crops import open_crops
+from peclr_utils.datasets import HandDataset
 from peclr_utils.evaluation import Evaluation
 from peclr_utils.losses import pose_loss
 from peclr_utils.models import PoseNetwork25D, PoseOutput
-from peclr_utils.training.command_line import run_command_line
+from peclr_utils.settings import run_command_line
+from peclr_utils.training.checkpoint import RunFolder, locked_folder
 from peclr_utils.training.config import FinetuneConfig
-from peclr_utils.training.distributed import in_one_process
-from peclr_utils.training.engine import Machine, Run, choose_machine, seeded
-from peclr_utils.training.labelled import PoseBatch, PoseBatches, labelled_on_device
-from peclr_utils.training.optimisation import (
+from peclr_utils.training.device import autocast, choose_compute, place, seeded
+from peclr_utils.training.distributed import single_process
+from peclr_utils.training.log import RunLog
+from peclr_utils.training.optim import (
     check_finite,
     make_optimiser,
     parameter_groups,
     set_learning_rate,
     take_step,
 )
+from peclr_utils.training.poses import PoseBatch, PoseDataset, choose_labels
 from peclr_utils.training.predict import predict_dataset
-from peclr_utils.training.resume import (
-    Saving,
-    check_start,
-    checkpoint_path,
-    end_early,
-    going_on,
-    resume,
-    start_folder,
-)
-from peclr_utils.training.runlog import RunLog
-from peclr_utils.training.sources import choose_labels, open_crops
-from peclr_utils.training.stopping import Stopping
-from peclr_utils.training.views import background_pool, backgrounds_on, load
+from peclr_utils.training.pretrain import resuming
+from peclr_utils.training.stop import EarlyStop, report_early_stop
+from peclr_utils.training.views import backgrounds_on, crop_margin, load, paint_backgrounds
 from peclr_utils.weights import load_encoder
 
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What `finetune` gives back.
+    """What `finetune` returns.
 
     Attributes:
         model: the pose network, in evaluation mode.
         config: the settings.
-        history: the log, one dict a line: step, loss, its parts, learning_rate, images_per_second.
+        history: the log, one dict per line: step, loss, its parts, learning_rate, images_per_second.
         evaluation: on the test set, or None without one.
         checkpoint: the file, or None without an output folder.
         finished: whether all steps are done.
@@ -74,17 +66,31 @@ class FinetuneResult:
         return [row["loss"] for row in self.history]
 
 
+def weak_augmentation(config: FinetuneConfig) -> AugmentationConfig:
+    """Ranges of the training views: the preset for labelled data with the run's own changes."""
+    changes = {name: tuple(v) if isinstance(v, list) else v for name, v in config.augmentation.items()}
+    return AugmentationConfig.weak(**changes)
+
+
+def network_loss(output: PoseOutput, batch: PoseBatch, config: FinetuneConfig) -> dict[str, Tensor]:
+    """`losses.pose_loss` of a batch with the run's weights; "total" comes first."""
+    return pose_loss(
+        output, batch.keypoints_2d, batch.relative_depth, batch.root_depth, config.image_size,
+        config.weight_2d, config.weight_relative_depth, config.weight_root_depth,
+    )  # fmt: skip
+
+
 def finetune(
     config: FinetuneConfig, dataset: HandDataset | None = None, test_dataset: HandDataset | None = None
 ) -> FinetuneResult:
     """Train a pose network on labelled hands, from random or pre-trained weights.
 
-    A run with an output folder saves every so many steps and minutes; it goes on from there when it is
-    called again, and a finished one is read back. Ctrl-C saves too.
+    A run with an output folder saves every so many steps and minutes. Called again it resumes; a finished run
+    is read back. Ctrl-C saves, too.
 
     Args:
         config: all settings.
-        dataset: labelled hands, instead of `config.sources`; crops (`CropSet`) are taken as they are.
+        dataset: labelled hands, instead of `config.sources`; crops (`CropSet`) are used as they are.
         test_dataset: hands to evaluate on, instead of `config.test_sources`.
 
     Returns:
@@ -93,196 +99,143 @@ def finetune(
     Raises:
         ValueError: if a setting is wrong, labels are missing, or the output folder holds a run with other
             settings.
-        FileNotFoundError: if the initial encoder cannot be had; nothing has been cropped by then.
+        BlockingIOError: if another run is using the output folder.
+        FileNotFoundError: if the initial encoder is missing; nothing has been cropped by then.
         NonFiniteLossError: if the loss becomes NaN or infinite.
         KeyboardInterrupt: on Ctrl-C, once everything is saved.
     """
     config.validate()
-    check_start(config)
-    machine = choose_machine(config)
-    data = _open_data(config, machine, dataset, test_dataset)
-    network = machine.place(_make_network(config, data.batches))
-    optimiser = make_optimiser(config.optimiser, _groups(network, config), machine.device)
-    scaler = machine.scaler()
-    first_step = resume(config, network, optimiser, scaler, data.pictures)
-    if first_step < config.steps:
-        start_folder(config)
-    _introduce(config, machine, data, first_step)
-    log = RunLog(config, first_step, config.steps, config.batch_size * config.accumulate, "fine-tune")
-    run = Run(config, machine, network, optimiser, scaler)
-    with log, Stopping(config.time_limit_minutes, config.max_steps) as stopping:
-        reason = _train(run, data, range(first_step, config.steps), log, stopping)
-    end_early(config, reason)
+    single_process()
+    with locked_folder(config.output):
+        compute = choose_compute(config)
+        device = compute.device
+        encoder = load_encoder(config.encoder, config.arch) if config.encoder else None
+
+        # Data.
+        augmentation = weak_augmentation(config)
+        size = (config.image_size, config.view_factor)
+        cut = (*size, crop_margin(augmentation), config.cache, config.progress)
+        crops = open_crops(config.sources if dataset is None else dataset, *cut)
+        test = config.test_sources if test_dataset is None else test_dataset
+        test = open_crops(test, *cut) if len(test) else None
+        labelled = choose_labels(crops.identities, config.labels, config.seed)
+        backgrounds = paint_backgrounds(augmentation, crops, config.image_size, config.seed)
+        poses = PoseDataset(
+            crops, labelled, augmentation, config.batch_size, *size, config.seed, compute.backend, backgrounds
+        )
+
+        # Model, optimiser, resume.
+        network = place(_make_network(config, encoder, poses), device)
+        forward = torch.compile(network) if config.compile else network
+        optimiser = make_optimiser(config.optimiser, _parameter_groups(network, config), device)
+        scaler = torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16)
+        folder = RunFolder(config, len(labelled))
+        first_step = folder.resume(network, optimiser, scaler)
+        if first_step < config.steps:
+            folder.start()
+        if config.progress:
+            print(_introduction(config, crops.source, len(labelled), first_step) + f"\non {compute}")
+
+        # Steps.
+        numbers = range(first_step * config.accumulate, config.steps * config.accumulate)
+        stream = iter(load(poses, numbers, compute.workers, device))
+        on_device = backgrounds_on(backgrounds, compute.backend, device)
+        log = RunLog(config, first_step, config.steps, config.batch_size * config.accumulate, "fine-tune")
+        with log, EarlyStop(config) as stop:
+            train_mode(network, config)
+            unread, reason, rate = [], "", 0.0  # losses that have not been read from the device yet
+            for step in range(first_step, config.steps):
+                if reason := stop.reason(step):
+                    if unread:
+                        check_finite(_means(unread)["total"], step - 1, rate, folder.checkpoint)
+                    folder.save(network, optimiser, scaler, step, finished=False)
+                    break
+                rate = set_learning_rate(optimiser, step, config.steps, config.warmup_steps)
+                for batch in itertools.islice(stream, config.accumulate):
+                    batch = batch.to(device, config.image_size, on_device)
+                    with autocast(device, compute.dtype):  # the network leaves it after its linear layer
+                        output = forward(batch.image, batch.K)
+                    terms = network_loss(output, batch, config)
+                    scaler.scale(terms["total"] / config.accumulate).backward()
+                    unread.append({name: term.detach() for name, term in terms.items()})
+                take_step(optimiser, scaler)
+                log.tick()
+
+                done = step + 1
+                due, end = done % config.save_every_steps == 0, done == config.steps
+                if done % config.log_every == 0 or due or end:
+                    means = _means(unread)
+                    unread = []
+                    check_finite(means["total"], step, rate, folder.checkpoint)
+                    row = {"loss": means.pop("total"), **means, "learning_rate": rate}
+                    log.write(step, {**row, "images_per_second": log.speed(done)})
+                    if due or end or folder.due():
+                        folder.save(network, optimiser, scaler, done, finished=end)
+    report_early_stop(reason, folder.checkpoint, config.progress)
     evaluation = None
-    if data.test is not None:
-        evaluation = predict_dataset(
-            network, data.test, config.image_size, config.view_factor, machine=machine
-        ).evaluate()
-    saved = checkpoint_path(config.output)
-    return FinetuneResult(network.eval(), config, log.history, evaluation, saved, finished=not reason)
-
-
-def _train(run: Run, data: "_Data", steps: range, log: RunLog, stopping: Stopping) -> str:
-    """Take the steps that are left, log and save; returns why it stopped early, or nothing."""
-    config, machine, network = run.config, run.machine, run.model
-    forward = machine.compiled(network)
-    backgrounds = backgrounds_on(data.backgrounds, machine)
-    numbers = range(steps.start * config.accumulate, steps.stop * config.accumulate)
-    stream, running = load(data.batches, numbers, machine), []
-    saving = Saving(run, data.pictures, steps.stop)
-    train_mode(network, config)
-    for step in steps:
-        if reason := stopping.reason(step):
-            saving.save(step, unread=[terms["total"] for terms in running])
-            return reason
-        rate = set_learning_rate(run.optimiser, step, steps.stop, config.warmup_steps)
-        items = itertools.islice(stream, config.accumulate)
-        batches = (labelled_on_device(item, machine, config.image_size, backgrounds) for item in items)
-        measured = gather_gradients(run, forward, batches)
-        if machine.device.type == "cpu":  # elsewhere reading the loss would hold up the device: see below
-            check_finite(_means(measured)["total"], step, rate, saving.path)
-        running += measured
-        take_step(run.optimiser, run.scaler)
-        log.tick()
-
-        done = step + 1
-        due = done % config.save_every_steps == 0
-        if done % config.log_every == 0 or due or done == steps.stop:
-            means = _means(running)
-            running = []
-            check_finite(means["total"], step, rate, saving.path)
-            values = {"loss": means.pop("total"), **means, "learning_rate": rate}
-            log.write(step, {**values, "images_per_second": log.speed(done)})
-            saving.after_log_line(done, due)
-    if steps:
-        saving.save(steps.stop)
-    return ""
-
-
-def gather_gradients(
-    run: Run, forward: torch.nn.Module, batches: Iterable[PoseBatch]
-) -> list[dict[str, torch.Tensor]]:
-    """Add up the gradients of one step's batches.
-
-    Args:
-        run: its network's gradients are added to.
-        forward: the network, perhaps compiled.
-        batches: `config.accumulate` of them.
-
-    Returns:
-        Each batch's losses as `network_loss` gives them, detached.
-    """
-    measured = []
-    for batch in batches:
-        with run.machine.autocast():  # the network itself leaves it behind its linear layer
-            output = forward(batch.image, batch.K)
-        terms = network_loss(output, batch, run.config)
-        run.scaler.scale(terms["total"] / run.config.accumulate).backward()
-        measured.append({name: term.detach() for name, term in terms.items()})
-    return measured
-
-
-def _means(measured: list[dict[str, torch.Tensor]]) -> dict[str, float]:
-    stacked = torch.stack([torch.stack(list(terms.values())) for terms in measured])
-    return dict(zip(measured[0], stacked.mean(dim=0).tolist(), strict=True))
-
-
-class _Data(NamedTuple):
-    """What a run learns from and is evaluated on."""
-
-    batches: PoseBatches
-    source: str
-    pictures: int
-    backgrounds: np.ndarray | None
-    test: CropSet | None
-
-
-def _open_data(
-    config: FinetuneConfig, machine: Machine, dataset: HandDataset | None, test_dataset: HandDataset | None
-) -> _Data:
-    augmentation = weak_augmentation(config)
-    crops = open_crops(config, augmentation, config.sources, dataset)
-    test = None
-    if config.test_sources or test_dataset is not None:
-        test = open_crops(config, augmentation, config.test_sources, test_dataset)
-    labelled = choose_labels(crops.identities, config.labels, config.seed)
-    backgrounds = background_pool(augmentation, crops, config.image_size, config.seed)
-    batches = PoseBatches(
-        crops, labelled, augmentation, config.batch_size, config.image_size, config.view_factor, config.seed,
-        machine.executor, backgrounds,
-    )  # fmt: skip
-    return _Data(batches, crops.source, len(labelled), backgrounds, test)
-
-
-def network_loss(output: PoseOutput, batch: PoseBatch, config: FinetuneConfig) -> dict[str, torch.Tensor]:
-    """`losses.pose_loss` of a batch with the run's weights; "total" comes first."""
-    return pose_loss(
-        output, batch.keypoints_2d, batch.relative_depth, batch.root_depth, config.image_size,
-        config.weight_2d, config.weight_relative_depth, config.weight_root_depth,
-    )  # fmt: skip
+    if test is not None:
+        evaluation = predict_dataset(network, test, precision=config.precision).evaluate()
+    return FinetuneResult(network.eval(), config, log.history, evaluation, folder.checkpoint, not reason)
 
 
 def train_mode(network: PoseNetwork25D, config: FinetuneConfig) -> None:
-    """Set the network to train, but for what the configuration freezes."""
+    """Set the network to train, except for what the configuration freezes."""
     network.train()
     if config.freeze_encoder or config.freeze_batch_norm:
         for module in network.backbone.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
+            if isinstance(module, nn.BatchNorm2d):
                 module.eval()
 
 
-def weak_augmentation(config: FinetuneConfig) -> AugmentationConfig:
-    """Ranges of the training views: the preset for labelled data with the run's own changes."""
-    changes = {name: tuple(v) if isinstance(v, list) else v for name, v in config.augmentation.items()}
-    return AugmentationConfig.weak(**changes)
-
-
-def _make_network(config: FinetuneConfig, batches: PoseBatches) -> PoseNetwork25D:
+def _make_network(config: FinetuneConfig, encoder: nn.Module | None, poses: PoseDataset) -> PoseNetwork25D:
     with seeded(config.seed):
         network = PoseNetwork25D(config.arch)
-    # Inference shows a network the crops that it learnt from.
+    # Inference shows a network the kind of crops that it was trained on.
     network.image_size, network.view_factor = config.image_size, config.view_factor
-    if config.encoder:
-        linear, encoder = network.backbone.fc, load_encoder(config.encoder, config.arch)
-        encoder.fc = linear
+    if encoder is not None:
+        encoder.fc = network.backbone.fc
         network.backbone = encoder
     if config.freeze_encoder:
         for name, parameter in network.backbone.named_parameters():
             parameter.requires_grad_(name.startswith("fc."))
-    network.start_at(*(torch.as_tensor(value, dtype=torch.float32) for value in batches.mean_and_spread()))
+    network.start_at(*(torch.as_tensor(value, dtype=torch.float32) for value in poses.mean_and_spread()))
     return network
 
 
-def _groups(network: PoseNetwork25D, config: FinetuneConfig) -> list[dict]:
-    encoder = torch.nn.ModuleList(child for name, child in network.backbone.named_children() if name != "fc")
-    head = torch.nn.ModuleList([network.backbone.fc, network.root_refinement])
+def _parameter_groups(network: PoseNetwork25D, config: FinetuneConfig) -> list[dict]:
+    """Head and encoder, each with its own rate."""
+    encoder = nn.ModuleList(child for name, child in network.backbone.named_children() if name != "fc")
+    head = nn.ModuleList([network.backbone.fc, network.root_refinement])
     return [
         *parameter_groups(head, config.learning_rate, config.weight_decay),
         *parameter_groups(encoder, config.encoder_learning_rate, config.weight_decay),
     ]
 
 
-def _introduce(config: FinetuneConfig, machine: Machine, data: _Data, first_step: int) -> None:
-    if not config.progress:
-        return
+def _means(measured: list[dict[str, Tensor]]) -> dict[str, float]:
+    stacked = torch.stack([torch.stack(list(terms.values())) for terms in measured])
+    return dict(zip(measured[0], stacked.mean(dim=0).tolist(), strict=True))
+
+
+def _introduction(config: FinetuneConfig, source: str, images: int, first_step: int) -> str:
     start, frozen = config.encoder or "random weights", " (frozen)" if config.freeze_encoder else ""
-    print(
-        f"fine-tuning {config.arch} from {start}{frozen} on {data.pictures:,} labelled pictures of "
-        f"{data.source}: {config.steps} steps of {config.batch_size} x {config.accumulate}, peak learning "
-        f"rates {config.learning_rate:.1e} (head), {config.encoder_learning_rate:.1e} (encoder)\non {machine}"
-        + going_on(first_step, config.steps)
+    text = (
+        f"Fine-tuning {config.arch} from {start}{frozen} on {images:,} labelled images of {source}: "
+        f"{config.steps} steps of {config.batch_size} x {config.accumulate}, peak learning rates "
+        f"{config.learning_rate:.1e} (head), {config.encoder_learning_rate:.1e} (encoder)"
     )
+    return text + resuming(first_step, config.steps)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fine-tune as the command line says."""
     program = "python -m peclr_utils.training.finetune"
-    return run_command_line(FinetuneConfig, in_one_process(finetune), program, _summary, arguments)
+    return run_command_line(FinetuneConfig, finetune, program, _summary, arguments)
 
 
 def _summary(result: FinetuneResult) -> str:
     loss = f"last loss {result.losses[-1]:.4f}" if result.losses else "no step done"
-    text = f"{'finished' if result.finished else 'stopped early'}: {loss}, checkpoint {result.checkpoint}"
+    text = f"{'Finished' if result.finished else 'Stopped early'}: {loss}, checkpoint {result.checkpoint}"
     return text if result.evaluation is None else f"{text}\n{result.evaluation}"
 
 

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from peclr_utils.crops import CropSet
 from peclr_utils.evaluation import Evaluation, evaluate_keypoints
 from peclr_utils.models import PoseNetwork25D
-from peclr_utils.training.engine import Machine
-from peclr_utils.training.labelled import PoseBatches, labelled_on_device
-from peclr_utils.training.views import load, plain_views
+from peclr_utils.training.device import autocast, choose_dtype, device_of, place
+from peclr_utils.training.poses import PoseDataset
+from peclr_utils.training.views import plain_views
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,38 +46,41 @@ class Predictions:
 def predict_dataset(
     network: PoseNetwork25D,
     crops: CropSet,
-    image_size: int = 64,
-    view_factor: float = 1.2,
-    batch_size: int = 256,
+    *,
+    image_size: int | None = None,
+    view_factor: float | None = None,
     indices: np.ndarray | None = None,
-    machine: Machine | None = None,
+    batch_size: int = 256,
+    precision: str = "fp32",
 ) -> Predictions:
     """Predict the poses of labelled crops, each seen plain and centred.
 
     Args:
-        network: left in evaluation mode, on the machine's device.
-        crops: the pictures.
-        image_size: side of a view in pixels, as in training.
-        view_factor: see `FinetuneConfig`, as in training.
-        batch_size: pictures at once.
-        indices: which pictures, None for all.
-        machine: what to compute with; None takes the network's device, in float32.
+        network: on the device to compute on; left in evaluation mode.
+        crops: the images.
+        image_size: side of a view in pixels; None for the side that the network was trained on.
+        view_factor: see `FinetuneConfig`; None for the network's own.
+        indices: which images, None for all.
+        batch_size: images at once.
+        precision: see `RunSettings`.
 
     Returns:
-        Predictions in the order of the pictures. Metres follow from the true reference bone's length, as in
+        Predictions in the order of the images. Metres follow from the true reference bone's length, as in
         FreiHAND's protocol, and from the predicted root depth.
 
     Raises:
-        ValueError: if a picture lacks its 3D keypoints or its intrinsics.
+        ValueError: if an image lacks its 3D keypoints or its intrinsics, or the network does not know its own
+            sizes and none are given.
     """
-    machine = machine or machine_of(network)
-    indices = np.arange(len(crops)) if indices is None else indices
-    batches = PoseBatches(crops, indices, None, batch_size, image_size, view_factor)
-    machine.place(network).eval()
+    image_size = _own(network, "image_size", image_size)
+    view_factor = _own(network, "view_factor", view_factor)
+    device = device_of(network)
+    poses = PoseDataset(crops, indices, None, batch_size, image_size, view_factor)
+    place(network, device).eval()
     rows: dict[str, list[Tensor]] = {}
-    for item in load(batches, range(len(batches)), machine):
-        batch = labelled_on_device(item, machine, image_size)
-        with machine.autocast():
+    for number in range(len(poses)):
+        batch = poses[number].to(device, image_size)
+        with autocast(device, choose_dtype(precision, device)):
             output = network(batch.image, batch.K)
         values = {
             "keypoints_3d": output.keypoints_3d * batch.bone_length[:, None, None],
@@ -91,45 +94,44 @@ def predict_dataset(
     return Predictions(**{name: torch.cat(parts).numpy() for name, parts in rows.items()})
 
 
+def _own(network: PoseNetwork25D, name: str, given: float | None) -> float:
+    value = getattr(network, name, None) if given is None else given
+    if value is None:
+        raise ValueError(f"{name}: this network's file does not say what it was trained on; pass {name}=...")
+    return value
+
+
 @torch.no_grad()
 def extract_features(
     encoder: nn.Module,
     crops: CropSet,
-    image_size: int = 64,
-    view_factor: float = 1.2,
-    batch_size: int = 256,
+    image_size: int,
+    view_factor: float,
+    *,
     indices: np.ndarray | None = None,
-    machine: Machine | None = None,
+    batch_size: int = 256,
+    precision: str = "fp32",
 ) -> np.ndarray:
     """Run a frozen encoder over crops, each seen plain and centred.
 
     Args:
-        encoder: from (B, 3, H, W) to (B, F); used in evaluation mode and left in it.
-        crops: the pictures.
-        image_size: side of a view in pixels.
-        view_factor: see `PretrainConfig`.
-        batch_size: pictures at once.
-        indices: which pictures, None for all.
-        machine: what to compute with; None takes the encoder's device, in float32.
+        encoder: from (B, 3, S, S) to (B, F), on the device to compute on; left in evaluation mode.
+        crops: the images.
+        image_size: side S of a view in pixels, as in training.
+        view_factor: see `PretrainConfig`, as in training.
+        indices: which images, None for all.
+        batch_size: images at once.
+        precision: see `RunSettings`.
 
     Returns:
-        (N, F) float32, in the order of the pictures.
+        (N, F) float32, in the order of the images.
     """
-    machine = machine or machine_of(encoder)
+    device = device_of(encoder)
     indices = np.arange(len(crops)) if indices is None else indices
-    machine.place(encoder).eval()
+    place(encoder, device).eval()
     rows = []
     for start in range(0, len(indices), batch_size):
-        images = plain_views(crops, indices[start : start + batch_size], image_size, view_factor, machine)
-        with machine.autocast():
+        images = plain_views(crops, indices[start : start + batch_size], image_size, view_factor, device)
+        with autocast(device, choose_dtype(precision, device)):
             rows.append(encoder(images).float().cpu())
     return torch.cat(rows).numpy()
-
-
-def machine_of(model: nn.Module) -> Machine:
-    """The machine that a network already lives on: its device, float32, no loader workers.
-
-    Whether a GPU's convolutions round to TF32 stays as `torch.backends.cudnn` has it.
-    """
-    device = next(model.parameters()).device
-    return Machine(device, torch.float32, "opencv", workers=0, channels_last=True)

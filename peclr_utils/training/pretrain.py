@@ -1,6 +1,6 @@
-"""Pre-training: PeCLR, and SimCLR as the same call without the undoing.
+"""Pre-training: PeCLR, and SimCLR as the same call without undoing.
 
-Chapter 03 derives the loss and runs this loop.
+Chapter 03 derives the loss and shows this loop. One page: data, model, optimiser, resume, steps, log, save.
 """
 
 import itertools
@@ -10,51 +10,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
+from torch.nn.functional import normalize
 
-from peclr_utils.datasets.sample import HandDataset
+from peclr_utils.crops import CropSet, open_crops
+from peclr_utils.datasets import HandDataset, open_source
+from peclr_utils.equivariance import undo_on_projection
+from peclr_utils.losses import nt_xent
 from peclr_utils.models import ContrastiveModel
-from peclr_utils.training.command_line import run_command_line
+from peclr_utils.settings import run_command_line
+from peclr_utils.training import distributed as ranks
+from peclr_utils.training.authors import AuthorsPairDataset
+from peclr_utils.training.checkpoint import RunFolder, locked_folder
 from peclr_utils.training.config import PretrainConfig
-from peclr_utils.training.contrastive import StepGradients
-from peclr_utils.training.contrastive import contrastive_loss as contrastive_loss
-from peclr_utils.training.distributed import Group, divide, joined
-from peclr_utils.training.engine import Machine, Run, choose_machine, seeded
-from peclr_utils.training.layerwise import authors_parameter_groups
-from peclr_utils.training.optimisation import (
+from peclr_utils.training.device import autocast, choose_compute, place, seeded
+from peclr_utils.training.equivariance_error import EquivarianceError
+from peclr_utils.training.grad_cache import cached_gradients
+from peclr_utils.training.log import RunLog
+from peclr_utils.training.optim import (
+    authors_parameter_groups,
     check_finite,
     make_optimiser,
     parameter_groups,
     set_learning_rate,
     take_step,
 )
-from peclr_utils.training.pair_data import PairData, open_pair_data
-from peclr_utils.training.pair_data import pair_augmentation as pair_augmentation
-from peclr_utils.training.resume import (
-    Saving,
-    check_start,
-    checkpoint_path,
-    end_early,
-    going_on,
-    resume,
-    start_folder,
-)
-from peclr_utils.training.runlog import RunLog
-from peclr_utils.training.stopping import Stopping
-from peclr_utils.training.views import backgrounds_on, load
+from peclr_utils.training.pairs import PairBatch, PairDataset, pair_augmentation, split_off
+from peclr_utils.training.stop import EarlyStop, report_early_stop
+from peclr_utils.training.views import backgrounds_on, crop_margin, load
 from peclr_utils.weights import load_encoder
 
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """What `pretrain` gives back.
+    """What `pretrain` returns.
 
     Attributes:
         model: encoder and projector, in evaluation mode.
         config: the settings.
-        history: the log, one dict a line: step, epoch, loss, alignment, learning_rate, images_per_second, and
-            equivariance_error at the end of an epoch if it is measured.
+        history: the log, one dict per line: step, epoch, loss, alignment, learning_rate, images_per_second,
+            and equivariance_error at the end of an epoch if it is measured.
         checkpoint: the file, or None without an output folder.
         finished: whether all epochs are done.
     """
@@ -71,154 +68,229 @@ class PretrainResult:
         return [row["loss"] for row in self.history if "loss" in row]
 
 
+def contrastive_loss(
+    z1: Tensor, z2: Tensor, batch: PairBatch, config: PretrainConfig
+) -> tuple[Tensor, Tensor]:
+    """NT-Xent of a batch's projections; for PeCLR with each view's rotation, and its shift, undone first.
+
+    Args:
+        z1, z2: (B, D) projections of the two views.
+        batch: the motions to undo; its views are not used.
+        config: method, undo_shift, temperature, pair_identities.
+
+    Returns:
+        The loss; and the alignment, the mean cosine between the two views of a pair, detached.
+    """
+    if config.method == "peclr":
+        shift = batch.shift if config.undo_shift else torch.zeros_like(batch.shift)
+        z1 = undo_on_projection(z1, batch.angle[0], shift[0])
+        z2 = undo_on_projection(z2, batch.angle[1], shift[1])
+    identity = batch.identity if config.pair_identities else None
+    alignment = (normalize(z1.detach()) * normalize(z2.detach())).sum(dim=1).mean()
+    return nt_xent(z1, z2, config.temperature, identity), alignment
+
+
 def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> PretrainResult:
     """Pre-train an encoder on unlabelled hands.
 
-    A run with an output folder saves after every epoch, and every few minutes within one; it goes on from
-    there when it is called again, and a finished one is read back. Ctrl-C saves too.
-
-    Started by torchrun, several processes train together (`training.distributed`).
+    A run with an output folder saves after every epoch, and every few minutes within one. Called again it
+    resumes; a finished run is read back. Ctrl-C saves, too. Started by torchrun, several processes train
+    together (`training.distributed`).
 
     Args:
         config: all settings.
-        dataset: hands to train on, instead of `config.sources`; crops (`CropSet`) are taken as they are.
+        dataset: hands to train on, instead of `config.sources`; crops (`CropSet`) are used as they are.
 
     Returns:
-        The model and its history; of several processes only the first has that of earlier parts of the run.
+        The model and its history; in several processes only rank 0 has the history of earlier parts of the
+        run.
 
     Raises:
         ValueError: if a setting is wrong, the output folder holds a run with other settings, or a step can't
-            be shared out to the processes.
-        FileNotFoundError: if the initial encoder cannot be had; nothing has been cropped by then.
+            be divided among the processes.
+        BlockingIOError: if another run is using the output folder.
+        FileNotFoundError: if the initial encoder is missing; nothing has been cropped by then.
         NonFiniteLossError: if the loss becomes NaN or infinite.
         KeyboardInterrupt: on Ctrl-C, once everything is saved.
     """
     config.validate()
-    with joined(config.device) as group, group.shared_folder(config.cache) as cache:
-        with group.first_before_others():
-            check_start(config)
-        return _pretrain(config, dataset, group, cache)
+    _check_processes(config, dataset)
+    first = ranks.rank() == 0
+    with ranks.process_group(config.device), locked_folder(config.output if first else ""):
+        compute = choose_compute(config)
+        device = compute.device
+
+        # Model. The initial encoder is read before hours go into crops.
+        with ranks.rank_zero_first(), seeded(config.seed):
+            model = ContrastiveModel(config.arch, config.projector_hidden, config.projection_size)
+            if config.encoder:
+                model.encoder = load_encoder(config.encoder, config.arch)
+        model = place(model, device)
+        encoder = torch.compile(model.encoder) if config.compile else model.encoder
+        split = authors_parameter_groups if config.authors_exact else parameter_groups
+        groups = split(model, config.peak_learning_rate, config.weight_decay)
+        optimiser = make_optimiser(config.optimiser, groups, device)
+        scaler = torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16)
+
+        # Data.
+        with ranks.rank_zero_first():
+            pairs, held_out = open_pairs(config, dataset, compute.backend)
+        backgrounds = backgrounds_on(pairs.backgrounds, compute.backend, device)
+        steps = config.epochs * pairs.steps_per_epoch
+        warmup = round(config.warmup_epochs * pairs.steps_per_epoch)
+
+        # Resume.
+        folder = RunFolder(config, pairs.images, writes=first)
+        first_step = folder.resume(model, optimiser, scaler)
+        if len(set(ranks.all_gather_object(first_step))) > 1:
+            raise ValueError(f"{config.output}: all processes must see the same output folder")
+        if first_step < steps:
+            folder.start()
+        if first and config.progress:
+            print(_introduction(config, pairs, first_step, steps) + f"\non {compute}")
+
+        def encode(batch: PairBatch) -> Tensor:
+            """Features of B pairs, (2, B, F) float32: batch statistics lose too much otherwise."""
+            views = batch.to(device, config.image_size, backgrounds).views
+            with autocast(device, compute.dtype):
+                features = encoder(views.flatten(0, 1))
+            return features.float().unflatten(0, (2, -1))
+
+        def compare(features: Tensor, batches: Sequence[PairBatch]) -> tuple[Tensor, Tensor]:
+            """Loss and alignment over the pairs of some batches, those of other processes included."""
+            z1, z2 = model.projector(features.flatten(0, 1)).chunk(2)
+            motions = PairBatch.motions(batches, device)
+            angle, shift = ranks.all_gather(motions.angle, dim=1), ranks.all_gather(motions.shift, dim=1)
+            motions = motions._replace(angle=angle, shift=shift, identity=ranks.all_gather(motions.identity))
+            return contrastive_loss(z1, z2, motions, config)
+
+        # Steps.
+        mine = np.arange(config.accumulate).reshape(ranks.world_size(), -1)[ranks.rank()].tolist()
+        numbers = [step * config.accumulate + batch for step in range(first_step, steps) for batch in mine]
+        stream = iter(load(pairs, numbers, compute.workers, device))
+        log_config = config if first else config.replace(output="", loggers=(), progress=False)
+        images = 2 * config.batch_size * config.accumulate
+        log = RunLog(log_config, first_step, steps, images, f"pretrain {config.method}")
+        measure = None
+        if first and len(held_out):
+            measure = EquivarianceError(pairs, held_out, device, compute.dtype)
+        with log, EarlyStop(config) as stop:
+            if measure and first_step == 0:
+                log.write(0, {"epoch": 0.0, "equivariance_error": measure(model)})
+            model.train()
+            unread, reason, rate = [], "", 0.0  # losses that have not been read from the device yet
+            for step in range(first_step, steps):
+                if reason := next(filter(None, ranks.all_gather_object(stop.reason(step))), ""):
+                    if unread:
+                        loss = float(torch.stack(unread)[:, 0].mean())
+                        check_finite(loss, step - 1, rate, folder.checkpoint)
+                    folder.save(model, optimiser, scaler, step, finished=False)
+                    break
+                rate = set_learning_rate(optimiser, step, steps, warmup)
+                batches = list(itertools.islice(stream, len(mine)))
+                if config.grad_cache:
+                    loss = cached_gradients(encode, batches, compare, model.encoder, scaler.scale)
+                    ranks.all_reduce_gradients(model.projector, mean=True)
+                    ranks.average_buffers(model.encoder)
+                    unread.append(torch.stack(loss))
+                else:
+                    for batch in batches:
+                        loss, alignment = compare(encode(batch), [batch])
+                        scaler.scale(loss / config.accumulate).backward()
+                        unread.append(torch.stack([loss.detach(), alignment]))
+                take_step(optimiser, scaler)
+                log.tick()
+
+                epoch, rest = divmod(step + 1, pairs.steps_per_epoch)
+                if (step + 1) % config.log_every == 0 or not rest:
+                    loss, alignment = torch.stack(unread).mean(dim=0).tolist()
+                    unread = []
+                    check_finite(loss, step, rate, folder.checkpoint)
+                    row = {"epoch": (step + 1) / pairs.steps_per_epoch, "loss": loss, "alignment": alignment}
+                    row |= {"learning_rate": rate, "images_per_second": log.speed(step + 1)}
+                    if measure and not rest:
+                        row["equivariance_error"] = measure(model)
+                    log.write(step, row)
+                    end = step + 1 == steps
+                    if end or (not rest and epoch % config.save_every_epochs == 0) or folder.due():
+                        folder.save(model, optimiser, scaler, step + 1, finished=end)
+        ranks.barrier()  # until rank 0 has saved
+    report_early_stop(reason, folder.checkpoint, first and config.progress)
+    return PretrainResult(model.eval(), config, log.history, folder.checkpoint, finished=not reason)
 
 
-def _pretrain(
-    config: PretrainConfig, dataset: HandDataset | None, group: Group, cache: str
-) -> PretrainResult:
-    machine, own = choose_machine(config), group.own(config)
-    division = divide(config, group, machine.device)
-    with group.first_before_others():
-        data = open_pair_data(own.replace(cache=cache), machine, dataset, division.rows)
-        model = machine.place(_make_model(config, group))
-    optimiser, scaler = _make_optimiser(config, model, machine), machine.scaler()
-    steps = config.epochs * data.steps_per_epoch
-    first_step = group.same(resume(config, model, optimiser, scaler, data.pictures), "output: steps done")
-    if first_step < steps:
-        start_folder(own)
-    run = Run(own, machine, model, optimiser, scaler)
-    gradients = StepGradients(run, group, division, backgrounds_on(data.backgrounds, machine))
-    _introduce(own, machine, data, first_step, gradients)
-    images = 2 * config.batch_size * config.accumulate
-    log = RunLog(own, first_step, steps, images, f"pretrain {config.method}")
-    with log, Stopping(config.time_limit_minutes, config.max_steps) as stopping:
-        reason = _train(run, data, gradients, range(first_step, steps), log, stopping)
-    group.wait()  # until the first has saved
-    end_early(config.replace(progress=own.progress), reason)
-    saved = checkpoint_path(config.output)
-    return PretrainResult(model.eval(), config, log.history, saved, finished=not reason)
+def open_pairs(
+    config: PretrainConfig, dataset: HandDataset | None = None, backend: str = "opencv"
+) -> tuple[PairDataset, np.ndarray]:
+    """Open the images of a pre-training: packed crops of them, or with `authors_exact` whole ones.
+
+    Args:
+        config: the settings.
+        dataset: hands to train on, instead of `config.sources`.
+        backend: "opencv" or "batch".
+
+    Returns:
+        The pairs; and which crops are held out to measure the equivariance error on.
+
+    Raises:
+        ValueError: if there are no images, or too few.
+    """
+    hands = config.sources if dataset is None else dataset
+    if config.authors_exact:
+        return AuthorsPairDataset(open_source(hands) if dataset is None else hands, config), np.empty(0, int)
+    margin = crop_margin(pair_augmentation(config))
+    crops = open_crops(hands, config.image_size, config.view_factor, margin, config.cache, config.progress)
+    training, held_out = split_off(crops.identities, config.equivariance_images, config.seed)
+    return PairDataset(crops, config, training, backend), held_out
 
 
-def _train(
-    run: Run, data: PairData, gradients: StepGradients, steps: range, log: RunLog, stopping: Stopping
-) -> str:
-    """Take the steps that are left, log and save; returns why it stopped early, or nothing."""
-    config, machine, model = run.config, run.machine, run.model
-    group, division = gradients.group, gradients.division
-    stream, running = load(data.batches, division.numbers(steps, config.accumulate), machine), []
-    warmup = round(config.warmup_epochs * data.steps_per_epoch)
-    saving = Saving(run, data.pictures, steps.stop)
-    curve = data.curve if group.first else None
-    if curve and steps.start == 0:
-        log.write(0, {"epoch": 0.0, "equivariance_error": curve.measure(model)})
-    model.train()
-    for step in steps:
-        if reason := group.agree(stopping.reason(step)):
-            saving.save(step, unread=[loss for loss, _ in running])
-            return reason
-        rate = set_learning_rate(run.optimiser, step, steps.stop, warmup)
-        measured = gradients(itertools.islice(stream, len(division.batches)))
-        if machine.device.type == "cpu":  # elsewhere reading the loss would hold up the device: see below
-            check_finite(torch.stack(measured)[:, 0].mean(), step, rate, saving.path)
-        running += measured
-        take_step(run.optimiser, run.scaler)
-        log.tick()
-
-        epochs, rest = divmod(step + 1, data.steps_per_epoch)
-        if (step + 1) % config.log_every == 0 or not rest:
-            loss, alignment = torch.stack(running).mean(dim=0).tolist()
-            running = []
-            check_finite(loss, step, rate, saving.path)
-            values = {"epoch": (step + 1) / data.steps_per_epoch, "loss": loss, "alignment": alignment}
-            values |= {"learning_rate": rate, "images_per_second": log.speed(step + 1)}
-            if curve and not rest:
-                values["equivariance_error"] = curve.measure(model)
-            log.write(step, values)
-            saving.after_log_line(step + 1, due=not rest and epochs % config.save_every_epochs == 0)
-    if steps:
-        saving.save(steps.stop)
-    return ""
-
-
-def _make_model(config: PretrainConfig, group: Group) -> ContrastiveModel:
-    with seeded(config.seed):
-        model = ContrastiveModel(config.arch, config.projector_hidden, config.projection_size)
-    if config.encoder:
-        model.encoder = load_encoder(config.encoder, config.arch)
-    if config.sync_batch_norm and group.size > 1:
-        model.encoder = nn.SyncBatchNorm.convert_sync_batchnorm(model.encoder)
-    return model
-
-
-def _make_optimiser(
-    config: PretrainConfig, model: ContrastiveModel, machine: Machine
-) -> torch.optim.Optimizer:
-    split = authors_parameter_groups if config.authors_exact else parameter_groups
-    groups = split(model, config.peak_learning_rate, config.weight_decay)
-    return make_optimiser(config.optimiser, groups, machine.device)
-
-
-def _introduce(
-    config: PretrainConfig, machine: Machine, data: PairData, first_step: int, gradients: StepGradients
-) -> None:
-    if not config.progress:
+def _check_processes(config: PretrainConfig, dataset: HandDataset | None) -> None:
+    """Refuse what several processes can't do together."""
+    count = ranks.world_size()
+    if count == 1:
         return
-    group, held = gradients.group, ", all activations held" if gradients.holding else ""
-    undone = "rotation and shift" if config.undo_shift else "rotation"
-    undoing = f"{undone} undone" if config.method == "peclr" else "nothing undone"
-    exactly = ", as the authors' code does it" if config.authors_exact else ""
-    instead = config.precision == "fp16" and machine.dtype == torch.float32
-    print(
-        f"pre-training {config.arch} by {config.method} ({undoing}{exactly}) on {data.pictures:,} pictures "
-        f"of {data.source}: {config.epochs} epochs of {data.steps_per_epoch} steps, {config.batch_size} "
-        f"pairs x {config.accumulate}, loss over {config.compared_pairs:,} pairs"
-        + (f" (gradient cache{held})" if config.grad_cache else "")
-        + f", peak learning rate {config.peak_learning_rate:.2e}\non "
-        + (f"{group.size} processes, each with " if group.size > 1 else "")
-        + str(machine)
-        + (" (in place of float16, which is for GPUs)" if instead else "")
-        + going_on(first_step, config.epochs * data.steps_per_epoch)
+    if not config.grad_cache:
+        raise ValueError(f"grad_cache: expected True with {count} processes, which compute one loss together")
+    if config.accumulate % count:
+        raise ValueError(
+            f"accumulate: expected a multiple of {count}, the number of processes, found "
+            f"{config.accumulate}; they divide the batches of a step among them"
+        )
+    if not (config.cache or config.authors_exact or isinstance(dataset, CropSet)):
+        raise ValueError(f"cache: expected a folder, because {count} processes share the packed crops")
+
+
+def _introduction(config: PretrainConfig, pairs: PairDataset, first_step: int, steps: int) -> str:
+    undone = "rotation and shift undone" if config.undo_shift else "rotation undone"
+    undone = undone if config.method == "peclr" else "nothing undone"
+    exactly = ", as in the authors' code" if config.authors_exact else ""
+    text = (
+        f"Pre-training {config.arch} by {config.method} ({undone}{exactly}) on {pairs.images:,} images of "
+        f"{pairs.source}: {config.epochs} epochs of {pairs.steps_per_epoch} steps, {config.batch_size} x "
+        f"{config.accumulate} pairs, loss over {config.compared_pairs:,} pairs, peak learning rate "
+        f"{config.peak_learning_rate:.2e}, {ranks.world_size()} process(es)"
     )
+    return text + resuming(first_step, steps)
+
+
+def resuming(first_step: int, steps: int) -> str:
+    """What to say about earlier parts of a run: nothing if there are none."""
+    if first_step == steps:
+        return "\nThis run is finished: reading its checkpoint."
+    return f"\nResuming at step {first_step} of {steps}." if first_step else ""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Pre-train as the command line says."""
-    return run_command_line(
-        PretrainConfig, pretrain, "python -m peclr_utils.training.pretrain", _summary, arguments
-    )
+    program = "python -m peclr_utils.training.pretrain"
+    return run_command_line(PretrainConfig, pretrain, program, _summary, arguments)
 
 
 def _summary(result: PretrainResult) -> str:
-    last = result.history[-1] if result.history else {}
-    loss = f"last loss {last['loss']:.4f}" if "loss" in last else "no step done"
-    return f"{'finished' if result.finished else 'stopped early'}: {loss}, checkpoint {result.checkpoint}"
+    if ranks.rank() > 0:
+        return ""
+    loss = f"last loss {result.losses[-1]:.4f}" if result.losses else "no step done"
+    return f"{'Finished' if result.finished else 'Stopped early'}: {loss}, checkpoint {result.checkpoint}"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,13 @@ Each is two things: a function `draw_…` from plain numbers to a picture, and a
 above that picture. Chapter 01 shows `rotating_hand` and `pose_explorer`, chapter 02 `augmentation_explorer`.
 """
 
+from peclr_utils.widgets.drawing import (
+    draw_posed_hand,
+    draw_turned_hand,
+    draw_view,
+    toy_projection,
+    view_parameters,
+)
 from peclr_utils.widgets.explorers import (
     STATIC_NOTE,
     Explorer,
@@ -11,13 +18,6 @@ from peclr_utils.widgets.explorers import (
     augmentation_explorer,
     pose_explorer,
     rotating_hand,
-)
-from peclr_utils.widgets.pictures import (
-    draw_posed_hand,
-    draw_turned_hand,
-    draw_view,
-    toy_projection,
-    view_parameters,
 )
 
 __all__ = [

@@ -17,7 +17,7 @@ from peclr_utils.crops import crop
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.hands import GESTURES
 from peclr_utils.skeleton import FINGERS
-from peclr_utils.widgets.pictures import draw_posed_hand, draw_turned_hand, draw_view
+from peclr_utils.widgets.drawing import draw_posed_hand, draw_turned_hand, draw_view
 
 STATIC_NOTE = "(Sliders appear here when the chapter is run in JupyterLab.)"
 """What an explorer prints where nobody could move its sliders."""

@@ -22,10 +22,14 @@ from peclr_utils.augmentation import (
     sample_parameters,
     to_batch,
 )
-from peclr_utils.augmentation.authors import AuthorsAugmentation, apply_authors, sample_authors_parameters
+from peclr_utils.augmentation.authors_views import (
+    AuthorsAugmentation,
+    apply_authors,
+    sample_authors_parameters,
+)
 from peclr_utils.augmentation.batch import IMAGENET_MEAN, IMAGENET_STD
 from peclr_utils.datasets import FreiHAND
-from peclr_utils.training.engine import choose_device
+from peclr_utils.training.device import choose_device
 
 PAIRS, VIEW = 32, 128
 REPEATS = 15

@@ -18,7 +18,7 @@ from harness import (
 )
 
 from peclr_utils.losses import nt_xent
-from peclr_utils.training.engine import choose_device
+from peclr_utils.training.device import choose_device
 
 PAIRS, WIDTH, TEMPERATURE = 4096, 128, 0.5
 FEW = 640

@@ -2,45 +2,44 @@
 
     python tests/benchmarks/compile_network.py
 
-Both are whole steps from packed crops, on all cores or the GPU. Each has a network of its own, and they train
-in turn.
+Both are whole steps of `pretrain` from packed crops, on all cores or the GPU.
 """
 
 import dataclasses
 
 import torch
-from harness import Row, duration, interleaved, main, seconds
-from steps import Steps
+from harness import Row, duration, main, seconds
+from steps import sample_crops, training_seconds
 
-from peclr_utils.training.config import PretrainConfig
-from peclr_utils.training.engine import choose_device
+from peclr_utils.training import PretrainConfig, pretrain
+from peclr_utils.training.device import choose_device
 
-PAIRS, PAIRS_ON_GPU = 128, 512
-REPEATS = 11
+PAIRS, PAIRS_ON_GPU, STEPS = 128, 512, 11
 
 
 def measure() -> list[Row]:
     pairs = PAIRS_ON_GPU if choose_device().type == "cuda" else PAIRS
-    config = PretrainConfig(batch_size=pairs, progress=False, tensorboard=False)
+    plain = PretrainConfig(batch_size=pairs, progress=False)
+    compiled = plain.replace(compile=True)
     row = Row(f"training step with torch.compile, resnet18 64², {pairs} pairs")
     torch.manual_seed(0)
-    plain, compiled = Steps(config), Steps(config.replace(compile=True))
-    device = plain.machine.device
-    plain.take()
+    crops = sample_crops(plain)
+    against = training_seconds(plain, crops, STEPS)
     try:
-        first = seconds(compiled.take, device)
+        first = seconds(lambda: pretrain(compiled.replace(max_steps=1), crops)) - against
     except torch._inductor.exc.InductorError as error:
         return [dataclasses.replace(row, remark=f"Cannot compile here: {str(error).splitlines()[0]}")]
-    found = interleaved(compiled.take, plain.take, REPEATS, device)
-    saved = found.against - found.ours
-    earned = f"earned back after {first / saved:,.0f} steps" if saved > 0 else "never earned back"
+    ours = training_seconds(compiled, crops, STEPS)
+    earned = (
+        f"earned back after {first / (against - ours):,.0f} steps" if ours < against else "never earned back"
+    )
     return [
         dataclasses.replace(
             row,
-            ours=duration(found.ours),
-            against=f"not compiled: {duration(found.against)}",
-            ratio=found.share,
-            remark=f"The first compiled step takes {duration(first)}, {earned}.",
+            ours=duration(ours),
+            against=f"not compiled: {duration(against)}",
+            ratio=ours / against,
+            remark=f"Starting the compiled run takes {duration(first)}, {earned}.",
         )
     ]
 

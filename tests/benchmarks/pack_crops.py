@@ -20,16 +20,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from peclr_utils.augmentation import AugmentationConfig
 from peclr_utils.crops import CropSet, crop_box, crop_matrix, pack, warp
 from peclr_utils.datasets import FreiHAND
 from peclr_utils.datasets.sample import HandSample
-from peclr_utils.training.batches import PairBatches
+from peclr_utils.training.config import PretrainConfig
+from peclr_utils.training.pairs import PairDataset
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 COUNTS, FULL = (5_000, 10_000, 20_000), 50_000
 RECKONED = 2_000_000
-BATCH, IMAGE_SIZE, VIEW_FACTOR = 128, 64, 1.2
+BATCH, IMAGE_SIZE = 128, 64
 REPEATS = 9
 
 
@@ -65,7 +65,7 @@ class Loading(NamedTuple):
         decoded: `cv2.imread` and one warp to the crop.
         stored: copying the crop out of the packed file.
         ratio: of the two, pair by pair.
-        view: an augmented view, from the packed file, as `PairBatches` makes it.
+        view: an augmented view, from the packed file, as `PairDataset` makes it.
     """
 
     decoded: float
@@ -85,9 +85,10 @@ def measure_packing(dataset: FreiHAND, count: int, folder: Path) -> Packing:
 def measure_loading(dataset: FreiHAND, crops: CropSet) -> Loading:
     """Load batches of crops from the pictures and from the packed file in turn."""
     rng = np.random.default_rng(0)
-    matrices = [crop_matrix(*crop_box(sample, crops.stamp["factor"]), crops.size) for sample in dataset]
-    augmentation = AugmentationConfig.peclr()
-    batches = PairBatches(crops, np.arange(len(crops)), augmentation, BATCH, IMAGE_SIZE, VIEW_FACTOR, seed=0)
+    matrices = [crop_matrix(*crop_box(sample, crops.factor), crops.size) for sample in dataset]
+    batches = PairDataset(
+        crops, PretrainConfig(batch_size=BATCH, image_size=IMAGE_SIZE, exchange_background=False)
+    )
 
     def decode(indices: np.ndarray) -> np.ndarray:
         return np.stack(

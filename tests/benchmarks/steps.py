@@ -1,78 +1,61 @@
-"""Pre-training's own steps, ready to be timed: what `training_step.py` and `grad_cache.py` share."""
+"""Steps of pre-training, ready to be timed: what `training_step.py` and `grad_cache.py` share."""
 
-import itertools
-from collections.abc import Iterator
-from typing import Any
+import statistics
+import time
 
 import torch
-from harness import SAMPLE
+from harness import SAMPLE, wait_for
 from pack_crops import Repeated
 
+from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.datasets import FreiHAND
 from peclr_utils.models import ContrastiveModel
-from peclr_utils.training.config import PretrainConfig
-from peclr_utils.training.contrastive import StepGradients
-from peclr_utils.training.distributed import Group, divide
-from peclr_utils.training.engine import Machine, Run, choose_machine
-from peclr_utils.training.optimisation import make_optimiser, parameter_groups, take_step
-from peclr_utils.training.pair_data import open_pair_data
-from peclr_utils.training.views import backgrounds_on, load
+from peclr_utils.training import PretrainConfig, pretrain
+from peclr_utils.training.device import autocast, choose_compute, place
+from peclr_utils.training.optim import make_optimiser, parameter_groups
+from peclr_utils.training.pairs import pair_augmentation
+from peclr_utils.training.views import crop_margin
 
-PICTURES = 2048
+IMAGES = 2048
 """The 64 of `data/sample` again and again, each by itself in the packed file."""
 
 
-class Steps:
-    """Steps of one pre-training, from packed crops to the new weights, as `training.pretrain` takes them.
-
-    Args:
-        config: its settings; `sources` are not looked at.
-
-    Attributes:
-        run: model, optimiser and machine.
-        machine: the run's.
-        batches: of pairs of views, from the loader, one after the other.
-    """
-
-    def __init__(self, config: PretrainConfig):
-        machine, group = choose_machine(config), Group()
-        division = divide(config, group, machine.device)
-        data = open_pair_data(config, machine, Repeated(FreiHAND(SAMPLE, "training"), PICTURES))
-        model = ContrastiveModel(config.arch, config.projector_hidden, config.projection_size)
-        model = machine.place(model).train()
-        groups = parameter_groups(model, config.peak_learning_rate, config.weight_decay)
-        optimiser = make_optimiser(config.optimiser, groups, machine.device)
-        self.machine: Machine = machine
-        self.run = Run(config, machine, model, optimiser, machine.scaler())
-        numbers = division.numbers(range(1_000_000), config.accumulate)
-        self.batches: Iterator[dict[str, Any]] = load(data.batches, numbers, machine)
-        self._gradients = StepGradients(self.run, group, division, backgrounds_on(data.backgrounds, machine))
-
-    def take(self) -> None:
-        """Take the next step."""
-        self._gradients(itertools.islice(self.batches, self.run.config.accumulate))
-        take_step(self.run.optimiser, self.run.scaler)
-
-    def bare(self) -> "BareSteps":
-        """Steps of the same network on one batch that never changes."""
-        return BareSteps(self.run)
+def sample_crops(config: PretrainConfig) -> CropSet:
+    """Pack the sample's images for a run."""
+    margin = crop_margin(pair_augmentation(config))
+    return open_crops(
+        Repeated(FreiHAND(SAMPLE, "training"), IMAGES), config.image_size, config.view_factor, margin
+    )
 
 
-class BareSteps:
-    """Forward, backward and optimiser of a network, and nothing else."""
+def training_seconds(config: PretrainConfig, crops: CropSet, steps: int) -> float:
+    """Median time of a step of `pretrain`, from packed crops to new weights, by its own log."""
+    run = pretrain(config.replace(max_steps=steps + 2), crops)
+    images = 2 * config.batch_size * config.accumulate
+    return statistics.median(images / row["images_per_second"] for row in run.history[2:])
 
-    def __init__(self, run: Run):
-        config, machine = run.config, run.machine
-        shape = (2 * config.batch_size, 3, config.image_size, config.image_size)
-        images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(machine.device)
-        order = torch.channels_last if machine.channels_last else torch.contiguous_format
-        self._run, self._images = run, images.contiguous(memory_format=order)
-        self._gradient = torch.full((len(images), config.projection_size), 1e-4, device=machine.device)
 
-    def take(self) -> None:
-        """Take a step."""
-        run = self._run
-        with run.machine.autocast():
-            features = run.model.encoder(self._images)
-        run.model.projector(features.float()).backward(self._gradient)
-        take_step(run.optimiser, run.scaler)
+def bare_seconds(config: PretrainConfig, steps: int) -> float:
+    """Median time of forward, backward and optimiser of the same network on one batch that never changes."""
+    compute = choose_compute(config)
+    device = compute.device
+    model = place(
+        ContrastiveModel(config.arch, config.projector_hidden, config.projection_size), device
+    ).train()
+    groups = parameter_groups(model, config.peak_learning_rate, config.weight_decay)
+    optimiser = make_optimiser(config.optimiser, groups, device)
+    images = torch.randn(2 * config.batch_size, 3, config.image_size, config.image_size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    gradient = torch.full((len(images), config.projection_size), 1e-4, device=device)
+    times = []
+    for _ in range(steps + 2):
+        wait_for(device)
+        start = time.perf_counter()
+        with autocast(device, compute.dtype):
+            features = model.encoder(images)
+        model.projector(features.float()).backward(gradient)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        wait_for(device)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[2:])

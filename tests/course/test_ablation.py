@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import peclr_utils.course as course
 from peclr_utils.course import ablation
 
 
@@ -14,45 +15,31 @@ def made_up() -> dict[tuple[bool, float], np.ndarray]:
     return {(new, t): hands - 1.0 * new + 0.25 * (t == 0.2) + noise[k] for k, (new, t) in enumerate(grid)}
 
 
-def test_known_effects_are_found_within_their_standard_errors():
-    for switch, expected in ((0, -1.0), (1, 0.25)):
-        pixels, error = ablation.change(made_up(), switch)
-        assert abs(pixels - expected) < 4 * error and error < 0.05
-
-
-def test_the_order_of_the_runs_does_not_matter():
-    errors = made_up()
-    backwards = dict(reversed(errors.items()))
-    assert ablation.change(errors, 0) == pytest.approx(ablation.change(backwards, 0))
-    assert ablation.change(errors, 1) == pytest.approx(ablation.change(backwards, 1))
+def test_known_effects_are_found_within_their_standard_errors_in_any_order_of_the_runs():
+    changes = ablation.sum_up(made_up(), 8.0)["changes"]
+    for name, expected in (("background", -1.0), ("temperature", 0.25)):
+        found = changes[name]
+        assert abs(found["pixels"] - expected) < 4 * found["standard_error"] < 0.2
+    backwards = ablation.sum_up(dict(reversed(made_up().items())), 8.0)["changes"]
+    assert {name: pytest.approx(values) for name, values in changes.items()} == backwards
 
 
 def test_a_kept_record_is_read_back_from_the_repository(tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "__file__", str(tmp_path / "peclr_utils.py"))
+    monkeypatch.chdir(tmp_path)
+    assert ablation.committed() is None
     record = ablation.sum_up(made_up(), 8.0, steps=3, seed=0)
     ablation.keep(tmp_path / "data" / "results", record)
-    monkeypatch.setattr(ablation, "find_repository", lambda: tmp_path)
     assert ablation.committed() == record
 
 
-def test_no_file_is_no_record_and_another_file_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(ablation, "find_repository", lambda: tmp_path)
-    assert ablation.committed() is None
-    (tmp_path / "data" / "results").mkdir(parents=True)
-    (tmp_path / "data" / "results" / ablation.FILE).write_text("{}")
-    with pytest.raises(ValueError, match="background_and_temperature.json.*expected"):
-        ablation.committed()
-
-
-def test_the_table_has_each_run_in_its_place_and_the_untrained_bar():
+def test_the_table_has_each_run_in_its_place_and_the_untrained_features():
     record = ablation.sum_up(made_up(), 8.0)
-    lines = ablation.table(record).splitlines()
-    for line, new in (
-        (next(x for x in lines if "own" in x), False),
-        (next(x for x in lines if "new" in x), True),
-    ):
-        for cell in record["cells"]:
-            assert (f"{cell['epe_2d']:.3f}" in line) == (cell["new_background"] == new)
-    assert "8.000" in next(line for line in lines if "untrained" in line)
+    _, _, own, new, untrained = ablation.table(record).splitlines()
+    for cell in record["cells"]:
+        for line, is_new in ((own, False), (new, True)):
+            assert (f"{cell['epe_2d']:.3f}" in line) == (cell["new_background"] == is_new)
+    assert "8.000" in untrained
 
 
 def test_the_verdict_calls_runs_too_short_that_do_not_beat_untrained_features():

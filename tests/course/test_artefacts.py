@@ -1,90 +1,29 @@
+"""Runs that chapters resume, and what they find of each other; `tests/notebooks` runs the chapters."""
+
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from peclr_utils.course import artefacts, labelled_hands
+import peclr_utils.course as course
 from peclr_utils.course.artefacts import (
     committed_table,
     find_encoder,
     find_finetuned,
     make_cell,
-    predict_finetuned,
+    pretrain_and_look,
     resume_if_same,
-    write_results,
 )
-from peclr_utils.course.labelled_hands import held_out_crops
+from peclr_utils.crops import pack
+from peclr_utils.datasets import SyntheticHands
 from peclr_utils.evaluation import evaluate_keypoints
+from peclr_utils.experiments.results import load_results, new_results, write_results
 from peclr_utils.models import ContrastiveModel
-from peclr_utils.training import FinetuneConfig, load_results, summarise
-from peclr_utils.training.label_fractions import PRETRAINED
-from peclr_utils.weights import load_encoder, save_checkpoint
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run folder in which no earlier chapter was run, with tiny stand-ins made."""
-    patch = pytest.MonkeyPatch()
-    for name, value in {"SMALL_HANDS": 8, "SMALL_LABELS": 4, "SMALL_STEPS": 3}.items():
-        patch.setattr(artefacts, name, value)
-    patch.setattr(labelled_hands, "POOL", 8)
-    folder = tmp_path_factory.mktemp("run")
-    yield folder, find_finetuned(folder, image_size=32)
-    patch.undo()
-
-
-def test_a_missing_encoder_is_made_small_and_that_is_said(run):
-    folder, _ = run
-    encoder = find_encoder(folder, "peclr", "resnet18", 32)
-    assert encoder.small
-    assert "small" in encoder.note
-    assert load_encoder(encoder.path, "resnet18")
-
-
-def test_a_small_encoder_is_made_once(run, monkeypatch):
-    folder, _ = run
-    before = find_encoder(folder, "peclr", "resnet18", 32).path.stat().st_mtime_ns
-    assert find_encoder(folder, "peclr", "resnet18", 32).path.stat().st_mtime_ns == before
-
-
-def test_stand_ins_leave_the_folders_of_the_chapters_alone(run):
-    folder, networks = run
-    assert {path.name for path in folder.iterdir()} == {"small", "cache"}
-    assert networks.small
-    assert networks.folder.is_relative_to(folder / "small")
-
-
-def test_an_encoder_of_chapter_03_is_taken_as_it_is(tmp_path):
-    path = save_checkpoint(tmp_path / "pretrain" / "simclr" / "checkpoint.pt", ContrastiveModel("resnet18"))
-    encoder = find_encoder(tmp_path, "simclr", "resnet18", 32)
-    assert (encoder.path, encoder.small) == (path, False)
-    assert not (tmp_path / "small").exists()
-
-
-def test_an_unknown_method_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match=f"{', '.join(PRETRAINED)}.*'moco'"):
-        find_encoder(tmp_path, "moco", "resnet18", 32)
-
-
-def test_networks_of_chapter_04_are_taken_as_they_are(tmp_path):
-    write_results(tmp_path / "finetune", [], {})
-    networks = find_finetuned(tmp_path, 32)
-    assert (networks.folder, networks.small) == (tmp_path / "finetune", False)
-
-
-def test_every_method_of_the_table_predicts_the_test_hands(run):
-    folder, networks = run
-    config = FinetuneConfig(image_size=32, cache=str(folder / "cache"), progress=False)
-    hands = held_out_crops(config, [], "test", 3)
-    cells = load_results(networks.folder)["cells"]
-    assert {cell["method"] for cell in cells} == {"mean_pose", "scratch", "simclr", "peclr"}
-    for cell in cells:
-        found = predict_finetuned(networks.folder, cell["method"], cell["labels"], hands, config.cache)
-        assert found.keypoints_3d.shape == (3, 21, 3)
-        assert np.isfinite(found.evaluate().pa_epe_mm)
-        if cell["method"] == "mean_pose":
-            np.testing.assert_array_equal(found.keypoints_3d[0], found.keypoints_3d[2])
+from peclr_utils.training import FinetuneConfig, PretrainConfig, pretrain
+from peclr_utils.weights import save_checkpoint
 
 
 @pytest.fixture
@@ -92,9 +31,8 @@ def finished(tmp_path):
     """A configuration whose output folder holds a checkpoint of this very run."""
     encoder = tmp_path / "encoder.pt"
     encoder.write_text("")
-    config = FinetuneConfig(
-        output=str(tmp_path / "out"), encoder=str(encoder), sources=("synthetic:4?seed=1",)
-    )
+    config = FinetuneConfig(output=str(tmp_path / "out"), encoder=str(encoder))
+    config = config.replace(augmentation={"scale": (0.9, 1.1), "nested": ((1, 2), [3])})
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "config.json").write_text(config.to_json())
     (tmp_path / "out" / "checkpoint.pt").write_text("")
@@ -102,24 +40,86 @@ def finished(tmp_path):
     return config
 
 
-def test_a_run_with_the_same_settings_goes_on(finished):
+def test_a_run_with_the_same_settings_resumes_even_with_nested_tuples(finished):
     assert resume_if_same(finished).resume
     assert resume_if_same(finished.replace(progress=False, cache="elsewhere")).resume
 
 
-def test_a_run_with_other_settings_starts_again(finished):
+def test_a_run_with_other_settings_or_another_encoder_or_no_checkpoint_starts(finished):
     assert not resume_if_same(finished.replace(steps=7)).resume
     assert not resume_if_same(finished.replace(sources=("synthetic:8?seed=1",))).resume
-
-
-def test_a_run_whose_encoder_was_trained_anew_starts_again(finished):
+    assert not resume_if_same(finished.replace(output=f"{finished.output}/nothing")).resume
     os.utime(finished.encoder)
-    os.utime(artefacts.Path(finished.output, "checkpoint.pt"), (1, 1))
+    os.utime(Path(finished.output, "checkpoint.pt"), (1, 1))
     assert not resume_if_same(finished).resume
 
 
-def test_a_run_in_an_empty_folder_starts(tmp_path):
-    assert not resume_if_same(FinetuneConfig(output=str(tmp_path / "nothing"))).resume
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("crops") / "hands"
+    return pack(SyntheticHands(20, size=64), folder, size=68, factor=2.5, progress=False)
+
+
+@pytest.fixture
+def config(tmp_path):
+    return PretrainConfig(
+        epochs=3, batch_size=8, image_size=32, warmup_epochs=0.5, equivariance_images=4, precision="fp32",
+        device="cpu", exchange_background=False, output=str(tmp_path / "run"), progress=False,
+    )  # fmt: skip
+
+
+def weight(model):
+    return {"weight": float(model.projector[0].weight.detach().norm())}
+
+
+def test_looking_in_between_changes_nothing_about_the_run_and_is_read_back(config, crops, tmp_path):
+    shown = []
+    result, looks = pretrain_and_look(config, crops, weight, lambda run: shown.append(len(run.losses)))
+    straight = pretrain(config.replace(output=str(tmp_path / "straight")), crops)
+    assert result.finished
+    assert shown == [2, 4, 6]
+    np.testing.assert_allclose(result.losses, straight.losses, rtol=1e-6)
+    for mine, theirs in zip(*(r.model.state_dict().values() for r in (result, straight)), strict=True):
+        torch.testing.assert_close(mine, theirs)
+    assert [look["epoch"] for look in looks] == [1, 2, 3]
+    assert looks[-1]["weight"] == pytest.approx(weight(straight.model)["weight"])
+    assert len({look["weight"] for look in looks}) == 3
+
+    def never(_):
+        raise AssertionError("there is nothing left to look at")
+
+    again, same = pretrain_and_look(config, crops, never)
+    assert (again.losses, same) == (result.losses, looks)
+
+
+def test_a_killed_run_resumes_after_its_last_whole_epoch_and_one_with_other_settings_starts(config, crops):
+    seen = []
+
+    def killed(model):
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        seen.append(weight(model))
+        return seen[-1]
+
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_and_look(config, crops, killed)
+    result, looks = pretrain_and_look(config, crops, weight)
+    assert looks[0] == {"epoch": 1, **seen[0]}
+    assert [look["epoch"] for look in looks] == [1, 2, 3]
+    assert result.finished
+    result, looks = pretrain_and_look(config.replace(epochs=2, temperature=0.1), crops, weight)
+    assert [look["epoch"] for look in looks] == [1, 2]
+    assert result.config.temperature == 0.1
+
+
+def test_an_encoder_and_networks_of_earlier_chapters_are_taken_as_they_are(tmp_path):
+    path = save_checkpoint(tmp_path / "pretrain" / "simclr" / "checkpoint.pt", ContrastiveModel("resnet18"))
+    encoder = find_encoder(tmp_path, "simclr", "resnet18", 32)
+    assert (encoder.path, encoder.small) == (path, False)
+    write_results(tmp_path / "finetune", new_results({}))
+    networks = find_finetuned(tmp_path, 32)
+    assert (networks.path, networks.small) == (tmp_path / "finetune", False)
+    assert not (tmp_path / "small").exists()
 
 
 def test_cells_make_a_file_that_the_label_fraction_table_reads(tmp_path, rng):
@@ -128,27 +128,12 @@ def test_cells_make_a_file_that_the_label_fraction_table_reads(tmp_path, rng):
     losses = [5.0] * 18 + [1.0, 3.0]
     cells = [make_cell("peclr", 8, 0, score, losses), make_cell("mean_pose", 8, 0, score)]
     assert [cell["training_loss"] for cell in cells] == [2.0, None]
-    write_results(tmp_path, cells, {"steps": 3})
+    write_results(tmp_path, new_results({"steps": 3}, cells))
     assert load_results(tmp_path)["cells"] == json.loads(json.dumps(cells))
-    assert [row["method"] for row in summarise(load_results(tmp_path))] == [
-        "mean pose of the labels",
-        "PeCLR",
-    ]
 
 
 def test_the_committed_table_is_read_where_there_is_one(tmp_path, monkeypatch):
-    monkeypatch.setattr(artefacts, "find_repository", lambda: tmp_path)
-    assert committed_table() is None
-    write_results(tmp_path / "data" / "results", [], {})
-    (tmp_path / "data" / "results" / "results.json").rename(
-        tmp_path / "data" / "results" / "label_fractions.json"
-    )
-    assert committed_table()["cells"] == []
-
-
-def test_outside_a_clone_there_is_no_committed_table(monkeypatch):
-    def nowhere():
-        raise FileNotFoundError
-
-    monkeypatch.setattr(artefacts, "find_repository", nowhere)
+    assert committed_table()["cells"]
+    monkeypatch.setattr(course, "__file__", str(tmp_path / "peclr_utils.py"))
+    monkeypatch.chdir(tmp_path)
     assert committed_table() is None

@@ -15,7 +15,7 @@ def config(tmp_path):
 
 @pytest.fixture(scope="module")
 def freihand(tmp_path_factory):
-    """FreiHAND's layout with ten photographs and labelled evaluation pictures."""
+    """FreiHAND's layout with ten photographs."""
     root = tmp_path_factory.mktemp("hands of") / "frei hand"
     export_freihand(SyntheticHands(10, seed=5, size=64), root)
     return root
@@ -33,37 +33,26 @@ def test_few_labels_are_drawn_from_as_many_hands_as_more_labels():
 
 
 def test_freihand_is_taken_in_its_own_parts_whatever_else_is_named(freihand):
-    data = ["folder:/p", f"freihand:{freihand}?versions=1&split=training"]
+    data = ["folder:/p", f"freihand:{freihand}?split=training&versions=1"]
     train = labelled_source(data, "training", 4)
     validation = labelled_source(data, "validation", 4)
     assert train == f"freihand:{freihand}?split=train&versions=1"
     assert not set(open_source(train).identities) & set(open_source(validation).identities)
 
 
-def test_the_test_is_freihands_evaluation_set_once_its_labels_are_there(freihand, tmp_path):
-    data = [f"freihand:{freihand}?versions=1"]
-    assert "split=val" in labelled_source(data, "test", 4)
+def test_the_test_is_freihands_evaluation_set_once_all_its_labels_are_there(tmp_path):
+    data = [f"freihand:{tmp_path}?versions=2"]
     (tmp_path / "evaluation_xyz.json").write_text("[]")
-    assert labelled_source([f"freihand:{tmp_path}?versions=2"], "test", 4) == (
-        f"freihand:{tmp_path}?split=evaluation"
-    )
+    assert "split=val" in labelled_source(data, "test", 4)
+    (tmp_path / "evaluation_scale.json").write_text("[]")
+    assert labelled_source(data, "test", 4) == f"freihand:{tmp_path}?split=evaluation"
 
 
-def test_an_unknown_part_is_an_error():
-    with pytest.raises(ValueError, match="part.*'tset'"):
-        labelled_source([], "tset", 4)
-
-
-def test_fewer_labels_lie_within_more(config):
+def test_fewer_labels_lie_within_more_and_another_seed_labels_other_hands(config):
     few, many = (labelled_crops(config.replace(labels=count)) for count in (4, 12))
-    assert len(few) == 4
-    assert len(many) == 12
+    assert (len(few), len(many)) == (4, 12)
     assert set(few.identities) < set(many.identities)
-
-
-def test_another_seed_labels_other_hands(config):
-    one, other = (labelled_crops(config.replace(labels=4, seed=seed)) for seed in (0, 1))
-    assert set(one.identities) != set(other.identities)
+    assert set(few.identities) != set(labelled_crops(config.replace(labels=4, seed=1)).identities)
 
 
 def test_held_out_hands_are_as_many_as_asked_for_or_as_there_are(config, freihand):

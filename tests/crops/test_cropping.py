@@ -9,45 +9,31 @@ from peclr_utils.camera import project
 from peclr_utils.crops import crop, crop_box, crop_matrix
 from peclr_utils.datasets.sample import HandSample
 
-
-def make_sample(seed: int = 0, height: int = 120, width: int = 160, labelled: bool = True) -> HandSample:
-    rng = np.random.default_rng(seed)
-    image = rng.integers(1, 256, (height, width, 3), dtype=np.uint8)
-    if not labelled:
-        return HandSample(image=image, identity=seed, source="plain", name=f"plain {seed}")
-    K = np.array([[180, 0, width / 2], [0, 170, height / 2], [0, 0, 1]], np.float32)
-    points = (rng.uniform(-0.08, 0.08, (21, 3)) + [0.02, -0.01, 0.6]).astype(np.float32)
-    return HandSample(
-        image=image,
-        identity=seed,
-        source="drawn",
-        handedness="left" if seed % 2 else "right",
-        keypoints_3d=points,
-        keypoints_2d=project(points, K),
-        K=K,
-        bone_length=0.03,
-        mask=np.full((height, width), 255, np.uint8),
-        name=f"drawn {seed}",
-    )
+IMAGE = np.random.default_rng(0).integers(1, 256, (120, 160, 3), dtype=np.uint8)
+PLAIN = HandSample(IMAGE, 0, "plain")
 
 
-def test_box_is_the_mean_keypoint_and_twice_the_largest_distance():
+@pytest.fixture(scope="module")
+def sample() -> HandSample:
+    K = np.array([[180, 0, 80], [0, 170, 60], [0, 0, 1]], np.float32)
+    points = (np.random.default_rng(1).uniform(-0.08, 0.08, (21, 3)) + [0.02, -0.01, 0.6]).astype(np.float32)
+    mask = np.full((120, 160), 255, np.uint8)
+    return HandSample(IMAGE, 3, "drawn", "left", points, project(points, K), K, 0.03, mask, name="drawn 3")
+
+
+def test_box_is_the_mean_keypoint_and_twice_the_largest_distance(sample):
     points = np.zeros((21, 2), np.float32)
     points[0] = 21, 0  # mean (1, 0): the far point is 20 away
-    sample = replace(make_sample(), keypoints_2d=points)
-    centre, side = crop_box(sample)
-    assert centre == pytest.approx([1, 0])
-    assert side == pytest.approx(40)
-    assert crop_box(sample, 1.5)[1] == pytest.approx(60)
+    centre, side = crop_box(replace(sample, keypoints_2d=points), 1.5)
+    assert centre == pytest.approx([1, 0]) and side == pytest.approx(60)
 
 
-def test_box_of_an_outline_and_of_a_whole_picture():
-    plain = make_sample(labelled=False)
-    centre, side = crop_box(plain, 1.2)
+def test_box_of_an_outline_and_of_a_whole_image():
+    centre, side = crop_box(PLAIN, 1.2)
     assert centre == pytest.approx([79.5, 59.5]) and side == pytest.approx(160)
-    assert crop_box(plain, 2.4)[1] == pytest.approx(320), "training cuts wide, and its views zoom back in"
-    outlined = replace(plain, outline=np.array([[10, 10], [30, 10], [np.nan, 0]], np.float32))
-    centre, side = crop_box(outlined, 1.0)
+    assert crop_box(PLAIN, 2.4)[1] == pytest.approx(320), "training cuts wide, and its views zoom back in"
+    outline = np.array([[10, 10], [30, 10], [np.nan, 0]], np.float32)
+    centre, side = crop_box(replace(PLAIN, outline=outline), 1.0)
     assert centre == pytest.approx([20, 10]) and side == pytest.approx(20)
 
 
@@ -62,19 +48,19 @@ def test_crop_matrix_maps_the_box_onto_the_crop(x, y, side, size):
 
 
 @pytest.mark.parametrize("factor", [0.7, 1.3, 4.0])
-def test_intrinsics_and_keypoints_follow_the_crop(factor):
-    sample = make_sample()
+def test_intrinsics_and_keypoints_follow_the_crop_and_other_labels_stay(factor, sample):
     cropped = crop(sample, 96, factor)
     assert cropped.image.shape == (96, 96, 3)
     assert project(cropped.keypoints_3d, cropped.K) == pytest.approx(cropped.keypoints_2d, abs=1e-3)
-    assert np.array_equal(cropped.keypoints_3d, sample.keypoints_3d)
     assert cropped.keypoints_2d.mean(axis=0) == pytest.approx([47.5, 47.5], abs=1e-3)
     radius = np.linalg.norm(cropped.keypoints_2d - 47.5, axis=1).max()
     assert radius == pytest.approx(48 / factor, rel=1e-4)
+    assert np.array_equal(cropped.keypoints_3d, sample.keypoints_3d)
+    for field in ("identity", "source", "handedness", "bone_length", "name"):
+        assert getattr(cropped, field) == getattr(sample, field)
 
 
-def test_beyond_the_picture_it_is_black_and_not_the_hand():
-    sample = make_sample()
+def test_beyond_the_image_it_is_black_and_not_the_hand(sample):
     cropped = crop(sample, 64, 6.0)
     matrix = crop_matrix(*crop_box(sample, 6.0), 64)
     rows, columns = np.mgrid[:64, :64]
@@ -87,26 +73,15 @@ def test_beyond_the_picture_it_is_black_and_not_the_hand():
     assert cropped.image[inside].any(axis=-1).all() and (cropped.mask[inside] == 255).all()
 
 
-def test_a_picture_without_labels_can_be_cropped():
-    cropped = crop(make_sample(labelled=False), 32)
+def test_an_image_without_labels_can_be_cropped():
+    cropped = crop(PLAIN, 32)
     assert cropped.image.shape == (32, 32, 3)
     assert cropped.K is None and cropped.mask is None and cropped.keypoints_2d is None
 
 
-def test_cropping_keeps_the_labels_that_have_no_place_in_the_picture():
-    sample = make_sample(3)
-    cropped = crop(sample, 32)
-    for field in ("identity", "source", "handedness", "bone_length", "name"):
-        assert getattr(cropped, field) == getattr(sample, field)
-
-
-def test_bad_boxes_are_named():
-    sample = make_sample()
+def test_bad_boxes_are_named(sample):
     with pytest.raises(ValueError, match="factor must be positive"):
         crop_box(sample, 0)
-    with pytest.raises(ValueError, match="drawn 0.*two different points"):
-        crop_box(replace(sample, keypoints_2d=np.ones((21, 2), np.float32)))
-    with pytest.raises(ValueError, match="no finite point"):
-        crop_box(replace(sample, keypoints_2d=np.full((21, 2), np.nan, np.float32)))
-    with pytest.raises(ValueError, match="side and size"):
-        crop_matrix(np.zeros(2), 10, 0)
+    for points in (np.ones((21, 2), np.float32), np.full((21, 2), np.nan, np.float32)):
+        with pytest.raises(ValueError, match="drawn 3.*two different finite points"):
+            crop_box(replace(sample, keypoints_2d=points))

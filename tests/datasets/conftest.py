@@ -13,11 +13,11 @@ from peclr_utils.camera import bone_length, project
 from peclr_utils.datasets.sample import HandSample
 
 SIZE = (24, 32)
-"""Height and width of the pictures; different, so that a mix-up shows."""
+"""Height and width of the images; different, so that a mix-up shows."""
 
 
 def random_hand(seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints (21, 3) in front of a camera, and its K (3, 3), so that they project into the picture."""
+    """Keypoints (21, 3) in front of a camera, and its K (3, 3), so that they project into the image."""
     rng = np.random.default_rng((7, seed))
     K = np.float32([[40, 0, 15.5], [0, 40, 11.5], [0, 0, 1]])
     depth = rng.uniform(0.5, 0.8, (21, 1))
@@ -27,7 +27,7 @@ def random_hand(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def smooth_image(seed: int) -> np.ndarray:
-    """A picture (24, 32, 3) with another ramp in each channel: JPEG changes it little, any mix-up shows."""
+    """An image (24, 32, 3) with another ramp in each channel: JPEG changes it little, any mix-up shows."""
     rng = np.random.default_rng((8, seed))
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     ramps = [x * 5, y * 6, (x + y) * 2]
@@ -35,32 +35,28 @@ def smooth_image(seed: int) -> np.ndarray:
 
 
 class MemoryHands:
-    """Labelled samples kept in memory, `versions` pictures of each of `count` identities."""
+    """Labelled samples kept in memory, `versions` images of each of `count` identities."""
 
     source = "memory"
 
     def __init__(self, count: int, versions: int = 1, **changes: object):
-        self.samples = []
-        for version in range(versions):
-            for identity in range(count):
-                xyz, K = random_hand(identity)
-                self.samples.append(
-                    replace(
-                        HandSample(
-                            image=smooth_image(identity + count * version),
-                            identity=identity,
-                            source=self.source,
-                            keypoints_3d=xyz,
-                            keypoints_2d=project(xyz, K),
-                            K=K,
-                            bone_length=float(bone_length(xyz)),
-                            mask=np.where(np.arange(SIZE[1]) < 16, 255, 0)[None]
-                            .repeat(SIZE[0], 0)
-                            .astype(np.uint8),
-                        ),
-                        **changes,
-                    )
-                )
+        samples = [self._sample(file, file % count) for file in range(count * versions)]
+        self.samples = [replace(sample, **changes) for sample in samples]
+
+    def _sample(self, file: int, identity: int) -> HandSample:
+        xyz, K = random_hand(identity)
+        mask = np.zeros(SIZE, np.uint8)
+        mask[:, :16] = 255
+        return HandSample(
+            image=smooth_image(file),
+            identity=identity,
+            source=self.source,
+            keypoints_3d=xyz,
+            keypoints_2d=project(xyz, K),
+            K=K,
+            bone_length=float(bone_length(xyz)),
+            mask=mask,
+        )
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -79,8 +75,8 @@ def memory_hands() -> type[MemoryHands]:
 
 
 @pytest.fixture
-def write_picture() -> Callable[[Path, int], np.ndarray]:
-    """Write the smooth picture number `seed`; returns it."""
+def write_image() -> Callable[[Path, int], np.ndarray]:
+    """Write the smooth image number `seed`; returns it."""
 
     def write(path: Path, seed: int = 0) -> np.ndarray:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +88,7 @@ def write_picture() -> Callable[[Path, int], np.ndarray]:
 
 
 @pytest.fixture
-def freihand_root(tmp_path: Path, write_picture) -> Callable[..., Path]:
+def freihand_root(tmp_path: Path, write_image) -> Callable[..., Path]:
     """Write FreiHAND's layout by hand, without the package's exporter."""
 
     def write(count: int = 5, versions: int = 4, part: str = "training", name: str = "FreiHAND") -> Path:
@@ -107,7 +103,7 @@ def freihand_root(tmp_path: Path, write_picture) -> Callable[..., Path]:
         for kind, values in labels.items():
             (root / f"{part}_{kind}.json").write_text(json.dumps(values))
         for file in range(count * versions):
-            write_picture(root / part / "rgb" / f"{file:08d}.jpg", file)
+            write_image(root / part / "rgb" / f"{file:08d}.jpg", file)
         for identity in range(count if part == "training" else 0):
             mask = root / part / "mask" / f"{identity:08d}.jpg"
             mask.parent.mkdir(parents=True, exist_ok=True)

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from peclr_utils.camera import bone_length, project
-from peclr_utils.crops import crop_box
 from peclr_utils.datasets.synthetic import SyntheticHands
-from peclr_utils.hands.view import ViewRange
+from peclr_utils.hands.scene import ViewRange
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +25,8 @@ def test_a_sample_is_a_function_of_seed_and_index_alone():
         again = pickle.loads(pickle.dumps(backwards))[i]
         assert np.array_equal(again.image, first[i].image) and np.array_equal(again.mask, first[i].mask)
         assert np.array_equal(again.keypoints_3d, first[i].keypoints_3d)
-    other = SyntheticHands(6, seed=4, size=96)[0]
-    assert not np.array_equal(other.image, first[0].image)
-
-
-def test_a_longer_set_begins_with_the_shorter_one():
-    assert np.array_equal(SyntheticHands(3, size=64)[2].image, SyntheticHands(300, size=64)[2].image)
+    assert np.array_equal(SyntheticHands(300, seed=3, size=96)[2].image, first[2].image)
+    assert not np.array_equal(SyntheticHands(6, seed=4, size=96)[0].image, first[0].image)
 
 
 def test_labels_agree_with_each_other(hands):
@@ -53,7 +48,7 @@ def test_the_root_is_4_to_50_bones_away(hands):
     assert 4 < min(ratio) and max(ratio) < 50
 
 
-def test_nearly_all_keypoints_are_in_the_picture_and_on_the_mask(hands):
+def test_nearly_all_keypoints_are_in_the_image_and_on_the_mask(hands):
     points = np.stack([s.keypoints_2d for s in hands])
     inside = ((points >= 0) & (points <= 223)).all(axis=-1)
     assert inside.all(axis=1).mean() > 0.95
@@ -63,17 +58,11 @@ def test_nearly_all_keypoints_are_in_the_picture_and_on_the_mask(hands):
     assert on_mask[inside].mean() >= 0.97
 
 
-def test_hands_fill_a_sensible_share_of_the_picture(hands):
+def test_hands_fill_a_sensible_share_of_the_image(hands):
     extent = np.array([np.ptp(s.keypoints_2d, axis=0).max() / 224 for s in hands])
     assert extent.min() > 0.25 and extent.max() < 0.65
     assert extent.std() > 0.05
     assert all(0.02 < (s.mask > 127).mean() < 0.7 for s in hands)
-
-
-def test_most_crops_stay_inside_the_picture(hands):
-    boxes = [crop_box(sample, 1.2) for sample in hands]
-    beyond = [max(-0.5 - (c - side / 2).min(), (c + side / 2).max() - 223.5) / side for c, side in boxes]
-    assert np.mean(np.array(beyond) > 0.05) < 0.15
 
 
 def test_both_hands_and_many_skins_occur(hands):
@@ -106,47 +95,21 @@ def test_photographs_are_used_as_backgrounds(tmp_path):
     sample = SyntheticHands(4, size=96, backgrounds=tmp_path)[0]
     off = sample.image[cv2.dilate(sample.mask, np.ones((9, 9), np.uint8)) == 0].astype(int).mean(axis=0)
     assert off[1] > 200 and off[0] < 40 and off[2] < 40
-
-
-def test_indices_past_the_end_are_refused_and_iteration_stops():
-    dataset = SyntheticHands(2, size=32)
-    assert len(list(dataset)) == 2
-    assert np.array_equal(dataset[-1].image, dataset[1].image)
-    for index in (2, -3):
-        with pytest.raises(IndexError, match=f"index {index} outside 0..1"):
-            dataset[index]
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        SyntheticHands(4, backgrounds=tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"length": -1}, "length"),
         ({"length": 7, "versions": 2}, "length 7 must be a multiple of versions, 2"),
-        ({"length": 4, "versions": 0}, "versions"),
-        ({"length": 4, "seed": -5}, "seed"),
-        ({"length": 4, "size": 8}, "size"),
-        ({"length": 4, "left_fraction": 1.2}, "left_fraction"),
-        ({"length": None}, "SyntheticHands: length must be a whole number from 0 on, found None"),
-        ({"length": "4"}, "length must be a whole number from 0 on, found '4'"),
-        ({"length": float("inf")}, "length must be a whole number from 0 on, found inf"),
-        ({"length": 4, "seed": float("nan")}, "seed must be a whole number from 0 on, found nan"),
-        ({"length": 4, "size": [64]}, r"size must be a whole number from 16 on, found \[64\]"),
-        ({"length": 4, "versions": True}, "versions must be a whole number from 1 on, found True"),
-        ({"length": 4, "left_fraction": "half"}, "left_fraction must be a number from 0 to 1, found 'half'"),
-        ({"length": 4, "view": 40}, "view must be a ViewRange or None, found 40"),
+        ({"length": None}, "SyntheticHands: length must be a whole number of at least 0, found None"),
+        ({"length": 4, "versions": 0}, "versions must be a whole number of at least 1, found 0"),
+        ({"length": 4, "seed": -5}, "seed must be a whole number of at least 0, found -5"),
+        ({"length": 4, "size": 8.5}, "size must be a whole number of at least 16, found 8.5"),
+        ({"length": 4, "left_fraction": 1.2}, "left_fraction must be from 0 to 1, found 1.2"),
     ],
 )
 def test_bad_parameters_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         SyntheticHands(**arguments)
-
-
-def test_whole_numbers_of_any_type_are_numbers():
-    dataset = SyntheticHands(np.int64(4), 2.0, size=np.float32(32), versions=np.uint8(2))
-    assert (dataset.length, dataset.seed, dataset.size, dataset.versions) == (4, 2, 32, 2)
-    assert np.array_equal(dataset[1].image, SyntheticHands(4, 2, size=32, versions=2)[1].image)
-
-
-def test_a_missing_background_folder_is_named_at_once(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        SyntheticHands(4, backgrounds=tmp_path / "nowhere")

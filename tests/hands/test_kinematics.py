@@ -1,3 +1,5 @@
+"""Forward kinematics, skinning, and the proportions of different people's hands."""
+
 import numpy as np
 import pytest
 
@@ -9,15 +11,16 @@ from peclr_utils.hands import (
     gesture,
     load_hand_mesh,
     local_rotations,
-    mirror,
     pose_hand,
-    rest_pose,
     sample_shape,
 )
-from peclr_utils.skeleton import BONES
+from peclr_utils.hands.articulation import rest_pose
+from peclr_utils.skeleton import FINGERS
 
 MESH = load_hand_mesh()
 IDENTITY = np.tile(np.eye(3), (25, 1, 1))
+OPEN = local_rotations(gesture("open"))
+KNUCKLES = [5, 9, 13, 17]
 
 
 def random_rotations(rng, *shape):
@@ -26,39 +29,44 @@ def random_rotations(rng, *shape):
     return q * np.linalg.det(q)[..., None, None]
 
 
-def volume(posed):
-    a, b, c = (posed.vertices[posed.faces[:, k]] for k in range(3))
-    return np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6
+def share_outwards(posed):
+    """Share of the triangles that are wound as their normals point."""
+    a, b, c = (posed.vertices[MESH.faces[:, k]] for k in range(3))
+    return (np.einsum("ij,ij->i", np.cross(b - a, c - a), posed.normals[MESH.faces].mean(1)) > 0).mean()
 
 
-def test_identity_rotations_reproduce_the_bind_pose():
+def bone_lengths(keypoints):
+    """(5, 3) the last three bones of each finger."""
+    chains = np.array(list(FINGERS.values()))
+    return np.linalg.norm(np.diff(keypoints[chains], axis=1), axis=2)
+
+
+def test_identity_rotations_reproduce_the_bind_pose_and_the_file_s_normals():
     posed = pose_hand(MESH, IDENTITY)
     np.testing.assert_allclose(posed.vertices, MESH.vertices, atol=1e-8)
     np.testing.assert_allclose(posed.keypoints, MESH.keypoints, atol=1e-12)
     np.testing.assert_allclose(local_rotations(rest_pose()), IDENTITY, atol=1e-12)
+    assert np.degrees(np.arccos(np.clip((posed.normals * MESH.normals).sum(1), -1, 1))).max() < 10
+    np.testing.assert_array_equal(posed.normals, posed.normals[MESH.weld])  # also across seams
 
 
 def test_bone_lengths_do_not_depend_on_the_pose():
     rng = np.random.default_rng(0)
     shape = sample_shape(rng)
-    parent, child = np.array(BONES).T
-    lengths = [
-        np.linalg.norm(k[child] - k[parent], axis=1)
-        for k in (pose_hand(MESH, r, shape).keypoints for r in (IDENTITY, *random_rotations(rng, 5, 25)))
-    ]
-    # From the wrist to a knuckle there are two joints, so that distance is a bone only for the thumb.
-    bones = [k for k, (a, b) in enumerate(BONES) if a != 0 or b == 1]
-    np.testing.assert_allclose(np.array(lengths)[:, bones], np.tile(lengths[0][bones], (6, 1)), atol=1e-12)
+    first, *others = (pose_hand(MESH, r, shape) for r in (IDENTITY, *random_rotations(rng, 5, 25)))
+    for posed in others:
+        np.testing.assert_allclose(bone_lengths(posed.keypoints), bone_lengths(first.keypoints), atol=1e-12)
 
 
-def test_turning_a_joint_moves_its_children_rigidly_and_nothing_else():
+@pytest.mark.parametrize(
+    ("joint", "below"), [("wrist", range(1, 25)), ("index-finger-phalanx-intermediate", (8, 9))]
+)
+def test_turning_a_joint_moves_its_children_rigidly_and_nothing_else(joint, below):
     rng = np.random.default_rng(1)
-    shape = sample_shape(rng)
-    before = random_rotations(rng, 25)
-    joint = MESH.joint_names.index("index-finger-phalanx-intermediate")
-    below = [MESH.joint_names.index(f"index-finger-{part}") for part in ("phalanx-distal", "tip")]
+    shape, before, joint = sample_shape(rng), random_rotations(rng, 25), MESH.joint_names.index(joint)
     after = before.copy()
     after[joint] = random_rotations(rng)
+    below = list(below)
     a, b = forward_kinematics(MESH, before, shape), forward_kinematics(MESH, after, shape)
     motion = b[joint] @ np.linalg.inv(a[joint])
     np.testing.assert_allclose(motion[:3, :3] @ motion[:3, :3].T, np.eye(3), atol=1e-12)
@@ -74,26 +82,11 @@ def test_turning_a_joint_moves_its_children_rigidly_and_nothing_else():
     np.testing.assert_allclose(va[skin == 0], vb[skin == 0], atol=1e-12)
 
 
-def test_turning_the_wrist_turns_the_whole_hand_about_the_origin():
-    turn = random_rotations(np.random.default_rng(2))
-    rotations = local_rotations(gesture("point"))
-    still = pose_hand(MESH, rotations)
-    rotations[0] = turn
-    moved = pose_hand(MESH, rotations)
-    wrist = MESH.bind[0, :3, :3]
-    whole = wrist @ turn @ wrist.T
-    np.testing.assert_allclose(moved.vertices, still.vertices @ whole.T, atol=1e-7)
-    np.testing.assert_allclose(moved.normals, still.normals @ whole.T, atol=1e-5)
-    np.testing.assert_allclose(moved.keypoints, still.keypoints @ whole.T, atol=1e-12)
-    np.testing.assert_array_equal(moved.keypoints[0], 0)
-
-
 def test_skinning_equals_the_sum_over_joints_written_out():
-    rng = np.random.default_rng(3)
     rotations = local_rotations(gesture("grasp"))
     transforms = forward_kinematics(MESH, rotations)
     posed = pose_hand(MESH, rotations)
-    for v in rng.integers(0, 1360, 20):
+    for v in np.random.default_rng(3).integers(0, 1360, 20):
         point = np.append(MESH.vertices[v], 1)
         expected = sum(
             MESH.weights[v, j] * (transforms[j] @ MESH.inverse_bind[j] @ point)[:3] for j in range(25)
@@ -104,56 +97,104 @@ def test_skinning_equals_the_sum_over_joints_written_out():
 def test_a_batch_of_poses_equals_one_at_a_time():
     rotations = random_rotations(np.random.default_rng(4), 2, 3, 25)
     batched = forward_kinematics(MESH, rotations)
-    assert batched.shape == (2, 3, 25, 4, 4)
     np.testing.assert_allclose(batched[1, 2], forward_kinematics(MESH, rotations[1, 2]), atol=1e-14)
-    np.testing.assert_allclose(
-        batched[0, 1][KEYPOINT_JOINTS, :3, 3], pose_hand(MESH, rotations[0, 1]).keypoints, atol=1e-14
-    )
+    keypoints = pose_hand(MESH, rotations[0, 1]).keypoints
+    np.testing.assert_allclose(batched[0, 1][KEYPOINT_JOINTS, :3, 3], keypoints, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", ["open", "fist", "pinch", "peace", "spread"])
 def test_posed_surface_faces_outwards(name):
     posed = pose_hand(MESH, local_rotations(gesture(name)))
-    assert 2e-4 < volume(posed) < 5e-4
+    a, b, c = (posed.vertices[MESH.faces[:, k]] for k in range(3))
+    assert 2e-4 < np.einsum("ij,ij->i", a, np.cross(b, c)).sum() / 6 < 5e-4  # cubic metres
     np.testing.assert_allclose(np.linalg.norm(posed.normals, axis=1), 1, atol=1e-9)
-    a, b, c = (posed.vertices[posed.faces[:, k]] for k in range(3))
-    outwards = np.einsum("ij,ij->i", np.cross(b - a, c - a), posed.normals[posed.faces].mean(1)) > 0
-    assert outwards.mean() > 0.99
-
-
-def test_mirrored_hand_is_a_left_hand_that_still_faces_outwards():
-    posed = pose_hand(MESH, local_rotations(gesture("point")))
-    left = mirror(posed)
-    np.testing.assert_array_equal(left.keypoints, posed.keypoints * [-1, 1, 1])
-    assert volume(left) == pytest.approx(volume(posed))
-    towards = np.cross(left.keypoints[9] - left.keypoints[0], left.keypoints[5] - left.keypoints[17])
-    assert towards[2] < 0  # of a left hand this points out of the palm, −z
-    a, b, c = (left.vertices[left.faces[:, k]] for k in range(3))
-    outwards = np.einsum("ij,ij->i", np.cross(b - a, c - a), left.normals[left.faces].mean(1)) > 0
-    assert outwards.mean() > 0.99
-
-
-def test_mirrored_twice_is_the_identity():
-    posed = pose_hand(MESH, local_rotations(gesture("horns")))
-    twice = mirror(mirror(posed))
-    for name in ("vertices", "normals", "keypoints", "faces"):
-        np.testing.assert_array_equal(getattr(twice, name), getattr(posed, name))
-
-
-def test_nothing_is_modified_in_place():
-    rotations, shape = local_rotations(gesture("fist")), HandShape(size=0.8)
-    copy = rotations.copy()
-    pose_hand(MESH, rotations, shape)
-    np.testing.assert_array_equal(rotations, copy)
-    np.testing.assert_array_equal(shape.bones, 1)
+    assert share_outwards(posed) > 0.99
 
 
 def test_wrong_shapes_are_named():
-    with pytest.raises(
-        ValueError, match=r"rotations: expected shape \(\.\.\., 25, 3, 3\), found \(21, 3, 3\)"
-    ):
-        pose_hand(MESH, IDENTITY[:21])
-    with pytest.raises(ValueError, match="rotations: expected one hand"):
-        pose_hand(MESH, IDENTITY[None])
-    with pytest.raises(ValueError, match=r"HandPose.flexion: expected degrees of shape \(5, 3\)"):
+    with pytest.raises(ValueError, match=r"HandPose.flexion: expected shape \(5, 3\), found \(15,\)"):
         HandPose(np.zeros(15), np.zeros(5))
+    with pytest.raises(ValueError, match=r"HandShape.girth: expected shape \(5,\), found \(4,\)"):
+        HandShape(girth=np.ones(4))
+
+
+def flesh_thickness(posed, base, end, joint):
+    """Mean distance of a bone's skin from its axis."""
+    a, b = posed.keypoints[base], posed.keypoints[end]
+    skin = posed.vertices[MESH.weights[:, MESH.joint_names.index(joint)] > 0.9] - a
+    axis = (b - a) / np.linalg.norm(b - a)
+    return np.linalg.norm(skin - (skin @ axis)[:, None] * axis, axis=1).mean()
+
+
+def test_size_scales_everything():
+    small, hand = pose_hand(MESH, OPEN, HandShape(size=0.7)), pose_hand(MESH, OPEN)
+    np.testing.assert_allclose(small.vertices, 0.7 * hand.vertices, atol=1e-8)
+    np.testing.assert_allclose(small.keypoints, 0.7 * hand.keypoints, atol=1e-12)
+    np.testing.assert_allclose(small.normals, hand.normals, atol=1e-5)
+
+
+def test_bones_take_their_own_factors():
+    bones = np.random.default_rng(0).uniform(0.8, 1.2, (5, 3))
+    grown, hand = pose_hand(MESH, OPEN, HandShape(bones=bones)), pose_hand(MESH, OPEN)
+    np.testing.assert_allclose(bone_lengths(grown.keypoints), bones * bone_lengths(MESH.keypoints), rtol=1e-9)
+    np.testing.assert_allclose(grown.keypoints[KNUCKLES], hand.keypoints[KNUCKLES])
+
+
+@pytest.mark.parametrize("factor", [0.85, 1.2])
+def test_girth_changes_thickness_but_no_keypoint(factor):
+    stout = pose_hand(MESH, OPEN, HandShape(girth=np.full(5, factor), palm_girth=factor))
+    hand = pose_hand(MESH, OPEN)
+    np.testing.assert_allclose(stout.keypoints, hand.keypoints, atol=1e-15)
+    for base, end, finger in ((10, 11, "middle"), (18, 19, "pinky")):
+        joint = f"{finger}-finger-phalanx-intermediate"
+        ratio = flesh_thickness(stout, base, end, joint) / flesh_thickness(hand, base, end, joint)
+        assert ratio == pytest.approx(factor, rel=0.03)
+    palm = MESH.weights[:, 10] > 0.5
+    depth = np.ptp(stout.vertices[palm, 2]) / np.ptp(hand.vertices[palm, 2])
+    assert (depth > 1.05) if factor > 1 else (depth < 0.95)
+
+
+def test_palm_factors_stretch_the_palm_as_one_piece():
+    wide = pose_hand(MESH, IDENTITY, HandShape(palm_width=1.1, palm_length=0.9))
+    factors = [1.1, 0.9, 1]
+    np.testing.assert_allclose(wide.keypoints[KNUCKLES], MESH.keypoints[KNUCKLES] * factors, atol=1e-12)
+    names = ["wrist", *(f"{finger}-finger-metacarpal" for finger in ("index", "middle", "ring", "pinky"))]
+    palm = [MESH.joint_names.index(name) for name in names]
+    inside = MESH.weights[:, palm].sum(1) > 1 - 1e-6
+    assert inside.sum() > 100
+    np.testing.assert_allclose(wide.vertices[inside], MESH.vertices[inside] * factors, atol=1e-7)
+
+
+def test_skin_of_every_shape_is_smooth_and_outward_and_ends_at_the_fingertips():
+    edges = np.unique(np.sort(MESH.faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
+
+    def lengths(posed):
+        return np.linalg.norm(posed.vertices[edges[:, 0]] - posed.vertices[edges[:, 1]], axis=1)
+
+    hand = pose_hand(MESH, OPEN)
+    for seed in range(20):
+        shape = sample_shape(np.random.default_rng(seed))
+        posed = pose_hand(MESH, OPEN, shape)
+        stretch = lengths(posed) / lengths(hand) / shape.size
+        assert 0.5 < stretch.min() and stretch.max() < 1.7
+        assert share_outwards(posed) > 0.995
+        for tip in (4, 8, 12, 16, 20):
+            assert np.linalg.norm(posed.vertices - posed.keypoints[tip], axis=1).min() < 0.004
+
+
+def test_sampled_hands_are_as_long_as_people_s():
+    shapes = [sample_shape(np.random.default_rng(seed)) for seed in range(300)]
+    k = np.stack([pose_hand(MESH, IDENTITY, shape).keypoints for shape in shapes])
+    lengths = np.linalg.norm(k[:, 12] - k[:, 0], axis=1)
+    assert 0.11 < min(lengths) < 0.15 and 0.2 < max(lengths) < 0.24
+    assert 0.175 < np.median(lengths) < 0.195
+    assert 0.04 < np.median(np.linalg.norm(k[:, 10] - k[:, 9], axis=1)) < 0.05
+
+
+def test_girth_does_not_follow_length():
+    shapes = [sample_shape(np.random.default_rng(seed)) for seed in range(700)]
+    adults = [shape for shape in shapes if shape.size > 0.87]
+    girth = [shape.girth.mean() for shape in adults]
+    assert np.std(girth) > 0.05
+    assert abs(np.corrcoef(girth, [shape.bones.mean() for shape in adults])[0, 1]) < 0.12
+    assert abs(np.corrcoef(girth, [shape.size for shape in adults])[0, 1]) < 0.12

@@ -24,8 +24,9 @@ def sphere(centre=(0.0, 0.0, 0.6), radius=0.05, rings=24, sectors=48):
     return normals * radius + centre, normals, faces
 
 
-def white(vertices):
-    return np.ones((len(vertices), 3))
+def draw(mesh, colour=(1.0, 1.0, 1.0), **options):
+    vertices, normals, faces = mesh
+    return render(vertices, normals, faces, np.tile(colour, (len(vertices), 1)), K, SIZE, **options)
 
 
 def alpha_centroid(alpha):
@@ -37,66 +38,53 @@ def alpha_centroid(alpha):
 @pytest.mark.parametrize("supersample", [1, 2, 3])
 @pytest.mark.parametrize("centre", [(0.0, 0.0, 0.6), (0.0213, -0.0377, 0.55), (-0.061, 0.047, 0.71)])
 def test_a_small_sphere_is_drawn_where_its_centre_projects(centre, supersample):
-    vertices, normals, faces = sphere(centre, radius=0.01)
-    alpha = render(vertices, normals, faces, white(vertices), K, SIZE, supersample=supersample).alpha
+    alpha = draw(sphere(centre, radius=0.01), supersample=supersample).alpha
     expected = project(np.array([centre]), K)[0]
     assert np.abs(alpha_centroid(alpha) - expected).max() < (0.1 if supersample > 1 else 0.2)
 
 
-def test_the_mask_covers_a_sphere_s_area():
-    vertices, normals, faces = sphere(radius=0.05, rings=48, sectors=96)
-    alpha = render(vertices, normals, faces, white(vertices), K, SIZE).alpha
+def test_a_sphere_has_its_area_and_its_depth():
+    hand = draw(sphere(radius=0.05, rings=60, sectors=120))
     # A sphere's outline on the axis is a circle of radius f r / sqrt(z^2 - r^2).
     expected = np.pi * (480 * 0.05) ** 2 / (0.6**2 - 0.05**2)
-    assert alpha.sum() / 255 == pytest.approx(expected, rel=5e-3)
-    assert alpha.max() == 255
+    assert hand.alpha.sum() / 255 == pytest.approx(expected, rel=5e-3)
+    assert hand.alpha.max() == 255 and hand.depth[0, 0] == 0
+    assert hand.depth[112, 112] == pytest.approx(0.55, abs=2e-4)
 
 
-def test_picture_and_mask_are_not_shifted_against_each_other():
-    vertices, normals, faces = sphere((0.013, 0.021, 0.6), radius=0.02)
+def test_image_and_mask_are_not_shifted_against_each_other():
     flat = Light(colour=np.zeros(3), sky=np.ones(3), ground=np.ones(3), specular=0.0)
-    hand = render(vertices, normals, faces, white(vertices), K, SIZE, flat)
-    picture = hand.image[..., 1] * (hand.alpha / 255.0)
-    assert np.abs(alpha_centroid(picture) - alpha_centroid(hand.alpha)).max() < 0.05
+    hand = draw(sphere((0.013, 0.021, 0.6), radius=0.02), light=flat)
+    image = hand.image[..., 1] * (hand.alpha / 255.0)
+    assert np.abs(alpha_centroid(image) - alpha_centroid(hand.alpha)).max() < 0.05
 
 
 def test_the_nearer_of_two_spheres_hides_the_other_whatever_their_order():
     far, near = sphere((0.0, 0.0, 0.7), 0.05), sphere((0.03, 0.0, 0.55), 0.03)
-    red, blue = np.array([1.0, 0, 0]), np.array([0, 0, 1.0])
-    pictures = []
-    for first, second, colours in ((far, near, (red, blue)), (near, far, (blue, red))):
-        vertices = np.concatenate([first[0], second[0]])
-        normals = np.concatenate([first[1], second[1]])
-        faces = np.concatenate([first[2], second[2] + len(first[0])])
-        paint = np.concatenate([np.tile(c, (len(first[0]), 1)) for c in colours])
-        pictures.append(render(vertices, normals, faces, paint, K, SIZE, Light(specular=0.0)))
+    vertices, normals = (np.concatenate([far[k], near[k]]) for k in range(2))
+    faces = near[2], near[2] + len(far[0])
+    paint = np.repeat([[1.0, 0, 0], [0, 0, 1.0]], len(far[0]), axis=0)
+    images = [
+        render(vertices, normals, np.concatenate(order), paint, K, SIZE, Light(specular=0.0))
+        for order in (faces, faces[::-1])
+    ]
     x, y = np.rint(project(np.array([[0.03, 0.0, 0.55]]), K)[0]).astype(int)
-    middle = pictures[0].image[y, x]
+    middle = images[0].image[y, x]
     assert middle[2] > 100 and middle[0] == 0
-    assert pictures[0].image[y, int(111.5 - 480 * 0.04 / 0.7)][0] > 100
-    assert np.abs(pictures[0].image.astype(int) - pictures[1].image).max() <= 1
-    assert np.array_equal(pictures[0].alpha, pictures[1].alpha)
-
-
-def test_depth_is_the_surface_s_depth():
-    vertices, normals, faces = sphere((0.0, 0.0, 0.6), 0.05, rings=60, sectors=120)
-    hand = render(vertices, normals, faces, white(vertices), K, SIZE)
-    assert hand.depth[112, 112] == pytest.approx(0.55, abs=2e-4)
-    assert hand.depth[0, 0] == 0
+    assert images[0].image[y, int(111.5 - 480 * 0.04 / 0.7)][0] > 100
+    assert np.abs(images[0].image.astype(int) - images[1].image).max() <= 1
+    assert np.array_equal(images[0].alpha, images[1].alpha)
 
 
 def test_triangles_seen_from_behind_are_not_drawn():
     vertices, normals, faces = sphere()
-    inside_out = render(vertices, normals, faces[:, ::-1], white(vertices), K, SIZE)
+    inside_out = draw((vertices, normals, faces[:, ::-1]))
     # Only the far half of the shell faces the camera then.
     assert inside_out.depth[112, 112] > 0.6
-    triangle = np.array([[0, 0, 0.5], [0, 0.05, 0.5], [0.05, 0, 0.5]])
-    shown = [
-        render(triangle, np.tile([0, 0, -1.0], (3, 1)), f, white(triangle), K, SIZE).alpha.any()
-        for f in (np.array([[0, 1, 2]]), np.array([[0, 2, 1]]))
-    ]
     # Seen from the camera (b - a) x (c - a) must point to it, along -z.
-    assert shown == [True, False]
+    triangle = np.array([[0, 0, 0.5], [0, 0.05, 0.5], [0.05, 0, 0.5]])
+    for corners, shown in (([0, 1, 2], True), ([0, 2, 1], False)):
+        assert draw((triangle, np.tile([0, 0, -1.0], (3, 1)), np.array([corners]))).alpha.any() == shown
 
 
 def test_neighbouring_triangles_leave_no_crack_and_cover_no_sample_twice():
@@ -126,8 +114,7 @@ def test_weights_reproduce_the_points_they_stand_for():
 
 
 def test_shading_is_smooth_across_facets():
-    vertices, normals, faces = sphere(radius=0.08)
-    hand = render(vertices, normals, faces, white(vertices), K, SIZE, Light(specular=0.0))
+    hand = draw(sphere(radius=0.08), light=Light(specular=0.0))
     inside = np.hypot(*(np.indices(SIZE) - 111.5)) < 50
     jump = np.abs(np.diff(hand.image.astype(int), axis=1)).max(axis=-1)[inside[:, 1:]]
     # A shaded ball of this size changes by about two grey levels a pixel; facets would by a dozen.
@@ -135,46 +122,37 @@ def test_shading_is_smooth_across_facets():
 
 
 def test_more_light_is_brighter_until_white():
-    vertices, normals, faces = sphere()
-    grey = np.full((len(vertices), 3), 0.5)
     means = []
     for strength in (0.25, 0.5, 1.0):
-        light = Light(
-            colour=np.full(3, strength), sky=np.full(3, strength / 4), ground=np.full(3, strength / 4)
-        )
-        hand = render(vertices, normals, faces, grey, K, SIZE, light)
+        ambient = np.full(3, strength / 4)
+        light = Light(colour=np.full(3, strength), sky=ambient, ground=ambient)
+        hand = draw(sphere(), colour=(0.5, 0.5, 0.5), light=light)
         means.append(hand.image[hand.alpha == 255].mean())
     assert means[0] < means[1] < means[2] <= 255
-    # Twice the light is the root of two on the square-root scale that stands for sRGB.
+    # Twice the light is the root of two on the square-root scale that approximates sRGB.
     assert means[1] / means[0] == pytest.approx(np.sqrt(2), rel=0.02)
 
 
-def test_light_comes_from_where_it_is_said_to():
-    vertices, normals, faces = sphere()
-    for direction, brighter, darker in (
-        ((1, 0, -0.3), (112, 125), (112, 98)),
-        ((0, -1, -0.3), (98, 112), (125, 112)),
-    ):
-        dark_room = Light(direction=np.array(direction), sky=np.zeros(3), ground=np.zeros(3))
-        image = render(vertices, normals, faces, white(vertices), K, SIZE, dark_room).image
-        assert int(image[brighter].sum()) > int(image[darker].sum()) + 60
+@pytest.mark.parametrize(
+    ("direction", "brighter", "darker"),
+    [((1, 0, -0.3), (112, 125), (112, 98)), ((0, -1, -0.3), (98, 112), (125, 112))],
+)
+def test_light_comes_from_its_direction(direction, brighter, darker):
+    image = draw(sphere(), light=Light(np.array(direction), sky=np.zeros(3), ground=np.zeros(3))).image
+    assert int(image[brighter].sum()) > int(image[darker].sum()) + 60
 
 
 def test_colours_and_texture_multiply():
-    vertices, normals, faces = sphere()
-    uv = np.full((len(vertices), 2), 0.9)
     maps = np.zeros((4, 4, 2), dtype=np.float32)
     maps[..., 0], maps[3, 3] = 1, (0, 1)
     texture = Texture(maps, np.array([[0, 0, 0], [1.0, 0.5, 0.0]], dtype=np.float32))
-    painted = render(vertices, normals, faces, white(vertices), K, SIZE, uv=uv, texture=texture).image
-    plain = render(vertices, normals, faces, white(vertices) * (1, 0.5, 0), K, SIZE).image
-    assert np.array_equal(painted, plain)
+    uv = np.full((len(sphere()[0]), 2), 0.9)
+    painted = draw(sphere(), uv=uv, texture=texture).image
+    assert np.array_equal(painted, draw(sphere(), colour=(1, 0.5, 0)).image)
 
 
-def test_what_is_outside_or_behind_the_camera_is_left_out():
+def test_what_is_outside_or_behind_the_camera_is_not_drawn():
     for centre in ((0.0, 0.0, -0.6), (5.0, 0.0, 0.6), (0.0, 0.0, 0.0)):
-        vertices, normals, faces = sphere(centre)
-        assert not render(vertices, normals, faces, white(vertices), K, SIZE).alpha.any()
-    vertices, normals, faces = sphere((0.14, 0.14, 0.6))
-    cut = render(vertices, normals, faces, white(vertices), K, SIZE).alpha
+        assert not draw(sphere(centre)).alpha.any()
+    cut = draw(sphere((0.14, 0.14, 0.6))).alpha
     assert cut[-1, -1] == 255 and not cut[:100].any()

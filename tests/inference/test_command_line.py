@@ -26,13 +26,13 @@ def files(tmp_path_factory):
     network.start_at(hand, torch.full((21, 3), 0.1))
     save_checkpoint(folder / "network.pt", network, config={"image_size": 64, "view_factor": 1.2})
     image = np.full((180, 240, 3), 90, np.uint8)
-    cv2.imwrite(str(folder / "picture.jpg"), image)
+    cv2.imwrite(str(folder / "image.jpg"), image)
     return folder
 
 
 def command(files, *more, output="out.png"):
     return [
-        str(files / "picture.jpg"), "--weights", str(files / "network.pt"), "--output", str(files / output),
+        str(files / "image.jpg"), "--weights", str(files / "network.pt"), "--output", str(files / output),
         *more,
     ]  # fmt: skip
 
@@ -41,9 +41,9 @@ def test_the_skeleton_is_drawn_over_the_picture(files, capsys):
     assert main(command(files, "--json", str(files / "out.json"))) == 0
     said = capsys.readouterr().out
     assert "bone lengths (a guess: its camera is unknown" in said and "out.png" in said
-    drawn, original = read_image(files / "out.png"), read_image(files / "picture.jpg")
+    drawn, original = read_image(files / "out.png"), read_image(files / "image.jpg")
     assert drawn.shape == original.shape
-    expected = predict(load_pose_network(files / "network.pt"), files / "picture.jpg")
+    expected = predict(load_pose_network(files / "network.pt"), files / "image.jpg")
     values = json.loads((files / "out.json").read_text())
     np.testing.assert_allclose(values["keypoints_2d"], expected.keypoints_2d)
     np.testing.assert_allclose(values["keypoints_3d"], expected.keypoints_3d)
@@ -82,9 +82,9 @@ def test_all_that_is_known_can_be_given(files, capsys):
 def test_crops_are_cut_as_in_training_unless_said_otherwise(files, monkeypatch):
     crops = []
 
-    def note(network, picture, *_, **options):
+    def note(network, image, *_, **options):
         crops.append((network.image_size, network.view_factor, options["size"], options["view_factor"]))
-        return predict(network, picture, **options)
+        return predict(network, image, **options)
 
     monkeypatch.setattr(command_line, "predict", note)
     assert main(command(files)) == main(command(files, "--size", "32", "--view-factor", "1.5")) == 0
@@ -94,7 +94,7 @@ def test_crops_are_cut_as_in_training_unless_said_otherwise(files, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda line: ["nowhere.jpg", *line[1:]], "nowhere.jpg: no such picture"),
+        (lambda line: ["nowhere.jpg", *line[1:]], "nowhere.jpg: no such image"),
         (lambda line: [line[0], "--weights", "nowhere.pt", *line[3:]], "nowhere.pt"),
         (lambda line: [*line[:3], "--output", "out.hand"], "out.hand.*ending"),
         (lambda line: [*line[:3], "--output", "no such folder/out.png"], "folder"),

@@ -13,7 +13,7 @@ K = np.array([[480.0, 0, 60], [0, 470, 50], [0, 0, 1]])
 
 
 def model(images, intrinsics):
-    """Says where the crop is brightest, so that results depend on the picture."""
+    """Says where the crop is brightest, so that results depend on the image."""
     grey = images.mean(1).flatten(1)
     spot = torch.stack([grey.argmax(1) % 224, grey.argmax(1) // 224], 1).double()
     points = spot[:, None] + torch.linspace(-30, 30, 42).reshape(21, 2)
@@ -22,7 +22,7 @@ def model(images, intrinsics):
     return PoseOutput(points, ones[..., 0], ones[:, 0, 0], 9 * rays)
 
 
-def picture(seed, width=120, height=100):
+def an_image(seed, width=120, height=100):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -36,15 +36,15 @@ def same(a, b):
 def folder(tmp_path):
     (tmp_path / "deeper").mkdir()
     for i, name in enumerate(("b.png", "a.png", "deeper/c.png")):
-        assert cv2.imwrite(str(tmp_path / name), picture(i)[..., ::-1])
-    (tmp_path / "notes.txt").write_text("no picture")
+        assert cv2.imwrite(str(tmp_path / name), an_image(i)[..., ::-1])
+    (tmp_path / "notes.txt").write_text("no image")
     return tmp_path
 
 
 def test_files_arrays_and_samples_give_the_same(folder):
-    expected = predict(model, picture(0), K)
+    expected = predict(model, an_image(0), K)
     assert isinstance(expected, HandPrediction)
-    for given in (folder / "b.png", str(folder / "b.png"), HandSample(picture(0), 0, "mine")):
+    for given in (folder / "b.png", str(folder / "b.png"), HandSample(an_image(0), 0, "mine")):
         assert same(predict(model, given, K), expected)
     assert predict(model, folder / "b.png").name == str(folder / "b.png")
 
@@ -53,15 +53,15 @@ def test_a_folder_gives_all_its_pictures_by_name(folder):
     results = predict(model, folder, K)
     assert [result.name for result in results] == ["a.png", "b.png", "deeper/c.png"]
     for result, seed in zip(results, (1, 0, 2), strict=True):
-        assert same(result, predict(model, picture(seed), K))
+        assert same(result, predict(model, an_image(seed), K))
 
 
 def test_arrays_stacked_or_listed_give_a_list(folder):
-    stacked = predict(model, np.stack([picture(0), picture(1)]), K)
-    listed = predict(model, [picture(0), folder / "a.png"], K)
+    stacked = predict(model, np.stack([an_image(0), an_image(1)]), K)
+    listed = predict(model, [an_image(0), folder / "a.png"], K)
     assert len(stacked) == len(listed) == 2
     assert all(same(a, b) for a, b in zip(stacked, listed, strict=True))
-    assert predict(model, picture(0)[None], K)[0].name == "picture 0"
+    assert predict(model, an_image(0)[None], K)[0].name == "image 0"
     assert predict(model, []) == []
 
 
@@ -69,8 +69,8 @@ def test_a_data_set_brings_its_own_camera_bone_and_side():
     class Hands:
         source = "hands"
         samples = (
-            HandSample(picture(0), 0, "hands", K=K.astype(np.float32), bone_length=0.031, name="first"),
-            HandSample(picture(1), 1, "hands", "left", name="second"),
+            HandSample(an_image(0), 0, "hands", K=K.astype(np.float32), bone_length=0.031, name="first"),
+            HandSample(an_image(1), 1, "hands", "left", name="second"),
         )
 
         def __len__(self):
@@ -80,9 +80,9 @@ def test_a_data_set_brings_its_own_camera_bone_and_side():
             return self.samples[index]
 
     first, second = predict(model, Hands())
-    assert same(first, predict(model, picture(0), K, scale=0.031))
+    assert same(first, predict(model, an_image(0), K, scale=0.031))
     assert (first.K_is_default, first.unit, first.is_left) == (False, "metres", False)
-    assert same(second, predict(model, picture(1), is_left=True))
+    assert same(second, predict(model, an_image(1), is_left=True))
     assert (second.K_is_default, second.unit, second.is_left) == (True, "bone lengths", True)
     # What is given explicitly counts.
     others = predict(model, Hands(), K=2 * K - np.diag([0, 0, 1]), scale="average")
@@ -90,7 +90,7 @@ def test_a_data_set_brings_its_own_camera_bone_and_side():
 
 
 def test_a_part_of_a_data_set_is_one_too():
-    samples = [HandSample(picture(k), k, "hands", name=str(k)) for k in range(4)]
+    samples = [HandSample(an_image(k), k, "hands", name=str(k)) for k in range(4)]
     part = torch.utils.data.Subset(samples, [2, 0])
     joined = torch.utils.data.ConcatDataset([part, samples[3:]])
     assert [hand.name for hand in predict(model, part)] == ["2", "0"]
@@ -98,13 +98,13 @@ def test_a_part_of_a_data_set_is_one_too():
 
 
 def test_a_grey_file_is_read_as_rgb(tmp_path):
-    cv2.imwrite(str(tmp_path / "grey.png"), picture(0)[..., 0])
-    expected = predict(model, picture(0)[..., :1].repeat(3, axis=2), K)
+    cv2.imwrite(str(tmp_path / "grey.png"), an_image(0)[..., 0])
+    expected = predict(model, an_image(0)[..., :1].repeat(3, axis=2), K)
     assert same(predict(model, tmp_path / "grey.png", K), expected)
 
 
 def test_nothing_given_is_changed():
-    image, intrinsics, box = picture(0), K.copy(), np.array([20.0, 10, 90, 80])
+    image, intrinsics, box = an_image(0), K.copy(), np.array([20.0, 10, 90, 80])
     copies = [image.copy(), intrinsics.copy(), box.copy()]
     for left in (False, True):
         result = predict(model, image, intrinsics, 0.03, box, left)
@@ -121,13 +121,13 @@ WRONG = {
     "four channels": ({"image": np.zeros((9, 9, 4), np.uint8)}, ValueError, r"RGB.*\(9, 9, 4\)"),
     "floats": ({"image": np.zeros((9, 9, 3))}, ValueError, "uint8.*float64"),
     "empty": ({"image": np.zeros((0, 9, 3), np.uint8)}, ValueError, r"\(0, 9, 3\)"),
-    "grey in a list": ({"image": [np.zeros((9, 9), np.uint8)]}, ValueError, "picture 0.*grey"),
+    "grey in a list": ({"image": [np.zeros((9, 9), np.uint8)]}, ValueError, "image 0.*grey"),
     "a tensor": ({"image": torch.zeros(3, 9, 9)}, TypeError, "Tensor"),
     "a number": ({"image": 3}, TypeError, "int"),
-    "a number in a list": ({"image": [3]}, TypeError, "picture 0.*int"),
+    "a number in a list": ({"image": [3]}, TypeError, "image 0.*int"),
     "K's shape": ({"K": np.eye(4)}, ValueError, r"K: expected shape \(3, 3\).*\(4, 4\)"),
     "K's count": ({"K": np.stack([K, K])}, ValueError, r"K: .*\(1, 3, 3\).*\(2, 3, 3\)"),
-    "K's last row": ({"K": K.T}, ValueError, "picture 0: K must be"),
+    "K's last row": ({"K": K.T}, ValueError, "image 0: K must be"),
     "K no number": ({"K": "fx"}, ValueError, "K: expected numbers"),
     "a box outside": ({"box": [130, 0, 150, 20]}, ValueError, "outside.*120 x 100.*130, 0, 150, 20"),
     "a box above": ({"box": [0, -20, 20, 0]}, ValueError, "outside"),
@@ -147,15 +147,15 @@ WRONG = {
 def test_what_is_wrong_is_named(case):
     change, kind, message = WRONG[case]
     with pytest.raises(kind, match=message):
-        predict(model, **{"image": picture(0), **change})
+        predict(model, **{"image": an_image(0), **change})
 
 
 def test_a_file_that_is_no_picture_is_named(tmp_path):
     path = tmp_path / "notes.jpg"
-    path.write_text("no picture")
-    with pytest.raises(ValueError, match="notes.jpg.*decode as a picture"):
+    path.write_text("no image")
+    with pytest.raises(ValueError, match="notes.jpg.*decode as a image"):
         predict(model, path)
     empty = tmp_path / "empty"
     empty.mkdir()
-    with pytest.raises(FileNotFoundError, match="empty.*no picture"):
+    with pytest.raises(FileNotFoundError, match="empty.*no image"):
         predict(model, empty)

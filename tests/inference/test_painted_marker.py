@@ -1,4 +1,4 @@
-"""A model that finds a painted marker exactly: results must be exact in the original picture, both hands."""
+"""A model that finds a painted marker exactly: results must be exact in the original image, both hands."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def find_marker(image):
 
 
 class MarkerModel:
-    """Puts 21 keypoints about the marker, at distances fixed in the picture's pixels, all 12 bones away."""
+    """Puts 21 keypoints about the marker, at distances fixed in the image's pixels, all 12 bones away."""
 
     keypoint_order = "freihand"
 
@@ -83,7 +83,7 @@ def test_a_box_finds_a_hand_in_a_corner_also_in_a_mirror():
     box = np.array([25.0, 238, 55, 268])
     right = predict(MarkerModel(), image, K, box=box)
     assert np.abs(right.keypoints_2d - OFFSETS - [40, 250]).max() < 1e-3
-    # The picture shows the marker's mirror image: what a left hand is to a right one.
+    # The image shows the marker's mirror image: what a left hand is to a right one.
     left = predict(MarkerModel(), image[:, ::-1], K, box=[344.0, 238, 374, 268], is_left=True)
     assert np.abs(left.keypoints_2d - OFFSETS * [-1, 1] - [359, 250]).max() < 1e-3
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from peclr_utils.training.labelled import PoseBatches
 
 from peclr_utils.camera import project
 from peclr_utils.course.runner import find_repository
@@ -14,7 +15,6 @@ from peclr_utils.inference.cutting import SMALLEST_REACH, USUAL_REACH
 from peclr_utils.models import PoseNetwork25D, PoseOutput
 from peclr_utils.training import FinetuneConfig, open_crops
 from peclr_utils.training.finetune import weak_augmentation
-from peclr_utils.training.labelled import PoseBatches
 from peclr_utils.weights import load_pose_network, save_checkpoint, save_safetensors
 
 K = np.array([[480.0, 0, 112], [0, 480, 110], [0, 0, 1]])
@@ -22,7 +22,7 @@ BLACK = np.zeros((224, 224, 3), np.uint8)
 
 
 class Finds:
-    """Finds the same points of the picture in every crop, from its intrinsics; notes what it sees."""
+    """Finds the same points of the image in every crop, from its intrinsics; notes what it sees."""
 
     def __init__(self, points, K=K, image_size=64, view_factor=1.2):
         self.points, self.K = np.asarray(points, np.float64), np.asarray(K, np.float64)
@@ -94,7 +94,7 @@ def test_the_first_crop_of_a_box_is_as_large_as_its_hand_usually_needs():
 def test_without_a_box_the_first_crop_lies_between_a_third_and_all_of_the_picture():
     model = Finds(spread_out(120, 80, 50))
     predict(model, BLACK, K)
-    # A hand's box of 73.92 needs 88.704 at least, one that fills the picture 224: sqrt(88.704 x 224).
+    # A hand's box of 73.92 needs 88.704 at least, one that fills the image 224: sqrt(88.704 x 224).
     scale = 64 / 140.9599
     np.testing.assert_allclose(model.affine(0)[0], [scale, 0, 31.5 - 111.5 * scale], rtol=1e-5, atol=1e-4)
     wide = Finds(spread_out(120, 80, 50), view_factor=1.5)

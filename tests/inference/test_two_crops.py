@@ -49,7 +49,7 @@ def bilinear(image, inverse, size=224):
 
 
 def pixels(batch):
-    """The first picture of a normalised batch in grey levels."""
+    """The first image of a normalised batch in grey levels."""
     return (batch[0].transpose(1, 2, 0) * STD + MEAN) * 255
 
 
@@ -67,13 +67,13 @@ def test_the_first_crop_is_the_middle_third_at_seven_tenths(photograph):
     scale = 2.121212121212121  # 0.7 * 224 / 73.92
     expected = [[1018.181818, 0, 112], [0, 996.969697, 107.757576], [0, 0, 1]]
     np.testing.assert_allclose(seen_K[0], expected, rtol=1e-6)
-    # Crop pixel 0 lies at 112 - 112 / scale = 59.2 of the picture.
+    # Crop pixel 0 lies at 112 - 112 / scale = 59.2 of the image.
     inverse = np.array([[1 / scale, 0, 59.2], [0, 1 / scale, 59.2], [0, 0, 1]])
     assert np.abs(pixels(images) - bilinear(photograph, inverse)).max() < 0.7
 
 
 def test_the_second_crop_is_the_box_of_the_prediction(photograph):
-    # Truncated to 20, 30, 120, 150, and from the crop to the picture; there its centre is (92.2, 101.6286).
+    # Truncated to 20, 30, 120, 150, and from the crop to the image; there its centre is (92.2, 101.6286).
     model = Recorder(points_within(20.9, 30.2, 120.7, 150.99))
     result = predict(model, photograph, K)
     assert len(model.seen) == 2
@@ -97,7 +97,7 @@ def test_a_prediction_beyond_the_crop_is_truncated_towards_zero_and_shows_black(
     result = predict(model, photograph, K)
     np.testing.assert_allclose(result.box, [59.2, 57.785714, 163.385714, 200.628571], rtol=1e-7)
     crop = pixels(model.seen[1][0])
-    # 112 / scale = 102.04 pixels each way around (111.29, 129.21): the picture ends at crop row 216.
+    # 112 / scale = 102.04 pixels each way around (111.29, 129.21): the image ends at crop row 216.
     np.testing.assert_allclose(crop[217:], 0, atol=1e-4)
     assert crop[150].max() > 100
 
@@ -158,8 +158,8 @@ def test_a_given_box_takes_the_place_of_the_middle_third(photograph):
 
 
 def test_only_what_a_224_picture_never_needs_differs_from_plain_bilinear(photograph):
-    """Of a larger picture, a crop that shrinks by more than 1.5 is smoothed first: plain bilinear aliases."""
-    side = 224 / 0.7  # the largest box of a 224 picture, at seven tenths of the crop
+    """Of a larger image, a crop that shrinks by more than 1.5 is smoothed first: plain bilinear aliases."""
+    side = 224 / 0.7  # the largest box of a 224 image, at seven tenths of the crop
     largest, fine = Recorder(points_within(60, 70, 160, 150)), Recorder(points_within(60, 70, 160, 150))
     predict(largest, photograph, K, box=[0, 0, 224, 224])
     inverse = np.array([[side / 224, 0, 112 - side / 2], [0, side / 224, 112 - side / 2]])

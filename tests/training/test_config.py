@@ -1,77 +1,44 @@
-"""Configurations: errors that name the field, JSON, and the command line."""
+"""Configurations of both trainings: rules across fields, presets, the authors' settings, the command line."""
 
-import dataclasses
 import json
+import re
 
 import pytest
 
-from peclr_utils.training import FinetuneConfig, LabelFractionsConfig, PretrainConfig
-from peclr_utils.training.command_line import field_comments, parse, run_command_line
+from peclr_utils.settings import parse
+from peclr_utils.training import FinetuneConfig, PretrainConfig, pretrain
+from peclr_utils.training.checkpoint import changed_settings
+from peclr_utils.training.config import AUTHORS, RunSettings
 
-ALL = [PretrainConfig, FinetuneConfig, LabelFractionsConfig]
+PRESETS = [
+    *((PretrainConfig, name) for name in ("laptop", "smoke", "paper_rn50", "paper_rn152", "authors_rn50")),
+    *((FinetuneConfig, name) for name in ("laptop", "smoke", "paper_rn50", "paper_rn152")),
+]
 
 
-@pytest.mark.parametrize("kind", ALL)
-@pytest.mark.parametrize("preset", ["laptop", "smoke"])
-def test_named_starting_points_are_valid(kind, preset):
-    getattr(kind, preset)().validate()
-
-
-@pytest.mark.parametrize("kind", ALL)
-@pytest.mark.parametrize("preset", ["laptop", "smoke"])
-def test_json_round_trip(kind, preset):
+@pytest.mark.parametrize(("kind", "preset"), PRESETS)
+def test_presets_are_valid_and_survive_json_and_the_command_line(kind, preset):
     config = getattr(kind, preset)()
-    assert kind.from_json(config.to_json()) == config
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_fields_are_plain_literals(kind):
-    assert json.loads(kind.laptop().to_json()).keys() == {f.name for f in dataclasses.fields(kind)}
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_every_field_is_explained_by_a_comment(kind):
-    comments = field_comments(kind)
-    assert [f.name for f in dataclasses.fields(kind) if not comments.get(f.name)] == []
+    config.validate()
+    assert kind.from_dict(json.loads(config.to_json())) == config
+    assert parse(kind, ["--preset", preset], "train") == config
+    assert parse(kind, ["--preset", preset, "--seed", "3"], "train") == config.replace(seed=3)
 
 
 @pytest.mark.parametrize(
     ("kind", "field", "value", "message"),
     [
-        (PretrainConfig, "method", "byol", "one of 'peclr', 'simclr', found 'byol'"),
         (PretrainConfig, "rotation_degrees", 270.0, "0 to 180 degrees, found 270.0"),
-        (PretrainConfig, "rotation_degrees", -1.0, "at least 0"),
-        (PretrainConfig, "temperature", 0.0, "a positive number, found 0.0"),
-        (PretrainConfig, "temperature", float("nan"), "a positive number"),
-        (PretrainConfig, "batch_size", 1, "at least 2"),
-        (PretrainConfig, "batch_size", 12.5, "a whole number"),
         (PretrainConfig, "projection_size", 127, "an even number"),
         (PretrainConfig, "warmup_epochs", 10.0, r"less than epochs \(10\)"),
-        (PretrainConfig, "sources", "synthetic:64", "a tuple of strings"),
-        (PretrainConfig, "arch", "resnet19", "one of 'resnet18'"),
-        (PretrainConfig, "precision", "fp8", "one of 'auto'"),
+        (PretrainConfig, "batch_size", 1, "at least 2"),
         (PretrainConfig, "image_size", 8, "at least 32"),
-        (PretrainConfig, "seed", -1, "at least 0"),
-        (PretrainConfig, "learning_rate", 0.0, "a positive number"),
-        (PretrainConfig, "augmentation", None, "a dict of augmentation settings"),
-        (PretrainConfig, "grad_cache", "no", "True or False, found 'no'"),
-        (PretrainConfig, "resume", None, "True or False, found None"),
-        (PretrainConfig, "channels_last", 2, "True or False, found 2"),
-        (PretrainConfig, "cache", 5, "a text, found 5"),
-        (PretrainConfig, "encoder", None, "a text, found None"),
-        (PretrainConfig, "device", None, "a text, found None"),
-        (FinetuneConfig, "freeze_encoder", "false", "True or False, found 'false'"),
-        (FinetuneConfig, "output", None, "a text, found None"),
-        (FinetuneConfig, "labels", -1, "at least 0"),
-        (FinetuneConfig, "labels", True, "a whole number, found True"),
-        (FinetuneConfig, "steps", 0, "at least 1"),
+        (PretrainConfig, "save_every_minutes", -1.0, "at least 0, found -1"),
+        (PretrainConfig, "loggers", ("paper",), "a tuple of any of .*'wandb'"),
         (FinetuneConfig, "warmup_steps", 1000, r"less than steps \(1000\)"),
         (FinetuneConfig, "weight_2d", -1.0, "at least 0"),
-        (FinetuneConfig, "test_sources", ["synthetic:64"], "a tuple of strings"),
-        (LabelFractionsConfig, "methods", ("magic",), "some of"),
-        (LabelFractionsConfig, "labels", (1,), "none below 2"),
-        (LabelFractionsConfig, "seeds", (), "at least one"),
-        (LabelFractionsConfig, "output", "", "a folder"),
+        (FinetuneConfig, "labels", -1, "at least 0"),
+        (FinetuneConfig, "optimiser", "layerwise_adam", "one of 'adam', 'adamw', found 'layerwise_adam'"),
     ],
 )
 def test_a_wrong_field_is_named_with_what_was_expected_and_found(kind, field, value, message):
@@ -79,84 +46,89 @@ def test_a_wrong_field_is_named_with_what_was_expected_and_found(kind, field, va
         kind().replace(**{field: value}).validate()
 
 
-def test_json_that_is_no_object_is_an_error():
-    with pytest.raises(ValueError, match="PretrainConfig: expected a JSON object of its fields, found 3"):
-        PretrainConfig.from_json("3")
+def test_the_base_class_checks_its_own_fields_alone():
+    RunSettings(device="cpu").validate()
+    with pytest.raises(ValueError, match=r"RunSettings\.precision"):
+        RunSettings(precision="fp8").validate()
 
 
-def test_an_unknown_field_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match="PretrainConfig has no field epoch; its fields are .*epochs"):
-        PretrainConfig.laptop(epoch=3)
-
-
-def test_an_augmentation_setting_that_does_not_exist_is_reported(dot_hands):
-    from peclr_utils.training import pretrain
-
+def test_an_augmentation_setting_that_does_not_exist_is_reported(crops16):
     with pytest.raises(ValueError, match="blurr"):
-        pretrain(PretrainConfig(augmentation={"blurr": 1.0}, progress=False), dot_hands(4))
+        pretrain(PretrainConfig(augmentation={"blurr": 1.0}, batch_size=8, progress=False), crops16)
 
 
-def test_the_peak_rate_follows_the_root_of_the_effective_batch():
+def test_the_peak_rate_follows_the_root_of_the_effective_batch_and_the_cache_compares_all_of_it():
     config = PretrainConfig(learning_rate=1e-4, batch_size=128, accumulate=2)
     assert config.peak_learning_rate == pytest.approx(1.6e-3)
+    assert config.compared_pairs == 128 and config.replace(grad_cache=True).compared_pairs == 256
 
 
-def test_every_field_is_an_option():
-    arguments = [
-        *("--preset", "smoke", "--sources", "folder:a", "folder:b", "--epochs", "7"),
-        *("--temperature", "0.1", "--no-pair_identities", "--method", "simclr"),
-        *("--augmentation", '{"scale": [0.5, 1.5]}'),
-    ]
-    expected = PretrainConfig.smoke(
-        sources=("folder:a", "folder:b"),
-        epochs=7,
-        temperature=0.1,
-        pair_identities=False,
-        method="simclr",
-        augmentation={"scale": [0.5, 1.5]},
-    )
-    assert parse(PretrainConfig, arguments, "pretrain") == expected
+def test_as_authors_sets_what_the_authors_do():
+    config = PretrainConfig.paper_rn50().as_authors()
+    config.validate()
+    assert config.authors_exact and (config.batch_size, config.accumulate) == (128, 16)
+    assert (config.precision, config.optimiser, config.backend) == ("fp16", "layerwise_adam", "opencv")
+    assert not (config.pair_identities or config.exchange_background or config.grad_cache)
+    config.replace(precision="bf16").validate()  # a GPU without float16
 
 
-def test_tuples_of_numbers_come_through_the_command_line():
-    config = parse(LabelFractionsConfig, ["--seeds", "0", "1", "--labels", "32"], "table")
-    assert config.seeds == (0, 1) and config.labels == (32,)
-
-
-def test_an_earlier_run_is_a_starting_point(tmp_path):
-    file = tmp_path / "config.json"
-    file.write_text(PretrainConfig.smoke(epochs=5).to_json())
-    assert parse(PretrainConfig, ["--config", str(file), "--seed", "2"], "p") == PretrainConfig.smoke(
-        epochs=5, seed=2
-    )
-
-
-def test_help_shows_every_field_and_its_comment(capsys):
-    with pytest.raises(SystemExit) as stop:
-        parse(PretrainConfig, ["--help"], "pretrain")
-    text = " ".join(capsys.readouterr().out.split())
-    assert stop.value.code == 0
-    assert "--temperature" in text and "of NT-Xent, positive" in text
-    assert "base rate; the peak is this times" in text
-
-
-def test_a_comment_of_two_lines_is_shown_whole():
-    comment = field_comments(PretrainConfig)["precision"]
-    assert comment.startswith('"fp32", "tf32"') and comment.endswith("else fp32")
-
-
-def test_a_wrong_setting_is_one_line_on_the_command_line(capsys):
-    def run(config):
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("undo_shift", False),
+        ("pair_identities", True),
+        ("exchange_background", True),
+        ("grad_cache", True),
+        ("optimiser", "adam"),
+        ("backend", "batch"),
+        ("augmentation", {"blur": 0.5}),
+        ("equivariance_images", 8),
+    ],
+)
+def test_a_field_that_contradicts_authors_exact_is_refused_by_name_and_not_overwritten(field, value):
+    config = PretrainConfig().as_authors().replace(**{field: value})
+    assert getattr(config, field) == value
+    with pytest.raises(ValueError, match=rf"PretrainConfig\.{field}: expected .*authors_exact"):
         config.validate()
 
-    assert run_command_line(PretrainConfig, run, "pretrain", arguments=["--batch_size", "1"]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("pretrain: PretrainConfig.batch_size") and error.count("\n") == 1
+
+def test_authors_exact_alone_is_refused_and_says_what_sets_the_rest():
+    with pytest.raises(ValueError, match=r"authors_exact; as_authors\(\) sets it"):
+        PretrainConfig(authors_exact=True).validate()
+    assert set(AUTHORS) <= set(PretrainConfig().plain())
 
 
-def test_ctrl_c_ends_with_the_message_and_code_130(capsys):
-    def run(config):
-        raise KeyboardInterrupt("interrupted: saved here")
+def test_a_run_knows_its_own_saved_settings_and_names_what_changed():
+    config = PretrainConfig(augmentation={"scale": (0.8, 1.25)}, sources=("synthetic:8",))
+    for saved in (config.plain(), json.loads(config.to_json())):
+        assert changed_settings(config, saved) == []
+        assert changed_settings(config.replace(augmentation={"scale": [0.8, 1.25]}), saved) == []
+        assert changed_settings(config.replace(epochs=3), saved) == ["epochs (there 10, here 3)"]
+        other = changed_settings(config.replace(augmentation={"scale": (0.8, 1.3)}), saved)
+        assert len(other) == 1 and other[0].startswith("augmentation")
 
-    assert run_command_line(PretrainConfig, run, "pretrain", arguments=[]) == 130
-    assert "interrupted: saved here" in capsys.readouterr().err
+
+def test_another_machine_may_compute_the_rest_in_its_own_way():
+    config = FinetuneConfig()
+    free = {"device": "cpu", "precision": "bf16", "backend": "batch", "workers": 2, "compile": True}
+    free |= {"output": "x", "cache": "y", "loggers": ("comet",), "max_steps": 3, "save_every_steps": 7}
+    assert changed_settings(config.replace(**free), config.plain()) == []
+
+
+def test_a_setting_that_an_older_run_did_not_know_had_its_default():
+    saved = PretrainConfig().plain()
+    del saved["undo_shift"]
+    assert changed_settings(PretrainConfig(), saved) == []
+    assert len(changed_settings(PretrainConfig(undo_shift=False), saved)) == 1
+
+
+@pytest.mark.parametrize("kind", [PretrainConfig, FinetuneConfig])
+def test_the_help_shows_every_field_with_its_comment(kind, capsys):
+    with pytest.raises(SystemExit) as stop:
+        parse(kind, ["--help"], "train")
+    assert stop.value.code == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for name in kind().plain():
+        (option,) = re.findall(rf" --{name}(?:,| ).*?\(default: ", text)
+        assert len(option.split()) >= 6, option
+    assert "Peak rate" in text or "Base rate, positive; the peak is this times" in text

@@ -1,0 +1,243 @@
+"""The exercises of chapters 01 (camera, 2.5D), 02 (moving an image) and 03 (NT-Xent, undoing)."""
+
+import math
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from peclr_utils import camera
+from peclr_utils.equivariance import apply_to_projection, undo_on_projection
+from peclr_utils.losses import nt_xent
+from peclr_utils.skeleton import BONES, FREIHAND_INDEX, REFERENCE_BONE, ROOT
+
+from . import Case, exercise
+
+
+def random_camera(rng: Generator, side: int = 200) -> np.ndarray:
+    """Intrinsics with unequal focal lengths and a principal point off the middle, so that a swap shows."""
+    fx, fy, cx, cy = side * rng.uniform([2.0, 2.75, 0.45, 0.65], [2.5, 3.25, 0.55, 0.75])
+    return np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+
+
+def random_points(rng: Generator) -> np.ndarray:
+    """21 points the size of a hand, about half a metre in front of the camera."""
+    return rng.uniform(-0.1, 0.1, size=(21, 3)) + [0.02, -0.03, rng.uniform(0.4, 0.9)]
+
+
+@exercise("1.1", "Project points")
+def project_points(rng: Generator) -> Case:
+    """Multiply each point by K, then divide by the third coordinate."""
+    K, points = random_camera(rng), random_points(rng)
+    pixels, rays, left = camera.project(points, K), points @ K.T, points @ K
+    mistakes = {
+        "x and y are swapped: a pixel is (x, y), across before down.": pixels[:, ::-1],
+        "You did not divide by the depth.": rays[:, :2],
+        "That is points @ K. K stands on the left of a column: points @ K.T.": left[:, :2] / left[:, 2:],
+        "The principal point (K's last column) is missing.": pixels - K[:2, 2],
+    }
+    return (points, K), pixels, mistakes
+
+
+@exercise("1.2", "From 3D to 2.5D")
+def to_25d(rng: Generator) -> Case:
+    """u and v are the projection; the third number is (z - z of the wrist) / length of bone 9-10."""
+    K, points = random_camera(rng), random_points(rng)
+    uv, z, bone = camera.project(points, K), points[:, 2], camera.bone_length(points)
+    depths = {
+        "Divide the relative depth by the reference bone's length.": z - z[ROOT],
+        "The depth is not relative yet: subtract the wrist's.": z / bone,
+        "The sign is wrong: behind the wrist the relative depth is positive.": (z[ROOT] - z) / bone,
+        "The root is the wrist, not the middle finger's base.": (z - z[REFERENCE_BONE[0]]) / bone,
+    }
+    mistakes = {hint: np.column_stack([uv, depth]) for hint, depth in depths.items()}
+    return (points, K), camera.to_25d(points, K), mistakes
+
+
+@exercise("1.3", "Bone lengths")
+def bone_lengths(rng: Generator) -> Case:
+    """Subtract the two ends of each bone and take the length of the difference."""
+    points = random_points(rng)
+    bones = np.diff(points[np.array(BONES)], axis=1)[:, 0]
+    neighbours = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    mistakes = {
+        "Those are squared lengths: take the root.": (bones**2).sum(1),
+        "You left the depth out: use all three coordinates.": np.linalg.norm(bones[:, :2], axis=1),
+        "A finger's base joins the wrist, not the keypoint before it.": neighbours,
+    }
+    return (points,), np.linalg.norm(bones, axis=1), mistakes
+
+
+@exercise("1.4", "Reorder keypoints")
+def reorder_keypoints(rng: Generator) -> Case:
+    """Entry k says where in MANO's order FreiHAND's keypoint k stands; each of 0 to 20 occurs once."""
+    way_back = np.array(FREIHAND_INDEX["mano"])
+    mistakes = {"That is the way back, from FreiHAND's order to MANO's: you need its inverse.": way_back}
+    return (), np.argsort(way_back), mistakes
+
+
+def rotation(centre: np.ndarray, angle: float) -> np.ndarray:
+    """OpenCV's rotation about a centre, as a 3x3 matrix."""
+    return np.vstack([cv2.getRotationMatrix2D(tuple(map(float, centre)), float(angle), 1.0), [0, 0, 1]])
+
+
+def move(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Apply a 3x3 affine matrix to points (N, 2)."""
+    return points @ matrix[:2, :2].T + matrix[:2, 2]
+
+
+def random_angle(rng: Generator) -> float:
+    """An angle so far from 0, 90 and 180 degrees that every mistake shows."""
+    return float(rng.uniform(20, 70) * rng.choice([-1, 1]))
+
+
+@exercise("2.1", "Rotate about a centre")
+def rotation_about_centre(rng: Generator) -> Case:
+    """Move the centre to the origin, rotate, move it back."""
+    centre, angle = rng.uniform(20, 100, size=2), random_angle(rng)
+    mistakes = {
+        "y points down, so counter-clockwise is [[cos, sin], [-sin, cos]].": rotation(centre, -angle),
+        "That turns about the corner: bring the centre to the origin first.": rotation((0, 0), angle),
+        "x and y of the centre are swapped.": rotation(centre[::-1], angle),
+        "cos and sin take radians: np.deg2rad.": rotation(centre, np.rad2deg(angle)),
+    }
+    return (centre, angle), rotation(centre, angle), mistakes
+
+
+@exercise("2.2", "Undo a rotation")
+def undo_rotation(rng: Generator) -> Case:
+    """Rotate by minus the angle about the mean of the points."""
+    before, angle = rng.normal(size=(64, 2)) + rng.uniform(1, 3, size=2), random_angle(rng)
+    matrix = rotation(before.mean(0), angle)
+    turned = move(matrix, before)
+    mistakes = {
+        "That turns them further: undoing is a rotation by minus the angle.": move(matrix, turned),
+        "Turn about the centroid, not about the origin.": move(rotation((0, 0), -angle), turned),
+        "The centroid is missing: add it back after the rotation.": before - before.mean(0),
+    }
+    return (turned, angle), before, mistakes
+
+
+@exercise("2.3", "The camera of a warped picture")
+def warp_camera(rng: Generator) -> Case:
+    """The camera makes a pixel first, the affine moves the pixel second."""
+    K = random_camera(rng)
+    A = np.diag([*rng.uniform(0.4, 0.9, size=2), 1]) @ rotation((60, 40), random_angle(rng))
+    mistakes = {
+        "The order is wrong: K acts first, so it stands on the right.": K @ A,
+        "A goes from source to output pixels already: no inverse.": np.linalg.inv(A) @ K,
+    }
+    return (A, K), A @ K, mistakes
+
+
+@exercise("2.4", "The shift as a fraction")
+def shift_fraction(rng: Generator) -> Case:
+    """A fraction of the side does not change when the crop is resized."""
+    side, size = int(rng.integers(90, 230)), int(rng.choice([64, 80]))
+    shift = rng.uniform(5, 15, size=2) * rng.choice([-1, 1], size=2)
+    mistakes = {
+        "You divided by the side after resizing, as the authors' code does.": shift / size,
+        "Those are the pixels after resizing, not a fraction yet.": shift * size / side,
+        "The sign is wrong: the content moves, and right and down are positive.": -shift / side,
+        "x and y are swapped.": shift[::-1] / side,
+    }
+    return (shift, side, size), shift / side, mistakes
+
+
+def random_pairs(rng: Generator, count: int, width: int) -> tuple[Tensor, Tensor]:
+    """Projections of unequal lengths, the two views of a pair near each other."""
+    base = rng.normal(size=(count, width)) * rng.uniform(1, 4, size=(count, 1))
+    return torch.from_numpy(base), torch.from_numpy(base + rng.normal(size=(count, width)))
+
+
+def row_losses(similarity: Tensor, left_out: Tensor) -> Tensor:
+    """Cross-entropy of each row without the entries `left_out`; the other view is the positive."""
+    other = torch.arange(len(similarity)).roll(len(similarity) // 2)
+    rows = similarity.masked_fill(left_out, -torch.inf)
+    return rows.logsumexp(dim=1) - similarity.gather(1, other[:, None])[:, 0]
+
+
+@exercise("3.1", "NT-Xent")
+def loss_by_hand(rng: Generator) -> Case:
+    """Normalise all 2N rows, divide their cosines by the temperature, and take for each row logsumexp over
+    the other 2N - 1 rows minus the entry of its other view; then the mean.
+    """
+    count, temperature = int(rng.integers(2, 9)), float(rng.choice([0.2, 0.3, 1.5]))
+    z1, z2 = random_pairs(rng, count, 8)
+    z, itself = torch.cat([z1, z2]), torch.eye(2 * count, dtype=torch.bool)
+    similarity = normalize(z) @ normalize(z).T / temperature
+    same_view = torch.arange(2 * count) // count == torch.arange(2 * count)[:, None] // count
+    rows, positive = row_losses(similarity, itself), itself.roll(count, dims=1)
+    mistakes = {
+        "A row is not compared with itself.": row_losses(similarity, itself & False).mean(),
+        "The positive is in the denominator too.": row_losses(similarity, itself | positive).mean(),
+        "The rows were not normalised.": row_losses(z @ z.T / temperature, itself).mean(),
+        "Divide by the temperature, don't multiply.": nt_xent(z1, z2, 1 / temperature),
+        "That is the sum over the rows: take the mean.": rows.sum(),
+        "Average over both views: you took the first N rows only.": rows[:count].mean(),
+        "The other rows of the same view are negatives too.": row_losses(similarity, same_view).mean(),
+        "The sign is wrong: it is minus the mean of the log-probabilities.": -rows.mean(),
+    }
+    return (z1, z2, temperature), nt_xent(z1, z2, temperature), mistakes
+
+
+@exercise("3.2", "The loss when nothing is learnt")
+def collapsed_loss(rng: Generator) -> Case:
+    """With equal projections each row that is compared is as likely as the next: how many are there?"""
+    count = int(rng.integers(3, 200))
+    mistakes = {
+        "A row is not compared with itself.": math.log(2 * count),
+        "The positive is one of the rows that are compared.": math.log(2 * count - 2),
+        "There are 2N rows, two for each pair.": math.log(count),
+        "The sign is wrong: a loss is minus a log-probability.": -math.log(2 * count - 1),
+    }
+    return (count,), math.log(2 * count - 1), mistakes
+
+
+@exercise("3.3", "Who is a positive?")
+def positive_mask(rng: Generator) -> Case:
+    """Repeat the identities for both views, compare all with all, and take the diagonal out."""
+    identity, itself = torch.from_numpy(rng.integers(0, 3, size=6)), torch.eye(12, dtype=torch.bool)
+    same = identity.repeat(2) == identity.repeat(2)[:, None]
+    mistakes = {
+        "A row is not its own positive: take the diagonal out.": same,
+        "Those are the negatives: the mask is inverted.": ~same,
+        "Those are the other views of the same pair; add pairs of one identity.": itself.roll(6, dims=1),
+    }
+    return (identity,), same & ~itself, mistakes
+
+
+@exercise("3.4", "How many negatives?")
+def count_negatives(rng: Generator) -> Case:
+    """The loss sees one batch at a time. Of its rows, a row and its other view are no negatives."""
+    batch_size, accumulate = int(rng.integers(16, 2048)), int(rng.integers(2, 17))
+    mistakes = {
+        "Accumulation adds gradients of separate losses.": 2 * batch_size * accumulate - 2,
+        "The other view of the same pair is the positive, not a negative.": 2 * batch_size - 1,
+        "Both views of the other pairs are negatives.": batch_size - 1,
+    }
+    return (batch_size, accumulate), 2 * batch_size - 2, mistakes
+
+
+@exercise("3.5", "Undo before you compare")
+def undo_then_compare(rng: Generator) -> Case:
+    """Undo each view's own rotation and shift on its own projection, then call nt_xent."""
+    temperature, (z1, z2) = float(rng.choice([0.2, 0.3])), random_pairs(rng, 6, 16)
+    angles, shifts = rng.uniform(-45, 45, size=(2, 6)), rng.uniform(-0.2, 0.2, size=(2, 6, 2))
+    m1, m2 = ((torch.from_numpy(a), torch.from_numpy(s)) for a, s in zip(angles, shifts, strict=True))
+    z1, z2 = apply_to_projection(z1, *m1), apply_to_projection(z2, *m2)
+    undone = undo_on_projection(z1, *m1), undo_on_projection(z2, *m2)
+    again = apply_to_projection(z1, *m1), apply_to_projection(z2, *m2)
+    swapped = undo_on_projection(z1, *m2), undo_on_projection(z2, *m1)
+    mistakes = {
+        "That is SimCLR: nothing was undone.": nt_xent(z1, z2, temperature),
+        "Only the first view was undone.": nt_xent(undone[0], z2, temperature),
+        "Only the second view was undone.": nt_xent(z1, undone[1], temperature),
+        "You moved the projections once more instead of back.": nt_xent(*again, temperature),
+        "Each view has its own motion: they are swapped.": nt_xent(*swapped, temperature),
+        "The temperature is missing.": nt_xent(*undone),
+    }
+    return (z1, z2, m1, m2, temperature), nt_xent(*undone, temperature), mistakes

@@ -1,0 +1,158 @@
+"""The exercises of chapters 04 (root depth, lifting, losses, steps) and 05 (alignment, PCK, roots)."""
+
+import numpy as np
+from numpy.random import Generator
+
+from peclr_utils import camera, evaluation
+from peclr_utils.skeleton import REFERENCE_BONE, ROOT
+
+from . import Case, exercise
+from .chapters_1_to_3 import random_camera, random_points
+
+
+def random_hand(rng: Generator) -> np.ndarray:
+    """21 points the size of a hand, whose reference bone lies across the line of sight."""
+    points, (m, n) = random_points(rng), REFERENCE_BONE
+    points[n] = points[m] + [0.03, -0.02, rng.uniform(-0.01, 0.01)]
+    return points
+
+
+@exercise("4.1", "Depth of the root")
+def depth_of_the_root(rng: Generator) -> Case:
+    """The ends of the bone lie at (Z + z_m) ray_m and (Z + z_n) ray_n; their distance is 1."""
+    K, points, (m, n) = random_camera(rng, 64), random_hand(rng), REFERENCE_BONE
+    z, ray = camera.to_25d(points, K)[:, 2], camera.rays(camera.project(points, K), K)
+    d, e = ray[n] - ray[m], z[n] * ray[n] - z[m] * ray[m]
+    a, b, c = d @ d, 2 * d @ e, e @ e - 1
+    square_root, depth = np.sqrt(b * b - 4 * a * c), points[ROOT, 2] / camera.bone_length(points)
+    mistakes = {
+        "That is the other root: take + before the square root.": (-b - square_root) / (2 * a),
+        "You divided by a: the formula divides by 2a.": (-b + square_root) / a,
+        "That is the depth of the bone's first end: the root's is without z_m.": depth + z[m],
+    }
+    return (ray[m], ray[n], z[m], z[n]), depth, mistakes
+
+
+@exercise("4.2", "From 2.5D to metres")
+def lift_to_metres(rng: Generator) -> Case:
+    """A keypoint lies on its ray K⁻¹ (u, v, 1), at the root's depth plus its own relative depth."""
+    K, points = random_camera(rng, 64), random_hand(rng)
+    length, (uv, depth) = camera.bone_length(points), np.split(camera.to_25d(points, K), [2], axis=1)
+    root, ray, pixel = points[ROOT, 2] / length, camera.rays(uv, K), np.column_stack([uv, np.ones(21)])
+    mistakes = {
+        "Those are bone lengths: multiply by the bone's length in metres.": points / length,
+        "The root's depth is missing.": ray * depth * length,
+        "Add each keypoint's own depth to the root's.": ray * root * length,
+        "Multiply (u, v, 1) by the inverse of K.": pixel * (depth + root) * length,
+    }
+    return (uv, depth[:, 0], root, K, length), points, mistakes
+
+
+@exercise("4.3", "The loss in the image")
+def loss_in_the_image(rng: Generator) -> Case:
+    """Take the absolute difference of every coordinate, the mean of all, and divide by the side."""
+    size = int(rng.choice([64, 224]))
+    true, error = rng.uniform(0, size, size=(6, 21, 2)), rng.normal(0, size / 20, size=(6, 21, 2))
+    right = np.abs(error).mean() / size
+    mistakes = {
+        "Those are pixels: divide by the image's side.": right * size,
+        "That is the mean distance: L1 takes each coordinate.": np.linalg.norm(error, axis=-1).mean() / size,
+        "That is the squared error. L1 takes the absolute value.": (error**2).mean() / size,
+        "You summed x and y: take the mean over the two coordinates too.": right * 2,
+        "Errors to the left and right cancel: take the absolute value first.": error.mean() / size,
+    }
+    return (true + error, true, size), right, mistakes
+
+
+@exercise("4.4", "When the positive root is the wrong one")
+def wrong_root(rng: Generator) -> Case:
+    """The roots lie at equal distances from -b / (2a); the positive one is larger. Which is the depth?"""
+    a, depth = rng.uniform(0.001, 0.02, size=200), rng.uniform(4, 20, size=200)
+    other = depth + rng.choice([-1, 1], size=200) * rng.uniform(1, 30, size=200)
+    mistakes = {"Those are the hands whose positive root is right: you need the others.": other <= depth}
+    return (a, -a * (depth + other), depth), other > depth, mistakes
+
+
+@exercise("4.5", "Equal steps")
+def equal_steps(rng: Generator) -> Case:
+    """Count the images that all steps show together, then share them among the labelled ones."""
+    steps, batch_size, labels = map(int, rng.integers([200, 16, 64], [900, 33, 513]))
+    mistakes = {
+        "Each step shows a whole batch.": steps / labels,
+        "That is how many images are shown in all.": steps * batch_size,
+        "That is the number of steps in which every image comes once.": labels / batch_size,
+    }
+    return (steps, batch_size, labels), steps * batch_size / labels, mistakes
+
+
+def random_predictions(rng: Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Predicted and true hands in metres; the predictions are turned, moved, too large and noisy."""
+    true = rng.normal(0, 0.04, size=(count, 21, 3)) + [0.02, -0.05, 0.6]
+    noisy = 1.3 * (true + rng.normal(0, 0.01, size=true.shape))
+    return noisy @ camera.random_rotations(1, rng)[0].T + [0.05, 0.02, -0.1], true
+
+
+@exercise("5.1", "Align")
+def align(rng: Generator) -> Case:
+    """Centre both, take the SVD of gtᵀ pred, turn by U Vᵀ, scale, and put the centre back."""
+    (pred,), (true,) = random_predictions(rng, 1)
+    pred = pred * [1, 1, rng.choice([-1, 1])]
+    p, centre = pred - pred.mean(0), true.mean(0)
+    u, s, vt = np.linalg.svd((true - centre).T @ p)
+    scale, rotation = s.sum() / (p**2).sum(), u @ vt
+    same_size = np.linalg.norm(true - centre) / np.linalg.norm(p)
+    mistakes = {
+        "The rotation is inverted: (U Vᵀ)ᵀ on the right of rows.": scale * p @ rotation + centre,
+        "The hand lies at the origin: add the true hand's centre.": scale * p @ rotation.T,
+        "The scale is missing: the prediction is as large as it was.": p @ rotation.T + centre,
+        "The best scale is also times the trace of S.": same_size * p @ rotation.T + centre,
+        "You kept it from mirroring. FreiHAND's evaluator does not.": (
+            evaluation.procrustes_align(pred, true, proper_rotation=True)
+        ),
+    }
+    return (pred, true), scale * p @ rotation.T + centre, mistakes
+
+
+@exercise("5.2", "PCK")
+def share_of_correct_keypoints(rng: Generator) -> Case:
+    """Take the distance of every keypoint, and count those of at most the threshold."""
+    threshold, true = rng.uniform(0.01, 0.02), rng.normal(0, 0.04, size=(8, 21, 3))
+    error = rng.normal(0, 0.008, size=true.shape)
+    distance = np.linalg.norm(error, axis=-1)
+    share = (distance <= threshold).mean()
+    mistakes = {
+        "That is a percentage: give a share between 0 and 1.": 100 * share,
+        "That is the share of the keypoints that are farther away.": 1 - share,
+        "That is a share of whole hands: count keypoints.": (distance.mean(1) <= threshold).mean(),
+        "You compared coordinates: a distance has all three.": (np.abs(error) <= threshold).mean(),
+    }
+    return (true + error, true, threshold), share, mistakes
+
+
+@exercise("5.3", "The area from 20 to 50 mm")
+def area_from_20_to_50_mm(rng: Generator) -> Case:
+    """Keep the thresholds from 0.02 on, integrate by the trapezoid rule, and divide by the width."""
+    thresholds = np.linspace(0, 0.05, 101)
+    share = evaluation.pck(rng.exponential(rng.uniform(0.01, 0.03), size=2000), thresholds)
+    part = thresholds >= 0.02 - 1e-9
+    area = np.trapezoid(share[part], thresholds[part])
+    mistakes = {
+        "That is the area from 0 on: leave out what is below 0.02.": evaluation.auc(share, thresholds),
+        "Divide by the width of the range, 0.03: a perfect curve has area 1.": area,
+        "The range is 0.03 wide, not 0.05.": area / 0.05,
+    }
+    return (share, thresholds), area / 0.03, mistakes
+
+
+@exercise("5.4", "Another root")
+def another_root(rng: Generator) -> Case:
+    """Shift each prediction so that its keypoint 9 lies on the true one, then take the mean distance."""
+    pred, true = random_predictions(rng, 4)
+    error = 1000 * evaluation.root_relative_epe(pred, true, root=REFERENCE_BONE[0])
+    mistakes = {
+        "Those are metres: the answer is in millimetres.": error / 1000,
+        "The root is keypoint 9, not the wrist.": 1000 * evaluation.root_relative_epe(pred, true),
+        "Nothing was shifted: that is the absolute error.": 1000 * evaluation.epe(pred, true),
+        "Leave no keypoint out: the root's own error, 0, counts too.": error * 21 / 20,
+    }
+    return (pred, true), error, mistakes

@@ -1,0 +1,64 @@
+"""What the Markdown pages show, made again: tables of results, and the README's cover.
+
+    python -m peclr_utils.course.pages README.md data/results/README.md
+    python -m peclr_utils.course.pages notebooks/figures/cover.png
+
+A page names the file of each table in a comment on the line before it: `<!-- FILE -->` for the errors of a
+label-fraction table, `<!-- FILE: features -->` for its probes of frozen features. Paths start at the page.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from peclr_utils.augmentation import AugmentationConfig, augment_sample, sample_parameters
+from peclr_utils.crops import crop
+from peclr_utils.datasets import SyntheticHands
+from peclr_utils.experiments.results import markdown, probes_markdown
+from peclr_utils.plotting import show_samples
+
+_TABLE = re.compile(r"(?m)^<!-- (?P<file>[^ :]+\.json)(?P<part>: features)? -->\n(?:\|.*\n)*")
+
+
+def fill_tables(page: Path) -> str:
+    """Return a Markdown page's text with the tables of the results that its files hold now."""
+
+    def table(found: re.Match[str]) -> str:
+        results = json.loads((page.parent / found["file"]).read_text(encoding="utf-8"))
+        shown = probes_markdown(results["probes"]) if found["part"] else markdown(results)
+        return f"{found[0].splitlines()[0]}\n{shown}\n"
+
+    return _TABLE.sub(table, page.read_text(encoding="utf-8"))
+
+
+def draw_cover(columns: int = 8, size: int = 160, seed: int = 11) -> Figure:
+    """Draw a row of rendered hands (chapter 01), and one of them moved with its keypoints (chapter 02)."""
+    config = AugmentationConfig.peclr(rotation=60.0, shift=0.12, background=0.0, grey=0.0)
+    config = replace(config, margin=config.full_margin)
+    data = SyntheticHands(columns, seed=seed)
+    hands = [crop(data[k], size, 1.25) for k in range(columns)]
+    views = sample_parameters(config, columns, np.random.default_rng(seed))
+    wide = crop(data[3], 2 * size, 1.2 * config.full_margin)
+    moved = [augment_sample(wide, views[k], size) for k in range(columns)]
+    captions = [""] * columns + [f"turned by {angle:+.0f}°" for angle in views.angle]
+    return show_samples([*hands, *moved], columns, captions=captions)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Fill the pages (.md) given, in place, or draw the cover to an image (.png)."""
+    for path in map(Path, sys.argv[1:] if arguments is None else arguments):
+        if path.suffix == ".md":
+            path.write_text(fill_tables(path), encoding="utf-8")
+        else:
+            draw_cover().savefig(path, dpi=110)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

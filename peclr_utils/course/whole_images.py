@@ -1,0 +1,79 @@
+"""Evaluate a pose network from a file on whole images; chapter 05 puts it beside the published numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from peclr_utils.evaluation import EVALUATION_HANDS, PUBLISHED, Evaluation, evaluate_keypoints
+from peclr_utils.inference import predict
+from peclr_utils.training.device import choose_device
+from peclr_utils.weights import load_pose_network
+
+from . import base_folder
+from .labelled_hands import held_out_hands, labelled_source
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """A network's evaluation on whole images."""
+
+    name: str  # a key of `evaluation.PUBLISHED` if it is one of the authors' networks, else the file's name
+    source: str  # the hands, as `labelled_source` names them
+    hands: int  # how many
+    evaluation: Evaluation
+
+
+def evaluate_whole_images(checkpoint: str | Path, data: Sequence[str], count: int) -> Measured:
+    """Evaluate a pose network from a file on hands that it has to find itself, by two crops.
+
+    A published network sees the authors' crops, one of this project those it was trained on.
+
+    Args:
+        checkpoint: a fine-tuned network as the authors published them, or one of this project. A relative
+            path starts at the current folder or, if nothing is there, at the repository.
+        data: source names; the hands are FreiHAND's evaluation set if it is among them, otherwise rendered.
+        count: how many hands; chapter 05 tests every other network on the same ones.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it holds no pose network; names the file.
+    """
+    path = Path(checkpoint).expanduser()
+    path = path if path.exists() else base_folder() / path
+    network = load_pose_network(path).to(choose_device())
+    hands = held_out_hands(data, "test", count)
+    found, true = [], []
+    for start in range(0, len(hands), 32):  # decode each image once, for prediction and label
+        samples = [hands[k] for k in range(start, min(start + 32, len(hands)))]
+        true += [sample.keypoints_3d for sample in samples]
+        found += [hand.keypoints_3d for hand in predict(network, samples)]
+    row = network.arch.replace("resnet", "rn")
+    name = row if network.keypoint_order == "ait_palm" and row in PUBLISHED else path.name
+    evaluation = evaluate_keypoints(np.stack(found), np.stack(true))
+    return Measured(name, labelled_source(data, "test", count), len(hands), evaluation)
+
+
+def verdict(result: Measured) -> str:
+    """Say in a sentence how far a row can be compared with the published ones."""
+    hands, every = f"Measured on {result.hands:,} hands", f"{EVALUATION_HANDS:,}"
+    if not result.source.startswith("freihand:"):
+        return f"{hands} that were rendered; the published numbers are over {every} photographs of FreiHAND."
+    if "split=evaluation" not in result.source:
+        return (
+            f"{hands} of FreiHAND's training set, because the evaluation set's labels are missing. The "
+            "published networks learned from these, so the row flatters them."
+        )
+    if result.hands != EVALUATION_HANDS:
+        return f"{hands} of FreiHAND's evaluation set, the published numbers on {every}: close, not equal."
+    if result.name not in PUBLISHED:
+        return "Measured on the same hands by the same metrics, with crops as this network was trained on."
+    published, ours = PUBLISHED[result.name], result.evaluation
+    if published.agrees(ours):
+        return "Measured on the same hands: every published number is met, to its last digit."
+    return (
+        "Measured on the same hands, and NOT equal to the published numbers: aligned "
+        f"{ours.pa_epe_mm / 10:.2f} cm instead of {published.pa_epe_cm:.2f}, unaligned "
+        f"{ours.epe_mm / 10:.2f} cm instead of {published.epe_cm:.2f}."
+    )

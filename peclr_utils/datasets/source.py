@@ -1,0 +1,148 @@
+"""Data sets by name, as configurations and command lines give them.
+
+    synthetic:4096?seed=1&versions=2        rendered hands: how many images
+    freihand:PATH?split=train               FreiHAND, or anything exported in its layout
+    youtube:PATH?split=train                YouTube3DHands
+    folder:PATH?boxes=FILE                  your own images
+
+Chapter 01 opens every data set by its name.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from peclr_utils.datasets.freihand import FreiHAND
+from peclr_utils.datasets.image_folder import ImageFolderHands
+from peclr_utils.datasets.mixture import EvenMixture
+from peclr_utils.datasets.sample import HandDataset
+from peclr_utils.datasets.synthetic import SyntheticHands
+from peclr_utils.datasets.youtube3d import YouTube3DHands
+from peclr_utils.hands.scene import ViewRange
+
+KINDS: dict[str, tuple[Callable[..., HandDataset], tuple[str, ...]]] = {
+    "synthetic": (SyntheticHands, ("seed", "size", "versions", "view", "left_fraction", "backgrounds")),
+    "freihand": (FreiHAND, ("split", "versions", "val_fraction", "split_seed")),
+    "youtube": (YouTube3DHands, ("split", "regressor", "cache")),
+    "folder": (ImageFolderHands, ("boxes",)),
+}
+"""What opens each kind, and the options it takes."""
+
+_EXAMPLES = "synthetic:4096?seed=1, freihand:PATH?split=train, youtube:PATH, folder:PATH?boxes=FILE"
+_OPTIONS = re.compile(r"(.*)\?(\w+=[^&]*(?:&\w+=[^&]*)*)", re.DOTALL)
+_PATHS = ("backgrounds", "boxes", "cache", "regressor")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One data set by name: `Source.parse(text)` reads it, `str(source)` prints it, `open` opens it.
+
+    Options are what follows the last question mark, if it is `key=value` or several joined by `&`; other
+    question marks belong to the path.
+
+    Attributes:
+        kind: "synthetic", "freihand", "youtube" or "folder".
+        path: the data's folder; for "synthetic" the number of images.
+        options: text by name. `view` is the largest angle between the line of sight and the normal of palm or
+            back in degrees, with the largest roll after a comma if it is limited, as in "40,45"; or
+            "anywhere". FreiHAND's `versions` is a count or a list such as "1,2,3". The others are arguments
+            of the data set's class.
+
+    Raises:
+        ValueError: if the kind is unknown, there is no path, or the printed name would be read otherwise: an
+            option with "&" in it, or a path that ends as options do.
+    """
+
+    kind: str
+    path: str
+    options: dict[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS or not self.path:
+            raise ValueError(f"source {str(self)!r}: expected a known kind and a path, such as {_EXAMPLES}")
+        if _split(str(self)) != (self.kind, self.path, self.options):
+            raise ValueError(f"source {str(self)!r}: {self.path!r} and {self.options} can't be told apart")
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read a name such as "synthetic:4096?seed=1"."""
+        return cls(*_split(text))
+
+    def __str__(self) -> str:
+        options = "&".join(f"{key}={value}" for key, value in self.options.items())
+        return f"{self.kind}:{self.path}{'?' if options else ''}{options}"
+
+    def replace(self, **options: object) -> Self:
+        """Return the source with options set to other values; None removes one."""
+        changed = {**self.options, **options}
+        kept = {key: str(value) for key, value in changed.items() if value is not None}
+        return type(self)(self.kind, self.path, kept)
+
+    def absolute(self) -> Self:
+        """Return the source with absolute paths, so that it holds in whatever folder it is opened."""
+        path = self.path if self.kind == "synthetic" else _absolute(self.path)
+        options = {key: _absolute(text) if key in _PATHS else text for key, text in self.options.items()}
+        return type(self)(self.kind, path, options)
+
+    def open(self) -> HandDataset:
+        """Open the data set.
+
+        Raises:
+            ValueError: if an option or a value is not understood; lists what is known.
+            FileNotFoundError: if the data are not there.
+        """
+        factory, known = KINDS[self.kind]
+        unknown = [key for key in self.options if key not in known]
+        if unknown:
+            raise ValueError(f"source {str(self)!r}: unknown option {unknown[0]!r}, known: {known}")
+        try:
+            path = int(self.path) if self.kind == "synthetic" else self.path
+            options = {key: _value(key, text) for key, text in self.options.items()}
+        except ValueError as error:
+            raise ValueError(f"source {str(self)!r}: {error}") from None
+        return factory(path, **options)
+
+
+def _split(text: str) -> tuple[str, str, dict[str, str]]:
+    kind, _, rest = text.partition(":")
+    found = _OPTIONS.fullmatch(rest)
+    if not found:
+        return kind, rest, {}
+    return kind, found[1], dict(option.split("=", 1) for option in found[2].split("&"))
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().resolve())
+
+
+def _value(key: str, text: str) -> object:
+    """Turn an option's text into the argument it stands for."""
+    if key in ("seed", "size", "split_seed"):
+        return int(text)
+    if key in ("left_fraction", "val_fraction"):
+        return float(text)
+    if key == "versions":
+        numbers = tuple(map(int, text.split(",")))
+        return numbers[0] if len(numbers) == 1 else numbers
+    if key == "view":
+        return ViewRange.anywhere() if text == "anywhere" else ViewRange(*map(float, text.split(",", 1)))
+    return text
+
+
+def open_source(source: str | Source | Sequence[str | Source]) -> HandDataset:
+    """Open a data set by its name, or several as an `EvenMixture`.
+
+    Args:
+        source: a `Source`, a name such as "synthetic:4096?seed=1", or a sequence of these.
+
+    Raises:
+        ValueError: if a name is not understood; lists what is known.
+        FileNotFoundError: if the data are not there.
+    """
+    if isinstance(source, str):
+        source = Source.parse(source)
+    if isinstance(source, Source):
+        return source.open()
+    return EvenMixture([open_source(one) for one in source])

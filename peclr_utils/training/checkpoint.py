@@ -1,0 +1,135 @@
+"""A run's folder: its settings, its checkpoint, its lock, and when a run may resume from it.
+
+Chapter 03 stops a run and resumes it.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from peclr_utils.files import locked, write_text
+from peclr_utils.training.config import FinetuneConfig, PretrainConfig
+from peclr_utils.weights import load_strictly, read_checkpoint, remove_leftovers, save_checkpoint
+
+CHECKPOINT = "checkpoint.pt"
+CONFIG = "config.json"
+
+FREE_TO_CHANGE = frozenset(
+    "output cache device precision compile backend workers loggers progress resume time_limit_minutes "
+    "max_steps log_every save_every_epochs save_every_steps save_every_minutes test_sources".split()
+)
+"""Settings that do not change what a run computes, except for rounding: a resumed run may change them."""
+
+
+def changed_settings(config: PretrainConfig | FinetuneConfig, saved: dict[str, Any]) -> list[str]:
+    """Compare a run's settings with those of a saved one.
+
+    Args:
+        config: the settings.
+        saved: those of the saved run as plain values, from its checkpoint or its `config.json`.
+
+    Returns:
+        What differs and matters, as texts such as "epochs (there 2, here 3)"; [] if the saved run is this
+        run.
+    """
+    here, there = config.plain(), {**type(config)().plain(), **saved}
+    return [
+        f"{name} (there {there[name]!r}, here {here[name]!r})"
+        for name in here
+        if name not in FREE_TO_CHANGE and there[name] != here[name]
+    ]
+
+
+class RunFolder:
+    """The output folder of one run, or nothing if it has none.
+
+    Args:
+        config: the run's settings.
+        images: number of images it trains on.
+        writes: False in all ranks but the first, which only read.
+
+    Attributes:
+        checkpoint: path of the checkpoint file; None without an output folder.
+    """
+
+    def __init__(self, config: PretrainConfig | FinetuneConfig, images: int, writes: bool = True):
+        self.config, self.images, self.writes = config, images, writes
+        self.checkpoint = Path(config.output, CHECKPOINT) if config.output else None
+        self._saved_at = time.monotonic()
+
+    def resume(self, model: nn.Module, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> int:
+        """Restore a run from its checkpoint if there is one; returns the number of steps done.
+
+        Raises:
+            ValueError: if the checkpoint is of a run with other settings or data, or its tensors don't fit.
+        """
+        if self.checkpoint is None or not self.config.resume or not self.checkpoint.is_file():
+            return 0
+        saved = read_checkpoint(self.checkpoint)
+        changed = changed_settings(self.config, saved["config"])
+        if saved["extra"]["pictures"] != self.images:
+            changed.append(f"number of images (there {saved['extra']['pictures']}, here {self.images})")
+        if changed:
+            raise ValueError(
+                f"{self.checkpoint}: this run has other settings: {'; '.join(changed)}. Choose another "
+                "output folder, or resume=False to start again in this one"
+            )
+        load_strictly(model, saved["model"], str(self.checkpoint))
+        if saved["training"] is not None:
+            state = saved["training"]["optimiser"]
+            for group in state["param_groups"]:
+                if "fused" in group:  # chosen by this machine, not by the one that saved
+                    group["fused"] = optimiser.defaults["fused"]
+            optimiser.load_state_dict(state)
+            if state := saved["training"]["scaler"]:  # empty if that part ran without float16
+                scaler.load_state_dict(state)
+        return saved["extra"]["steps_done"]
+
+    def start(self) -> None:
+        """Write the settings, and remove what a kill left of a checkpoint."""
+        if self.checkpoint is not None and self.writes:
+            write_text(self.checkpoint.with_name(CONFIG), self.config.to_json())
+            remove_leftovers(self.checkpoint)
+
+    def due(self) -> bool:
+        """Whether the last checkpoint is `save_every_minutes` old."""
+        minutes = self.config.save_every_minutes
+        return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
+
+    def save(
+        self,
+        model: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        scaler: torch.amp.GradScaler,
+        steps_done: int,
+        finished: bool,
+    ) -> None:
+        """Write the checkpoint; a finished run's has no optimiser, because nothing resumes from it."""
+        if self.checkpoint is None or not self.writes:
+            return
+        training = None if finished else {"optimiser": optimiser.state_dict(), "scaler": scaler.state_dict()}
+        extra = {"steps_done": steps_done, "pictures": self.images, "finished": finished}
+        save_checkpoint(self.checkpoint, model, config=self.config.plain(), training=training, extra=extra)
+        self._saved_at = time.monotonic()
+
+
+@contextlib.contextmanager
+def locked_folder(output: str) -> Iterator[None]:
+    """Keep other runs out of an output folder; one that can't be written to needs no lock.
+
+    Raises:
+        BlockingIOError: if another run is using it.
+    """
+    folder = Path(output)
+    if not output or (folder.is_dir() and not os.access(folder, os.W_OK)):
+        yield
+        return
+    busy = f"{folder}: another run is using this folder; choose another output folder or wait for it to end"
+    with locked(folder / ".lock", busy):
+        yield

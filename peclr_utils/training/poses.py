@@ -1,0 +1,200 @@
+"""Batches of labelled views: the data of fine-tuning and evaluation.
+
+Chapter 04 shows one. Every batch is a function of (seed, number of the batch) alone, as in `training.pairs`.
+The same parameters move image, keypoints and intrinsics; the 3D keypoints stay as they are.
+
+**Convention.** Pixels of the view, centres at integers; depths in reference bones; 3D in metres, camera
+frame.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from peclr_utils import camera
+from peclr_utils.augmentation import AugmentationConfig, ViewParameters, affine, sample_parameters
+from peclr_utils.crops import CropSet
+from peclr_utils.training.views import ORDER, VIEWS, Views, finish_views, fit_margin, make_views
+
+MEASURED_VIEWS = 1024
+"""Views that the labels' mean and spread are taken from."""
+
+
+class PoseBatch(NamedTuple):
+    """Labelled views.
+
+    Attributes:
+        image: (B, 3, S, S) float32, normalised; from the loader `Views`.
+        keypoints_2d: (B, 21, 2) pixels of the view.
+        relative_depth: (B, 21) bone lengths, relative to the wrist.
+        root_depth: (B,) bone lengths.
+        K: (B, 3, 3) intrinsics of the view.
+        keypoints_3d: (B, 21, 3) metres, camera frame.
+        bone_length: (B,) metres.
+    """
+
+    image: Tensor | Views
+    keypoints_2d: Tensor
+    relative_depth: Tensor
+    root_depth: Tensor
+    K: Tensor
+    keypoints_3d: Tensor
+    bone_length: Tensor
+
+    def to(self, device: torch.device, image_size: int, backgrounds: Tensor | None = None) -> "PoseBatch":
+        """Move the batch to the device and finish its views there; see `views.finish_views`."""
+        image = finish_views(self.image, image_size, device, backgrounds)
+        return PoseBatch(image, *(label.to(device, non_blocking=True) for label in self[1:]))
+
+
+class PoseDataset(Dataset):
+    """Batches of labelled views, by number.
+
+    The images come in shuffled rounds, one after the other, so that each is seen equally often whatever the
+    batch size. With `augmentation` None the views are the plain, centred ones in the given order.
+
+    Args:
+        crops: the images.
+        indices: which of them, for example the labelled ones; None for all.
+        augmentation: ranges of the views' parameters, or None.
+        batch_size: images in a batch.
+        image_size: side of a view in pixels.
+        view_factor: see `FinetuneConfig`.
+        seed: of order and views.
+        backend: "opencv" or "batch".
+        backgrounds: (M, T, T, 3) uint8 to exchange backgrounds with, or None.
+
+    Raises:
+        ValueError: if an image lacks its 3D keypoints or its intrinsics.
+    """
+
+    def __init__(
+        self,
+        crops: CropSet,
+        indices: np.ndarray | None,
+        augmentation: AugmentationConfig | None,
+        batch_size: int,
+        image_size: int,
+        view_factor: float,
+        seed: int = 0,
+        backend: str = "opencv",
+        backgrounds: np.ndarray | None = None,
+    ):
+        indices = np.arange(len(crops)) if indices is None else np.asarray(indices, dtype=np.int64)
+        self.crops, self.indices, self.backgrounds = crops, indices, backgrounds
+        self.shuffled = augmentation is not None
+        self.augmentation = fit_margin(augmentation or AugmentationConfig.none(), crops, view_factor)
+        self.batch_size, self.image_size, self.seed, self.backend = batch_size, image_size, seed, backend
+        self.points = np.asarray(crops.keypoints_3d[indices], dtype=np.float64)
+        self.K = np.asarray(crops.K[indices], dtype=np.float64)
+        unknown = np.isnan(self.points).any(axis=(1, 2)) | np.isnan(self.K).any(axis=(1, 2))
+        if unknown.any():
+            raise ValueError(
+                f"{crops.source}: {unknown.sum()} of {len(indices)} images lack 3D keypoints or camera "
+                f"intrinsics, the first is number {indices[np.argmax(unknown)]}; labelled hands need both"
+            )
+        length = np.asarray(crops.bone_length[indices], dtype=np.float64)
+        self.bone_length = np.where(np.isnan(length), camera.bone_length(self.points), length)
+
+    def __len__(self) -> int:
+        """Batches that show every image once."""
+        return -(-len(self.indices) // self.batch_size)
+
+    def plan(self, number: int) -> tuple[np.ndarray, ViewParameters]:
+        """Decide a batch without making it: (B,) positions in `indices`, and parameters of B views."""
+        places = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
+        rows = self._shuffle(places) if self.shuffled else places[places < len(self.indices)]
+        rng = np.random.default_rng((self.seed, VIEWS, number))
+        return rows, sample_parameters(self.augmentation, len(rows), rng)
+
+    def _shuffle(self, places: np.ndarray) -> np.ndarray:
+        """Map places in an endless sequence of images to positions, each round in an order of its own."""
+        rounds, positions = np.divmod(places, len(self.indices))
+        rows = np.empty_like(places)
+        for turn in np.unique(rounds):
+            order = np.random.default_rng((self.seed, ORDER, turn)).permutation(len(self.indices))
+            rows[rounds == turn] = order[positions[rounds == turn]]
+        return rows
+
+    def mean_and_spread(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of the labels' 2.5D keypoints over 1,024 views.
+
+        Returns:
+            mean, spread: (21, 3) pixels of the view and bone lengths. The spread is one number for u and v
+                together, and one for the depth: what differs between keypoints is for the network to learn.
+        """
+        batches = range(-(-MEASURED_VIEWS // self.batch_size))
+        labels = [self.labels(*self.plan(number)) for number in batches]
+        uv = np.concatenate([label["keypoints_2d"] for label in labels])
+        depth = np.concatenate([label["relative_depth"] for label in labels])
+        mean = np.concatenate([uv.mean(axis=0), depth.mean(axis=0)[:, None]], axis=1)
+        spread = np.empty_like(mean)
+        spread[:, :2], spread[:, 2] = uv.std(axis=0).mean(), depth.std(axis=0)[1:].mean()
+        return mean, np.maximum(spread, 1e-3)
+
+    def labels(self, rows: np.ndarray, parameters: ViewParameters) -> dict[str, np.ndarray]:
+        """Labels of the views of some rows of `indices`: float64 arrays by the names of `PoseBatch`."""
+        K = camera.transform_intrinsics(affine(parameters, self.crops.size, self.image_size), self.K[rows])
+        points, length = self.points[rows], self.bone_length[rows]
+        return {
+            "keypoints_2d": camera.project(points, K),
+            "relative_depth": (points[..., 2] - points[:, :1, 2]) / length[:, None],
+            "root_depth": points[:, 0, 2] / length,
+            "K": K,
+            "keypoints_3d": points,
+            "bone_length": length,
+        }
+
+    def __getitem__(self, number: int) -> PoseBatch:
+        rows, parameters = self.plan(number)
+        views = make_views(
+            self.crops, self.indices[rows], parameters, self.image_size, self.backend, self.backgrounds
+        )
+        labels = self.labels(rows, parameters)
+        return PoseBatch(views, **{k: torch.as_tensor(v, dtype=torch.float32) for k, v in labels.items()})
+
+
+def plain_labels(
+    crops: CropSet, indices: np.ndarray | None, image_size: int, view_factor: float
+) -> dict[str, np.ndarray]:
+    """Labels of plain, centred views, by the names of `PoseBatch`.
+
+    Args:
+        crops: the images.
+        indices: which of them, in the order of the result; None for all.
+        image_size: side of a view in pixels.
+        view_factor: see `FinetuneConfig`.
+
+    Returns:
+        Name to float64 array.
+
+    Raises:
+        ValueError: if an image lacks its 3D keypoints or its intrinsics.
+    """
+    poses = PoseDataset(crops, indices, None, len(crops), image_size, view_factor)
+    return poses.labels(*poses.plan(0))
+
+
+def choose_labels(identities: np.ndarray, labels: int, seed: int) -> np.ndarray:
+    """Pick the images of so many labelled identities; fewer lie within more.
+
+    Args:
+        identities: (N,) integers.
+        labels: number of identities; 0 takes all.
+        seed: of the choice.
+
+    Returns:
+        Positions of their images, ascending.
+
+    Raises:
+        ValueError: if there are fewer identities than labels.
+    """
+    order = np.random.default_rng((seed, 0x1ABE1)).permutation(np.unique(identities))
+    if labels > len(order):
+        raise ValueError(
+            f"labels: expected at most {len(order)}, the number of labelled identities, found {labels}"
+        )
+    return np.flatnonzero(np.isin(identities, order[: labels or None]))

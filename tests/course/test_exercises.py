@@ -1,0 +1,197 @@
+"""The checks of the exercises: right answers pass, known mistakes get their hint, everything else fails."""
+
+import math
+import zlib
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, normalize
+
+from peclr_utils.course.exercises import CASES, ExerciseError, chapter_exercises, check, find_fault
+from peclr_utils.equivariance import undo_on_projection
+from peclr_utils.losses import nt_xent
+from peclr_utils.skeleton import BONES, FREIHAND_INDEX
+
+EXERCISES = {one.name: one for chapter in range(1, 6) for one in chapter_exercises(chapter)}
+PARENT, CHILD = np.array(BONES).T
+
+
+def project(points, K):
+    rays = points @ K.T
+    return rays[:, :2] / rays[:, 2:]
+
+
+def to_25d(points, K):
+    depth = (points[:, 2] - points[0, 2]) / np.linalg.norm(points[10] - points[9])
+    return np.column_stack([project(points, K), depth])
+
+
+def turn(angle):
+    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
+
+
+def about(centre, angle):
+    there, back = np.eye(3), np.eye(3)
+    there[:2, 2], back[:2, 2] = centre, -np.asarray(centre)
+    return there @ turn(angle) @ back
+
+
+def undo(points, angle):
+    centre = points.mean(0)
+    return (points - centre) @ turn(-angle)[:2, :2].T + centre
+
+
+def loss(z1, z2, temperature):
+    """NT-Xent as a classification of each row's partner; not the package's way."""
+    z, count = normalize(torch.cat([z1, z2])), len(z1)
+    similarity = (z @ z.T / temperature).fill_diagonal_(-torch.inf)
+    return cross_entropy(similarity, torch.arange(2 * count).roll(count))
+
+
+def mask(identity):
+    both = np.tile(np.asarray(identity), 2)
+    return (both[:, None] == both) & ~np.eye(len(both), dtype=bool)
+
+
+def undone(z1, z2, motion1, motion2, temperature):
+    return nt_xent(undo_on_projection(z1, *motion1), undo_on_projection(z2, *motion2), temperature)
+
+
+def root(ray_m, ray_n, z_m, z_n):
+    d, e = ray_n - ray_m, z_n * ray_n - z_m * ray_m
+    a, b, c = d @ d, 2 * d @ e, e @ e - 1
+    return (-b + np.sqrt(b * b - 4 * a * c)) / (2 * a)
+
+
+def lift(uv, depth, root_depth, K, bone_length):
+    rays = np.column_stack([uv, np.ones(len(uv))]) @ np.linalg.inv(K).T
+    return rays * ((depth + root_depth) * bone_length)[:, None]
+
+
+def align(pred, gt):
+    p, t = pred - pred.mean(0), gt - gt.mean(0)
+    u, s, vt = np.linalg.svd(t.T @ p / np.linalg.norm(t) / np.linalg.norm(p))
+    return np.linalg.norm(t) / np.linalg.norm(p) * s.sum() * p @ (u @ vt).T + gt.mean(0)
+
+
+def distance(pred, gt):
+    return np.linalg.norm(pred - gt, axis=-1)
+
+
+def area(share, thresholds):
+    kept = thresholds >= 0.02 - 1e-9
+    return np.trapezoid(share[kept], thresholds[kept]) / 0.03
+
+
+RIGHT = {
+    "1.1": project,
+    "1.2": to_25d,
+    "1.3": lambda points: np.linalg.norm(points[CHILD] - points[PARENT], axis=1),
+    "1.4": [FREIHAND_INDEX["mano"].index(k) for k in range(21)],
+    "2.1": about,
+    "2.2": undo,
+    "2.3": lambda A, K: A @ K,
+    "2.4": lambda shift, side, size: shift / side,
+    "3.1": loss,
+    "3.2": lambda count: math.log(2 * count - 1),
+    "3.3": mask,
+    "3.4": lambda batch_size, accumulate: 2 * (batch_size - 1),
+    "3.5": undone,
+    "4.1": root,
+    "4.2": lift,
+    "4.3": lambda predicted, true, size: np.abs(predicted - true).mean() / size,
+    "4.4": lambda a, b, depth: 2 * a * depth + b < 0,
+    "4.5": lambda steps, batch_size, labels: steps * batch_size / labels,
+    "5.1": align,
+    "5.2": lambda pred, gt, threshold: (distance(pred, gt) <= threshold).mean(),
+    "5.3": area,
+    "5.4": lambda pred, gt: 1000 * distance(pred - pred[:, 9:10], gt - gt[:, 9:10]).mean(),
+}
+
+
+def test_every_exercise_has_a_right_answer_here():
+    assert list(RIGHT) == list(EXERCISES)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_right_answer_passes(name, capsys):
+    check(name, RIGHT[name])
+    assert capsys.readouterr().out == f"Exercise {name} ({EXERCISES[name].title}): right. Well done.\n"
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_known_mistake_shows_and_gets_its_own_hint(name):
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    cases = [EXERCISES[name].draw(rng) for _ in range(CASES)]  # those of `check`
+    for hint in cases[0][2]:
+        found = {find_fault(mistakes[hint], right, mistakes, "other") for _, right, mistakes in cases}
+        assert found - {""} == {hint}
+
+
+OTHER_MISTAKES = {
+    "infinite": ("1.1", lambda points, K: project(points, K) * np.inf),
+    "one point only": ("1.1", lambda points, K: project(points, K)[0]),
+    "another bone": ("1.2", lambda points, K: to_25d(points, K) * [1, 1, 1.1]),
+    "one twice": ("1.4", [0, *range(20)]),
+    "too short": ("1.4", list(range(20))),
+    "2x3": ("2.1", lambda centre, angle: about(centre, angle)[:2]),
+    "nothing done": ("2.2", lambda points, angle: points),
+    "one loss a row": ("3.1", lambda z1, z2, temperature: loss(z1, z2, temperature).repeat(2 * len(z1))),
+    "base two": ("3.2", lambda count: math.log2(2 * count - 1)),
+    "numbers for booleans": ("3.3", lambda identity: mask(identity).astype(float)),
+    "the angle alone": (
+        "3.5",
+        lambda z1, z2, m1, m2, t: undone(z1, z2, (m1[0], 0 * m1[1]), (m2[0], 0 * m2[1]), t),
+    ),
+    "ends swapped": ("4.1", lambda ray_m, ray_n, z_m, z_n: root(ray_m, ray_n, z_n, z_m)),
+    "one answer for all": ("4.4", lambda a, b, depth: bool((2 * a * depth + b < 0).any())),
+    "the truth itself": ("5.1", lambda pred, gt: gt),
+    "the last value": ("5.3", lambda share, thresholds: share[-1]),
+}
+
+
+@pytest.mark.parametrize("mistake", OTHER_MISTAKES)
+def test_another_wrong_answer_fails_with_the_general_hint(mistake):
+    name, answer = OTHER_MISTAKES[mistake]
+    with pytest.raises(ExerciseError, match="not yet") as caught:
+        check(name, answer)
+    assert EXERCISES[name].draw.__doc__.split()[-1] in str(caught.value)
+    assert isinstance(caught.value, AssertionError)
+
+
+def test_answers_may_be_lists_or_tensors_in_single_precision():
+    check("1.1", lambda points, K: torch.tensor(project(points.astype(np.float32), K.astype(np.float32))))
+    check("1.3", lambda points: list(RIGHT["1.3"](points)))
+    check("3.1", lambda z1, z2, temperature: loss(z1.float(), z2.float(), temperature).requires_grad_())
+
+
+@pytest.mark.parametrize("nothing", [None, ..., lambda *given: None, lambda *given: ...])
+def test_no_answer_yet_is_noted_and_does_not_fail(nothing, capsys):
+    check("2.1", nothing)
+    assert capsys.readouterr().out == "Exercise 2.1 (Rotate about a centre): not answered yet.\n"
+
+
+@pytest.mark.parametrize("found", ["no numbers", {"a": 1}, [[1.0], [1.0, 2.0]]])
+def test_an_answer_that_is_no_array_is_named(found):
+    with pytest.raises(ExerciseError, match=f"found a {type(found).__name__}"):
+        check("1.3", lambda points: found)
+
+
+def test_an_error_inside_the_answer_is_named_and_kept_as_the_cause():
+    with pytest.raises(ExerciseError, match="ZeroDivisionError") as caught:
+        check("3.2", lambda count: 1 / 0)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+
+
+def test_every_check_of_one_exercise_sees_the_same_numbers():
+    seen = []
+    for _ in range(2):
+        check("3.2", lambda count: seen.append(count) or math.log(2 * count - 1))
+    assert len(seen) == 2 * CASES and seen[:CASES] == seen[CASES:]
+
+
+def test_an_unknown_exercise_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"no exercise '1\.99'.*1\.1"):
+        check("1.99", None)

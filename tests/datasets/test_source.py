@@ -1,0 +1,143 @@
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from peclr_utils.datasets import EvenMixture, FreiHAND, ImageFolderHands, Source, SyntheticHands, open_source
+from peclr_utils.hands.scene import ViewRange
+
+PATHS = st.text(st.sampled_from("ab/?=&: %\n.é"), min_size=1, max_size=12)
+OPTIONS = st.dictionaries(st.sampled_from(["split", "seed", "x_1"]), st.text(st.sampled_from("a1,/?=%é\n")))
+
+
+@given(kind=st.sampled_from(["freihand", "youtube", "folder"]), path=PATHS, options=OPTIONS)
+def test_parsing_and_printing_are_inverses(kind, path, options):
+    try:
+        source = Source(kind, path, options)
+    except ValueError:
+        assume(False)  # refused, because it would be read as something else
+    assert Source.parse(str(source)) == source
+    assert hash(Source.parse(str(source))) == hash(source)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "options"),
+    [
+        ("folder:what? a folder", "what? a folder", {}),
+        ("folder:whose?", "whose?", {}),
+        ("folder:a?b?boxes=c.csv", "a?b", {"boxes": "c.csv"}),
+        ("folder:a?b?boxes=/a?b/c.csv", "a?b", {"boxes": "/a?b/c.csv"}),
+        ("freihand:C:/data?split=train&versions=1,2", "C:/data", {"split": "train", "versions": "1,2"}),
+        ("synthetic:4?seed", "4?seed", {}),
+    ],
+)
+def test_options_are_what_follows_the_last_question_mark_if_it_looks_like_options(text, path, options):
+    source = Source.parse(text)
+    assert (source.path, source.options) == (path, options)
+    assert str(source) == text
+
+
+def test_what_would_be_read_as_something_else_is_refused():
+    for path, options in [("a?b=c", {}), ("a", {"boxes": "b&c"}), ("a", {"boxes": "b?c=d"})]:
+        with pytest.raises(ValueError, match="can't be told apart"):
+            Source("folder", path, options)
+
+
+def test_options_are_replaced_added_and_removed():
+    source = Source.parse("freihand:/data?split=train&versions=2")
+    assert str(source.replace(split="val", val_fraction=0.2)) == (
+        "freihand:/data?split=val&versions=2&val_fraction=0.2"
+    )
+    assert str(source.replace(split=None, versions=None)) == "freihand:/data"
+    assert source == Source.parse("freihand:/data?split=train&versions=2")
+
+
+def test_paths_become_absolute_and_counts_do_not(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = [
+        str(Source.parse(text).absolute()) for text in ("folder:a?boxes=b.csv", "synthetic:4?backgrounds=c")
+    ]
+    assert found == [f"folder:{tmp_path}/a?boxes={tmp_path}/b.csv", f"synthetic:4?backgrounds={tmp_path}/c"]
+
+
+def test_rendered_hands_by_name():
+    dataset = open_source("synthetic:6?seed=3&versions=2&size=48&left_fraction=0.5&view=25")
+    assert isinstance(dataset, SyntheticHands)
+    assert len(dataset) == 6
+    assert (dataset.seed, dataset.versions, dataset.size, dataset.left_fraction) == (3, 2, 48, 0.5)
+    assert dataset.view == ViewRange(max_angle_degrees=25)
+    assert open_source("synthetic:6?view=anywhere").view == ViewRange.anywhere()
+    limited = ViewRange(max_angle_degrees=40, roll_degrees=45)
+    assert open_source("synthetic:6?view=40,45").view == limited
+    assert open_source("synthetic:6").seed == SyntheticHands(6).seed
+
+
+def test_freihand_by_name(freihand_root):
+    root = freihand_root(count=10, versions=4)
+    dataset = open_source(f"freihand:{root}?split=val&versions=2&val_fraction=0.3")
+    assert isinstance(dataset, FreiHAND)
+    assert len(dataset) == 3 * 2
+    assert open_source(f"freihand:{root}?split=training&versions=1,3").versions == (1, 3)
+    assert Source("freihand", str(root)).open().split == "train"
+
+
+def test_a_folder_with_a_question_mark_in_its_name_opens(tmp_path, write_image):
+    folder = tmp_path / "what? a folder"
+    write_image(folder / "a.jpg")
+    (tmp_path / "boxes.csv").write_text("name,x,y,width,height\na.jpg,1,1,5,5\n")
+    dataset = open_source(f"folder:{folder}?boxes={tmp_path / 'boxes.csv'}")
+    assert isinstance(dataset, ImageFolderHands)
+    assert dataset[0].outline is not None
+    assert open_source(f"folder:{folder}")[0].outline is None
+
+
+def test_several_sources_are_an_even_mixture(freihand_root):
+    mixture = open_source(
+        ["synthetic:4?size=32", Source("freihand", str(freihand_root())).replace(split="training")]
+    )
+    assert isinstance(mixture, EvenMixture)
+    assert len(mixture) == 4 + 20
+    assert [mixture[index].source for index in (0, 4)] == ["synthetic", "freihand"]
+    drawn = mixture.even_indices(np.random.default_rng(0), 40)
+    assert (mixture.source_of(drawn) == 0).sum() == 20
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("mpii:here", r"known kind and a path, such as synthetic:4096\?seed=1.*freihand:PATH.*folder:PATH"),
+        ("/data/FreiHAND", "'/data/FreiHAND:': expected a known kind and a path"),
+        ("freihand:", "'freihand:': expected a known kind and a path"),
+        ("synthetic:many", "source 'synthetic:many': .*'many'"),
+        ("synthetic:4?seed=a", r"source 'synthetic:4\?seed=a': .*'a'"),
+        ("synthetic:4?view=400", "must lie in"),
+        ("synthetic:4?colour=red", r"unknown option 'colour', known: .*'seed', 'size'"),
+        ("youtube:here?versions=4", "unknown option 'versions', known: .*'split', 'regressor'"),
+    ],
+)
+def test_a_name_that_is_not_understood_is_quoted_and_lists_what_is_known(source, message):
+    with pytest.raises(ValueError, match=message):
+        open_source(source)
+
+
+def test_missing_data_are_said_to_be_missing(tmp_path):
+    for kind in ("freihand", "youtube", "folder"):
+        with pytest.raises(FileNotFoundError, match="there is no such folder"):
+            open_source(f"{kind}:{tmp_path / 'nowhere'}")
+
+
+def test_every_data_set_ends_iteration_counts_from_the_end_and_is_pickled(freihand_root, tmp_path):
+    freihand = freihand_root(count=2, versions=2)
+    (tmp_path / "boxes.csv").write_text("name,x,y,width,height\n00000001.jpg,1,1,9,9\n")
+    images = f"folder:{freihand / 'training' / 'rgb'}"
+    sources = [f"freihand:{freihand}?split=training", images, f"{images}?boxes={tmp_path / 'boxes.csv'}"]
+    for source in (*sources, "synthetic:2?size=32", sources):
+        dataset = open_source(source)
+        samples = list(pickle.loads(pickle.dumps(dataset)))
+        assert len(samples) == len(dataset)
+        assert [sample.identity for sample in samples] == dataset.identities.tolist()
+        np.testing.assert_array_equal(samples[-1].image, dataset[-1].image)
+        with pytest.raises(IndexError):
+            dataset[len(dataset)]

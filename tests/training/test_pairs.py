@@ -1,0 +1,205 @@
+"""Batches of pairs: who is paired, what is done to the views, and that (seed, number) alone decides it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from peclr_utils.crops import pack
+from peclr_utils.datasets import EvenMixture
+from peclr_utils.equivariance import apply_to_projection
+from peclr_utils.losses import nt_xent
+from peclr_utils.training import PretrainConfig
+from peclr_utils.training.pairs import PairDataset, split_off
+from peclr_utils.training.pretrain import contrastive_loss
+from peclr_utils.training.views import backgrounds_on, load
+
+SIZE, CPU = 32, torch.device("cpu")
+BASE = PretrainConfig(batch_size=5, image_size=SIZE, seed=3, exchange_background=False, device="cpu")
+BACKENDS = pytest.mark.parametrize("backend", ["opencv", "batch"])
+STILL = {"colour": 0.0, "grey": 0.0, "scale": (1.0, 1.0)}
+
+
+@pytest.fixture(scope="module")
+def crops(pack_dots):
+    """Three images of each of ten hands."""
+    return pack_dots(10, versions=3)
+
+
+def _pairs(crops, indices=None, backend="opencv", **changes) -> PairDataset:
+    return PairDataset(crops, BASE.replace(**changes), indices, backend)
+
+
+def _epoch(pairs: PairDataset, epoch: int) -> np.ndarray:
+    """The first images of all pairs of an epoch."""
+    count = pairs.steps_per_epoch * pairs.config.accumulate
+    return np.concatenate([pairs.plan(epoch * count + number)[0] for number in range(count)])
+
+
+def test_the_views_of_a_pair_come_from_different_images_of_one_identity_and_every_other_one_occurs(crops):
+    pairs = _pairs(crops)
+    seen = set()
+    for number in range(200):
+        first, second, _ = pairs.plan(number)
+        assert (crops.identities[first] == crops.identities[second]).all() and (first != second).all()
+        seen |= set(zip(first.tolist(), second.tolist(), strict=True))
+    assert {second for first, second in seen if first == 4} == {14, 24}
+
+
+def test_an_image_without_a_sibling_or_without_pairing_is_paired_with_itself(crops, crops16):
+    for pairs in (_pairs(crops16), _pairs(crops, pair_identities=False)):
+        first, second, _ = pairs.plan(0)
+        assert (first == second).all()
+
+
+def test_partners_stay_among_the_training_images(crops):
+    training = np.arange(20)
+    pairs = _pairs(crops, indices=training)
+    for number in range(20):
+        first, second, _ = pairs.plan(number)
+        assert set(first) | set(second) <= set(training)
+
+
+def test_an_epoch_shows_every_image_once_in_its_own_order(crops):
+    pairs = _pairs(crops)
+    first, second = _epoch(pairs, 0), _epoch(pairs, 1)
+    assert sorted(first) == sorted(second) == list(range(len(crops)))
+    assert (first != second).any()
+
+
+def test_an_epoch_is_a_whole_number_of_steps(crops):
+    assert _pairs(crops, accumulate=4).steps_per_epoch == 1
+    with pytest.raises(ValueError, match=r"batch_size \* accumulate: expected at most 30.*found 31 \* 1"):
+        _pairs(crops, batch_size=31)
+
+
+def test_a_small_source_gives_as_many_pairs_as_a_large_one(dot_hands, tmp_path):
+    mixture = EvenMixture([dot_hands(30), dot_hands(6)])
+    crops = pack(mixture, tmp_path / "mixed", 64, 2.4, progress=False)
+    for epoch in (0, 1):
+        drawn = _epoch(_pairs(crops, batch_size=6), epoch)
+        assert np.bincount(drawn >= 30).tolist() == [18, 18]
+        assert np.bincount(drawn[drawn >= 30] - 30).tolist() == [3] * 6
+
+
+def test_a_batch_depends_on_seed_and_number_alone(crops):
+    one, other = _pairs(crops), _pairs(crops)
+    for number in (7, 13, 1):
+        other[number]
+    expected, found = one[8], other[8]
+    assert torch.equal(expected.views.images, found.views.images)
+    assert torch.equal(expected.angle, found.angle)
+    assert not torch.equal(expected.angle, _pairs(crops, seed=4)[8].angle)
+
+
+@BACKENDS
+def test_loader_workers_and_the_first_number_do_not_change_a_batch(crops, backend):
+    pairs = _pairs(crops, backend=backend)
+    before = torch.get_rng_state()
+    alone, shared, later = (
+        list(load(pairs, range(start, 6), workers, CPU)) for start, workers in ((2, 0), (2, 2), (4, 1))
+    )
+    assert torch.equal(before, torch.get_rng_state())  # the loader drew nothing from the global generator
+    assert len(alone) == 4 and len(later) == 2
+    for one, other in zip(alone + alone[2:], shared + later, strict=True):
+        assert torch.equal(one.views.images, other.views.images)
+        assert all(torch.equal(a, b) for a, b in zip(one[1:], other[1:], strict=True))
+
+
+def test_both_backends_make_the_same_views(crops):
+    views = []
+    for backend in ("opencv", "batch"):
+        pairs = _pairs(crops, backend=backend, exchange_background=True)
+        batch = pairs[1].to(CPU, SIZE, backgrounds_on(pairs.backgrounds, backend, CPU))
+        assert batch.views.shape == (2, 5, 3, SIZE, SIZE) and batch.views.dtype == torch.float32
+        assert batch.angle.shape == (2, 5) and batch.shift.shape == (2, 5, 2)
+        views.append(batch.views)
+    # One grey level is 1/255/0.225 = 0.017 after normalising; OpenCV rounds twice.
+    assert (views[0] - views[1]).abs().mean() < 0.02
+
+
+class OneDot:
+    """One white dot on black, right of and below the centre."""
+
+    source = "one dot"
+    identities = np.arange(4)
+
+    def __init__(self, sample):
+        y, x = np.mgrid[:96, :96]
+        dot = 255 * np.exp(-((x - 60.0) ** 2 + (y - 53.0) ** 2) / (2 * 3.0**2))
+        image = np.repeat(dot[..., None], 3, axis=2).round().astype(np.uint8)
+        # Without keypoints, crop and view are the whole image at this view factor.
+        self.sample = replace(sample, image=image, keypoints_2d=None, mask=None)
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return self.sample
+
+
+def test_the_motions_of_a_batch_are_those_of_its_images(dot_hands, tmp_path):
+    crops = pack(OneDot(dot_hands(1)[0]), tmp_path / "dot", 96, 1.2, progress=False)
+    motion = {**STILL, "shift": 0.15}
+    batch = _pairs(crops, batch_size=4, image_size=64, rotation_degrees=180.0, augmentation=motion)[0]
+    angle, shift = torch.deg2rad(batch.angle.flatten().double()), batch.shift.flatten(0, 1)
+    dx, dy = (60.0 - 47.5) * 64 / 96, (53.0 - 47.5) * 64 / 96
+    expected_x = 31.5 + dx * angle.cos() + dy * angle.sin() + 64 * shift[:, 0]
+    expected_y = 31.5 - dx * angle.sin() + dy * angle.cos() + 64 * shift[:, 1]
+    views, grid = batch.views.images[..., 0].double(), torch.arange(64, dtype=torch.float64)
+    weight = views.sum(dim=(1, 2))
+    found_x, found_y = ((views.sum(dim=axis) * grid).sum(dim=1) / weight for axis in (1, 2))
+    assert (expected_x - 31.5).abs().max() > 10
+    assert torch.allclose(found_x, expected_x, atol=0.1)
+    assert torch.allclose(found_y, expected_y, atol=0.1)
+
+
+@pytest.mark.parametrize("undo_shift", [True, False])
+def test_a_perfectly_equivariant_network_has_the_loss_of_unmoved_views(crops, undo_shift):
+    batch = _pairs(crops, rotation_degrees=180.0)[0]
+    still = torch.randn(5, 128, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    z1, z2 = (
+        apply_to_projection(still, batch.angle[view], batch.shift[view] * undo_shift) for view in (0, 1)
+    )
+    config = BASE.replace(undo_shift=undo_shift)
+    loss, alignment = contrastive_loss(z1, z2, batch, config)
+    assert loss.item() == pytest.approx(nt_xent(still, still, 0.5, batch.identity).item(), abs=1e-6)
+    assert alignment.item() == pytest.approx(1, abs=1e-6)
+    assert contrastive_loss(z1, z2, batch, config.replace(method="simclr"))[1] < 0.9
+    assert contrastive_loss(z1, z2, batch, config.replace(undo_shift=not undo_shift))[1] < 0.99
+
+
+def test_images_of_one_identity_do_not_repel_each_other(crops):
+    batch = _pairs(crops)[0]._replace(identity=torch.tensor([1, 1, 2, 3, 4]))
+    z1, z2 = torch.randn(2, 5, 128, generator=torch.Generator().manual_seed(0))
+    config = BASE.replace(method="simclr")
+    assert contrastive_loss(z1, z2, batch, config)[0] == nt_xent(z1, z2, 0.5, batch.identity)
+    blind = contrastive_loss(z1, z2, batch, config.replace(pair_identities=False))[0]
+    assert blind == nt_xent(z1, z2, 0.5)
+
+
+@BACKENDS
+def test_backgrounds_change_and_hands_do_not_where_a_mask_is_known(crops, pack_dots, backend):
+    bare = pack_dots(10, versions=3, masked=False)
+    for data, masked in ((crops, True), (bare, False)):
+        old, new = (
+            _pairs(data, backend=backend, rotation_degrees=0.0, exchange_background=exchange,
+                   augmentation={**STILL, "shift": 0.0})  # fmt: skip
+            for exchange in (False, True)
+        )
+        assert (new.backgrounds is not None) == masked
+        painted = backgrounds_on(new.backgrounds, backend, CPU)
+        before, after = old[0].to(CPU, SIZE).views, new[0].to(CPU, SIZE, painted).views
+        changed = ((before - after).abs().amax(dim=2) > 0.1).double()
+        assert changed[..., :3].mean() > 0.9 if masked else changed.sum() == 0
+        assert changed[..., 12:20, 12:20].mean() < 0.6  # the palm's bones
+
+
+def test_held_out_identities_are_not_trained_on():
+    identities = np.tile(np.arange(10), 3)
+    training, held_out = split_off(identities, 4, seed=0)
+    assert len(set(identities[held_out])) == 4 == len(held_out) and len(training) == 18
+    assert not set(identities[training]) & set(identities[held_out])
+    with pytest.raises(ValueError, match="equivariance_images: expected fewer than 10"):
+        split_off(identities, 10, seed=0)
