@@ -35,17 +35,16 @@ _SKIN = np.array([0.86, 0.72, 0.62])
 
 def plot_hand_3d(
     keypoints_3d: np.ndarray | torch.Tensor,
-    *,
-    elev: float = 12.0,
-    azim: float = -65.0,
+    azimuth: float = -65.0,
+    elevation: float = 12.0,
     mesh: Mesh | None = None,
 ) -> Figure:
     """Draw one hand in space, at one scale in all directions.
 
     Args:
         keypoints_3d: (21, 3) metres, camera frame.
-        elev: degrees of the viewer above the hand.
-        azim: degrees about the vertical; -90 with elev 0 is the camera's own view.
+        azimuth: degrees about the vertical; -90 with elevation 0 is the camera's own view.
+        elevation: degrees of the viewer above the hand.
         mesh: the hand's surface, drawn transparent, or None.
 
     Returns:
@@ -68,13 +67,13 @@ def plot_hand_3d(
     for middle, set_limits in zip(centre, (ax.set_xlim, ax.set_ylim, ax.set_zlim), strict=True):
         set_limits(middle - half, middle + half)
     ax.set_box_aspect((1, 1, 1), zoom=0.92)  # room for the labels
-    ax.view_init(elev=elev, azim=azim)
+    ax.view_init(elevation, azimuth)
     ax.set_xlabel("x, right (cm)", fontsize=SMALL)
     ax.set_ylabel("z, away from the camera (cm)", fontsize=SMALL)
     ax.set_zlabel("y, down (cm)", fontsize=SMALL)
     ax.zaxis.set_major_formatter(lambda value, _: f"{0 - value:g}".replace("-", "\N{MINUS SIGN}"))
     ax.tick_params(labelsize=SMALL - 1, pad=0)
-    e, a = np.radians([elev, azim])
+    e, a = np.radians([elevation, azimuth])
     along_view = np.abs([np.cos(e) * np.cos(a), np.cos(e) * np.sin(a), np.sin(e)])
     for axis, share in zip((ax.xaxis, ax.yaxis, ax.zaxis), along_view, strict=True):
         axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
