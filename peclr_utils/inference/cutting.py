@@ -1,20 +1,20 @@
-"""The two ways to cut a hand out of a image: as the authors do it, and as this project's training does.
+"""The two ways to crop a hand from an image: as the authors do it, and as this project's training does.
 
 Chapter 05 predicts with both.
 
-The authors' networks learnt from crops around a hand's *box*, ours from squares around its *mean keypoint*
-(`crops.crop_box`): half a view's side is `view_factor` times the distance of the farthest keypoint. Each is
-shown what it learnt from. `geometry` has the authors' numbers; ours follow from what a box says of a hand
-inside it:
+The authors' networks learned from crops around a hand's *box*, ours from squares around its *mean keypoint*
+(`crops.crop_box`): half a view's side is `view_factor` times the distance of the farthest keypoint. Each gets
+the crops it learned from. `geometry` has the authors' numbers; ours follow from what a box says about the
+hand inside it:
 
 - Keypoints that span a box of side L have one that lies at least L / 2 from their mean. So no view of such a
-  hand is smaller than `view_factor` L, and no second crop is made smaller, however small the network finds
-  the hand. Networks that learnt from few labels find hands a tenth too small; one that puts all points into
-  the middle would be shown next to nothing.
-- In the rendered hands of `data/sample` the farthest one lies at 0.63 L (median; 0.53 L to 0.79 L). So large
-  a hand makes the first crop of a given box.
-- Without a box, the hand is taken to be as large as a third of the image's square, which is the authors'
-  guess, up to all of it. The first crop is the geometric mean of the two, so that it is at most 1.6 times too
+  hand is smaller than `view_factor` L, and no second crop is made smaller, however small the predicted hand
+  is. Networks trained on few labels predict hands a tenth too small; one that puts all points into the middle
+  would get an almost empty crop.
+- In the rendered hands of `data/sample` the farthest keypoint lies at 0.63 L (median; 0.53 L to 0.79 L). The
+  first crop of a given box fits a hand of that size.
+- Without a box, the hand is assumed to be as large as a third of the image's square, which is the authors'
+  guess, up to all of it. The first crop is the geometric mean of the two, so it is at most 1.6 times too
   large or too small.
 
 **Convention.** As in `geometry`; but our crops have a square's centre at (size - 1) / 2, as in
@@ -29,17 +29,17 @@ import numpy as np
 from peclr_utils.camera import transform_points
 from peclr_utils.crops.cropping import WHOLE_IMAGE, crop_matrix
 from peclr_utils.inference.geometry import crop_affine, first_box, predicted_box
-from peclr_utils.inference.inputs import InputImage
+from peclr_utils.inference.inputs import HandImage
 
 SMALLEST_REACH, USUAL_REACH = 0.5, 0.63
 """Distance of the farthest keypoint from the mean one over the larger side of the keypoints' box."""
 
 
 class Cut(NamedTuple):
-    """One crop of a image.
+    """One crop of an image.
 
     Attributes:
-        box: (4,) pixels of the image: what the crop was made around.
+        box: (4,) pixels of the image that the crop was made around.
         affine: (3, 3) image to crop pixels.
     """
 
@@ -57,13 +57,13 @@ class AuthorsCuts:
 
     size: int
 
-    def first(self, image: InputImage) -> Cut:
-        """Cut around the given box, or the middle third."""
-        box = first_box(*image.image.shape[1::-1], image.box)
+    def first(self, given: HandImage) -> Cut:
+        """Crop around the given box, or the middle third."""
+        box = first_box(*given.image.shape[1::-1], given.box)
         return Cut(box, crop_affine(box, self.size))
 
-    def second(self, image: InputImage, keypoints_2d: np.ndarray, first: Cut) -> Cut | None:
-        """Cut around the box of the keypoints that were predicted; None if it has no size."""
+    def second(self, given: HandImage, keypoints_2d: np.ndarray, first: Cut) -> Cut | None:
+        """Crop around the box of the predicted keypoints; None if it has no size."""
         box = predicted_box(keypoints_2d, first.affine)
         return None if box is None else Cut(box, crop_affine(box, self.size))
 
@@ -80,30 +80,30 @@ class TrainingCuts:
     size: int
     view_factor: float
 
-    def first(self, image: InputImage) -> Cut:
-        """Cut around the given box as large as its hand usually needs, or a good part of the image."""
-        smallest = self.smallest(image)
-        if image.box is not None:
-            centre = (image.box[:2] + image.box[2:]) / 2
-            return self._square(centre, smallest * USUAL_REACH / SMALLEST_REACH)._replace(box=image.box)
-        height, width = image.image.shape[:2]
+    def first(self, given: HandImage) -> Cut:
+        """Cut around the given box as large as its hand usually needs, or a good part of the given."""
+        smallest = self.smallest(given)
+        if given.box is not None:
+            centre = (given.box[:2] + given.box[2:]) / 2
+            return self._square(centre, smallest * USUAL_REACH / SMALLEST_REACH)._replace(box=given.box)
+        height, width = given.image.shape[:2]
         largest = min(height, width) * self.view_factor / WHOLE_IMAGE
         return self._square(np.array([width - 1, height - 1]) / 2, (smallest * largest) ** 0.5)
 
-    def second(self, image: InputImage, keypoints_2d: np.ndarray, first: Cut) -> Cut | None:
-        """Cut as in training, had what was predicted been the labels; None if it is within a pixel."""
+    def second(self, given: HandImage, keypoints_2d: np.ndarray, first: Cut) -> Cut | None:
+        """Crop as training would if the prediction were the label; None if it is within a pixel."""
         if not np.isfinite(keypoints_2d).all() or np.ptp(keypoints_2d, axis=0).max() < 1:
             return None
         points = transform_points(np.linalg.inv(first.affine), keypoints_2d.astype(np.float64))
         centre = points.mean(axis=0)
         reach = np.linalg.norm(points - centre, axis=1).max()
-        side = max(2 * self.view_factor * reach, self.smallest(image))
+        side = max(2 * self.view_factor * reach, self.smallest(given))
         box = np.concatenate([points.min(axis=0), points.max(axis=0)])
         return self._square(centre, side)._replace(box=box)
 
-    def smallest(self, image: InputImage) -> float:
+    def smallest(self, given: HandImage) -> float:
         """Side of the smallest crop that a hand in its box can need, in pixels of the image."""
-        x1, y1, x2, y2 = first_box(*image.image.shape[1::-1], image.box)
+        x1, y1, x2, y2 = first_box(*given.image.shape[1::-1], given.box)
         return 2 * self.view_factor * SMALLEST_REACH * max(x2 - x1, y2 - y1)
 
     def _square(self, centre: np.ndarray, side: float) -> Cut:

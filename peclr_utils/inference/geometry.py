@@ -1,10 +1,10 @@
-"""Which square of a image a network sees: the two crops of the authors' evaluation, and their boxes.
+"""Which square of an image a network sees: the two crops of the authors' evaluation, and their boxes.
 
 Chapter 05 predicts with it.
 
 **Convention.** A box is (x1, y1, x2, y2) in pixels of the image, x2 and y2 on the far side. An affine is a
 3x3 matrix from image to crop pixels. A box's centre goes to (size / 2, size / 2), as in the authors' code:
-half a pixel further than `peclr_utils.crops` puts it, and what the published weights were trained with.
+half a pixel further than in `peclr_utils.crops`, and what the published weights were trained with.
 """
 
 import numpy as np
@@ -13,32 +13,32 @@ from peclr_utils.camera import transform_points
 from peclr_utils.models import DEFAULT_K
 
 CROP_SIZE = 224
-"""Side of the published networks' crops in pixels, and of the images in FreiHAND."""
+"""Side of the published networks' crops in pixels, and of FreiHAND's images."""
 
 FIRST_SHARE = 0.33
-"""Share of a image's side that a hand is first looked for in, about the centre."""
+"""Share of an image's side in which the hand is first looked for, about the centre."""
 
 HAND_SHARE = 0.7
 """Share of a crop's side that the larger side of a hand's box takes."""
 
 
 def central_square(width: int, height: int) -> np.ndarray:
-    """The largest square about a image's centre: what stands for FreiHAND's box (0, 0, 224, 224).
+    """The largest square about an image's centre, in place of FreiHAND's box (0, 0, 224, 224).
 
     Args:
         width, height: of the image in pixels.
 
     Returns:
-        (4,) float64 box; (0, 0, 224, 224) for a image of 224 x 224.
+        (4,) float64 box; (0, 0, 224, 224) for an image of 224 x 224.
     """
     side = min(width, height)
     return np.array([width - side, height - side, width + side, height + side]) / 2
 
 
 def default_intrinsics(width: int, height: int) -> np.ndarray:
-    """Intrinsics to guess for a image of unknown camera.
+    """Intrinsics to guess for an image of an unknown camera.
 
-    The published K belongs to a 224 x 224 image. On another one it is stretched with that image's
+    The published K belongs to a 224 x 224 image. On another one it is scaled with that image's
     `central_square`, so that the angle of view of the square's side stays the same (about 32 degrees).
 
     Args:
@@ -77,26 +77,15 @@ def crop_affine(box: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
 
     Returns:
         (3, 3) float64, image to crop pixels.
-
-    Raises:
-        ValueError: if the box has no size.
     """
     x1, y1, x2, y2 = np.asarray(box, dtype=np.float64)
-    side = max(x2 - x1, y2 - y1)
-    if not side > 0:
-        raise ValueError(f"crop_affine: the box must have a size, found {[float(v) for v in box]}")
-    scale = HAND_SHARE * size / side
-    return np.array(
-        [
-            [scale, 0, size / 2 - scale * (x1 + x2) / 2],
-            [0, scale, size / 2 - scale * (y1 + y2) / 2],
-            [0, 0, 1],
-        ]
-    )
+    scale = HAND_SHARE * size / max(x2 - x1, y2 - y1)
+    x, y = size / 2 - scale * (x1 + x2) / 2, size / 2 - scale * (y1 + y2) / 2
+    return np.array([[scale, 0, x], [0, scale, y], [0, 0, 1]])
 
 
 def first_box(width: int, height: int, box: np.ndarray | None = None) -> np.ndarray:
-    """The box of the first crop: the one given as it is, or the middle third of the image's square.
+    """The box of the first crop: the given one as it is, or the middle third of the image's square.
 
     Args:
         width, height: of the image in pixels.
@@ -113,7 +102,7 @@ def first_box(width: int, height: int, box: np.ndarray | None = None) -> np.ndar
 def predicted_box(keypoints_2d: np.ndarray, affine: np.ndarray) -> np.ndarray | None:
     """The box of predicted keypoints, in the image: for the second crop.
 
-    Its sides are truncated to whole pixels of the crop (towards zero) before it goes back to the image.
+    Its sides are truncated to whole pixels of the crop (towards zero) before it is moved back to the image.
 
     Args:
         keypoints_2d: (21, 2) pixels of the first crop, the palm's included.

@@ -1,4 +1,4 @@
-"""The images to predict, however they are given, each with its camera, bone, box and side.
+"""The images to predict, from whatever they were given as, each with its camera, bone, box and side.
 
 **Convention.** A left hand's image is mirrored here (x to W - 1 - x), with its K and its box, so that
 everything after sees right hands only.
@@ -13,21 +13,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from peclr_utils.datasets import mirror
-from peclr_utils.datasets.image_folder import ImageFolderHands
+from peclr_utils.datasets import HandDataset, HandSample, ImageFolderHands, mirror
 from peclr_utils.datasets.images import read_image
-from peclr_utils.datasets.sample import HandDataset, HandSample
 from peclr_utils.inference.geometry import default_intrinsics
 
 AVERAGE = "average"
-"""Asks for the average adult's bone in place of a length."""
+"""Asks for the average adult's bone where a length is expected."""
 
 AVERAGE_BONE = 0.0446
-"""Metres: the middle finger's proximal phalanx, mean of 66 adults of 19 to 78 years, in X-rays.
+"""Metres: the middle finger's proximal phalanx, mean of 66 adults aged 19 to 78, in X-rays.
 
 Buryanov and Kotiuk 2010, "Proportions of Hand Segments", Int. J. Morphol. 28(3), 755-758; standard deviation
-3.8 mm. That is the bone's own length. A network counts in the bone between the two keypoints it was trained
-on, and data sets put these in different places: for a network trained on FreiHAND, the mean of that data
+3.8 mm. That is the bone's own length. A network's unit is the distance between two keypoints of the data set
+it was trained on, which data sets place differently: for a network trained on FreiHAND, the mean of that data
 set's `scale` is the better average.
 """
 
@@ -38,150 +36,111 @@ Source = str | Path | np.ndarray | HandSample | HandDataset | Sequence[Any]
 
 
 @dataclass(frozen=True, eq=False)
-class InputImage:
-    """One image and all that is known about it; mirrored if it shows a left hand.
+class HandImage:
+    """One image and all that is known about it; mirrored if it shows a left hand."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        K: (3, 3) float64 intrinsics.
-        K_is_default: whether K was not given.
-        bone_length: metres, or None.
-        bone_is_average: whether that is `AVERAGE_BONE`.
-        box: (4,) float64 around the hand, or None.
-        is_left: whether it is mirrored.
-        name: for messages.
-    """
-
-    image: np.ndarray
-    K: np.ndarray
-    K_is_default: bool
-    bone_length: float | None
-    bone_is_average: bool
-    box: np.ndarray | None
-    is_left: bool
-    name: str
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    K: np.ndarray  # (3, 3) float64 intrinsics
+    K_is_default: bool  # no K was given
+    bone_length: float | None  # metres
+    bone_is_average: bool  # the length is AVERAGE_BONE
+    box: np.ndarray | None  # (4,) float64 around the hand
+    is_left: bool  # the image is mirrored
+    name: str  # for messages
 
 
 def is_single(source: Source) -> bool:
-    """Whether a source is one image: a file, an array (H, W, 3) or a sample; TypeError if it holds none."""
+    """Whether a source is one image: a file, an array (H, W, 3) or a sample; TypeError if it is no source."""
     if isinstance(source, str | os.PathLike):
         return not Path(source).expanduser().is_dir()
     if isinstance(source, np.ndarray):
         return source.ndim != 4
     if isinstance(source, HandSample):
         return True
-    holds_many = hasattr(source, "__getitem__") and hasattr(source, "__len__")
-    if holds_many and not isinstance(source, torch.Tensor):
+    if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not torch.is_tensor(source):
         return False
     raise TypeError(
-        "predict: expected a image as a (H, W, 3) uint8 array, a file, a folder, a list of these, a batch "
+        "predict: expected an image as a (H, W, 3) uint8 array, a file, a folder, a list of these, a batch "
         f"(N, H, W, 3) or a data set, found {type(source).__name__}"
     )
 
 
-def input_images(source: Source, K: Any, scale: Any, box: Any, is_left: Any) -> Iterator[InputImage]:
-    """Go through the images of a source, one at a time; arguments and errors are those of `predict`."""
+def hand_images(source: Source, K: Any, scale: Any, box: Any, is_left: Any) -> Iterator[HandImage]:
+    """Yield the images of a source; arguments and errors are those of `predict`."""
+    items: Any = source
     if is_single(source):
-        items: Any = [source]
+        items = [source]
     elif isinstance(source, str | os.PathLike):
         items = ImageFolderHands(source)
-    else:
-        items = source
-    count = len(items)
     average = isinstance(scale, str)
     if average and scale != AVERAGE:
         raise ValueError(f"scale: expected metres or {AVERAGE!r}, found {scale!r}")
-    given = {
-        "K": _spread("K", K, (3, 3), count),
-        "scale": _spread("scale", AVERAGE_BONE if average else scale, (), count),
-        "box": _spread("box", box, (4,), count),
-    }
-    left = _spread("is_left", is_left, (), count)
-    for index in range(count):
-        sample = _sample(items[index], index)
-        values = {name: None if rows is None else rows[index] for name, rows in given.items()}
-        yield _input_image(sample, **values, average=average, left=bool(left[index]))
+    Ks = _one_each("K", K, (3, 3), len(items))
+    scales = _one_each("scale", AVERAGE_BONE if average else scale, (), len(items))
+    boxes = _one_each("box", box, (4,), len(items))
+    lefts = _one_each("is_left", is_left, (), len(items))
+    for k in range(len(items)):
+        yield _hand_image(_sample(items[k], k), Ks[k], scales[k], boxes[k], average, bool(lefts[k]))
 
 
-def _spread(name: str, value: Any, shape: tuple[int, ...], count: int) -> np.ndarray | None:
-    """One value for each image, whether one for all was given or one each."""
+def _one_each(name: str, value: Any, shape: tuple[int, ...], count: int) -> Sequence[np.ndarray | None]:
+    """One value for each image, from one for all or one each."""
     if value is None:
-        return None
-    try:
-        array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: expected numbers of shape {shape}, found {value!r}") from None
-    if array.shape == shape:
-        return np.broadcast_to(array, (count, *shape))
-    if array.shape != (count, *shape):
+        return [None] * count
+    array, each = np.asarray(value), (count, *shape)
+    if array.dtype.kind not in "biuf" or array.shape not in (shape, each):
         raise ValueError(
-            f"{name}: expected shape {shape}, or {(count, *shape)} with one for each image, "
-            f"found {array.shape}"
+            f"{name}: expected numbers of shape {shape} or {each}, found {array.shape} {array.dtype}"
         )
-    return array
+    return np.broadcast_to(array.astype(np.float64), each)
 
 
 def _sample(item: Any, index: int) -> HandSample:
     if isinstance(item, HandSample):
         return item
     if isinstance(item, str | os.PathLike):
-        path = Path(item).expanduser()
-        return HandSample(image=read_image(path), identity=index, source="file", name=str(item))
+        return HandSample(read_image(Path(item).expanduser()), identity=index, source="file", name=str(item))
     if not isinstance(item, np.ndarray):
         raise TypeError(f"image {index}: expected a uint8 array or a file, found {type(item).__name__}")
-    where = f"image {index}: expected RGB of shape (H, W, 3) uint8, found {item.shape} {item.dtype}"
-    if item.ndim == 2 or item.shape[-1] == 1:
-        raise ValueError(f"{where}; that is a grey image: repeat it for red, green and blue")
     if item.ndim != 3 or item.shape[2] != 3 or item.dtype != np.uint8 or not item.size:
-        raise ValueError(where)
-    return HandSample(image=item, identity=index, source="array", name=f"image {index}")
+        found = f"{item.shape} {item.dtype}; repeat a grey image for red, green and blue"
+        raise ValueError(f"image {index}: expected RGB of shape (H, W, 3) uint8, found {found}")
+    return HandSample(item, identity=index, source="array", name=f"image {index}")
 
 
-def _input_image(
+def _hand_image(
     sample: HandSample,
     K: np.ndarray | None,
     scale: np.ndarray | None,
     box: np.ndarray | None,
     average: bool,
-    left: bool,
-) -> InputImage:
+    is_left: bool,
+) -> HandImage:
     height, width = sample.image.shape[:2]
     name = sample.name or f"a sample of {sample.source}"
-    left = left or sample.handedness == "left"
-    K = sample.K if K is None else K
-    length = sample.bone_length if scale is None else float(scale)
+    K, length = sample.K if K is None else K, sample.bone_length if scale is None else float(scale)
     K_is_default = K is None
-    K = default_intrinsics(width, height) if K is None else np.asarray(K, dtype=np.float64)
-    _check_intrinsics(K, name)
-    if length is not None and not 0 < length < LONGEST_BONE:
-        raise ValueError(
-            f"{name}: scale must be a bone's length in metres, above 0 and below {LONGEST_BONE:g}, "
-            f"found {length:g}"
-        )
-    if box is not None:
-        _check_box(box, width, height, name)
-    image = sample.image
-    if left:
-        mirrored = mirror(HandSample(image=image, identity=0, source=sample.source, K=K))
-        image, K = mirrored.image, mirrored.K
-        box = None if box is None else np.array([width - 1 - box[2], box[1], width - 1 - box[0], box[3]])
-    return InputImage(image, K, K_is_default, length, average, box, left, name)
-
-
-def _check_intrinsics(K: np.ndarray, name: str) -> None:
+    K = default_intrinsics(width, height) if K_is_default else np.asarray(K, dtype=np.float64)
     if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0 and (K[2] == [0, 0, 1]).all()):
-        raise ValueError(
-            f"{name}: K must be [[fx, s, cx], [0, fy, cy], [0, 0, 1]] in pixels with positive focal lengths, "
-            f"found {K.tolist()}"
-        )
+        expected = "[[fx, s, cx], [0, fy, cy], [0, 0, 1]] in pixels with positive focal lengths"
+        raise ValueError(f"{name}: K must be {expected}, found {K.tolist()}")
+    if length is not None and not 0 < length < LONGEST_BONE:
+        raise ValueError(f"{name}: scale must be in metres, from 0 to {LONGEST_BONE:g}, found {length:g}")
+    if box is not None:
+        x1, y1, x2, y2 = box.tolist()
+        if not (np.isfinite(box).all() and x1 < x2 and y1 < y2):
+            raise ValueError(f"{name}: box must be x1, y1, x2, y2, x1 < x2, y1 < y2, found {box.tolist()}")
+        if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+            found = f"{width} x {height} pixels and {box.tolist()}"
+            raise ValueError(f"{name}: the box must overlap the image, found {found}")
+    image = sample.image
+    is_left = is_left or sample.handedness == "left"
+    if is_left:
+        mirrored = mirror(HandSample(image, identity=0, source=sample.source, K=K))
+        image, K, box = mirrored.image, mirrored.K, None if box is None else mirror_box(box, width)
+    return HandImage(image, K, K_is_default, length, average, box, is_left, name)
 
 
-def _check_box(box: np.ndarray, width: int, height: int, name: str) -> None:
-    x1, y1, x2, y2 = box
-    found = f"found {', '.join(f'{value:g}' for value in box)}"
-    if not (np.isfinite(box).all() and x1 < x2 and y1 < y2):
-        raise ValueError(f"{name}: box must be x1, y1, x2, y2 with x1 < x2 and y1 < y2, {found}")
-    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
-        raise ValueError(
-            f"{name}: the box lies outside the image, which is {width} x {height} pixels; {found}"
-        )
+def mirror_box(box: np.ndarray, width: int) -> np.ndarray:
+    """A (4,) box x1, y1, x2, y2 of an image `width` wide, in the mirrored image."""
+    return np.array([width - 1 - box[2], box[1], width - 1 - box[0], box[3]])

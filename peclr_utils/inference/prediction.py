@@ -1,4 +1,4 @@
-"""What is predicted for one image, in that image's pixels and camera.
+"""The prediction for one image, in that image's pixels and camera.
 
 Chapter 05 shows some.
 """
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from peclr_utils.camera import project, transform_points
-from peclr_utils.datasets.sample import mirror_points
-from peclr_utils.inference.inputs import InputImage
+from peclr_utils.inference.cutting import Cut
+from peclr_utils.inference.inputs import HandImage, mirror_box
 from peclr_utils.skeleton import freihand_from_ait_palm, reorder
 
 
@@ -17,22 +17,21 @@ from peclr_utils.skeleton import freihand_from_ait_palm, reorder
 class HandPrediction:
     """The pose of one hand.
 
-    **Convention.** FreiHAND's keypoint order, pixels of the image that was given (centres at integers),
-    3D in the frame of its camera: x right, y down, z forward. `K` projects `keypoints_3d` onto
-    `keypoints_2d`.
+    **Convention.** FreiHAND's keypoint order, pixels of the given image (centres at integers), 3D in the
+    frame of its camera: x right, y down, z forward. `K` projects `keypoints_3d` onto `keypoints_2d`.
 
     Attributes:
-        keypoints_2d: (21, 2) float64 pixels. A network with the palm in the wrist's place says nothing about
-            the wrist in 2D: its wrist is the projection of the 3D one (NaN if that is behind the camera).
+        keypoints_2d: (21, 2) float64 pixels. A network that predicts the palm instead of the wrist has no
+            wrist in 2D: it is the projection of the 3D one (NaN if that is behind the camera).
         keypoints_3d: (21, 3) float64, in metres if `bone_length` is known, otherwise in bone lengths.
         palm_2d: (2,) float64 pixels of the palm's centre, from a network that predicts it; otherwise None.
-        bone_length: length of the middle proximal phalanx in metres that the 3D was multiplied by, or None.
+        bone_length: length of the middle proximal phalanx in metres that scales the 3D, or None.
         K: (3, 3) float64 intrinsics of the image.
-        K_is_default: whether K was not given: the authors' default then stands for it.
+        K_is_default: whether no K was given, so that this is the authors' default.
         bone_is_average: whether the bone's length is the average adult's.
-        is_left: whether the hand was taken for a left one, and seen in a mirror.
-        box: (4,) float64, x1, y1, x2, y2 in pixels: what the second crop was made around, which is the first
-            crop's keypoints, or the first crop's own box if it fell back.
+        is_left: whether the hand was taken for a left one, and the image mirrored.
+        box: (4,) float64, x1, y1, x2, y2 in pixels that the second crop was made around: the keypoints of the
+            first crop, or the first crop's own box if it fell back.
         crop: (3, 3) float64 affine from the image's to the second crop's pixels; it mirrors a left hand.
         fell_back: whether the first prediction had no size, so that the second crop is the first again.
         name: file or sample, for messages.
@@ -67,49 +66,28 @@ class HandPrediction:
 
 
 def make_prediction(
-    image: InputImage,
+    given: HandImage,
     keypoints_2d: np.ndarray,
     keypoints_3d: np.ndarray,
-    keypoint_order: str,
-    affine: np.ndarray,
-    box: np.ndarray,
+    order: str,
+    cut: Cut,
     fell_back: bool,
 ) -> HandPrediction:
-    """Bring a network's output from its crop back to the image.
-
-    Args:
-        image: what was cropped; already mirrored if it shows a left hand.
-        keypoints_2d: (21, 2) pixels of the crop, in the network's order.
-        keypoints_3d: (21, 3) bone lengths, in the network's order.
-        keypoint_order: "freihand" or "ait_palm".
-        affine: (3, 3) from the (mirrored) image's to the crop's pixels.
-        box: (4,) of the crop, in the (mirrored) image.
-        fell_back: see `HandPrediction`.
-    """
-    width, K, palm = image.image.shape[1], image.K, None
+    """Bring a network's keypoints, in pixels of its crop and bone lengths, back to the given image."""
+    (box, affine), width, K, palm = cut, given.image.shape[1], given.K, None
     uv = transform_points(np.linalg.inv(affine), keypoints_2d.astype(np.float64))
-    xyz = keypoints_3d.astype(np.float64) * (image.bone_length or 1.0)
-    if keypoint_order == "ait_palm":
+    xyz = keypoints_3d.astype(np.float64) * (given.bone_length or 1.0)
+    if order == "ait_palm":
         palm, xyz = uv[0], freihand_from_ait_palm(xyz)
         wrist = project(xyz[:1], K) if xyz[0, 2] > 0 else np.full((1, 2), np.nan)
         uv = np.concatenate([wrist, reorder(uv, "ait", "freihand")[1:]])
-    if image.is_left:
+    if given.is_left:
         reversal = np.array([[-1.0, 0, width - 1], [0, 1, 0], [0, 0, 1]])
-        uv, palm = mirror_points(uv, width), mirror_points(palm, width)
-        xyz = xyz * np.array([-1.0, 1, 1])
+        uv, palm = (None if points is None else points * [-1, 1] + [width - 1, 0] for points in (uv, palm))
+        xyz, box = xyz * [-1, 1, 1], mirror_box(box, width)
         K, affine = reversal @ K @ np.diag([-1.0, 1, 1]), affine @ reversal
-        box = np.array([width - 1 - box[2], box[1], width - 1 - box[0], box[3]])
+    as_given = ("bone_length", "K_is_default", "bone_is_average", "is_left", "name")
     return HandPrediction(
-        keypoints_2d=uv,
-        keypoints_3d=xyz,
-        palm_2d=palm,
-        bone_length=image.bone_length,
-        K=K,
-        K_is_default=image.K_is_default,
-        bone_is_average=image.bone_is_average,
-        is_left=image.is_left,
-        box=box,
-        crop=affine,
-        fell_back=fell_back,
-        name=image.name,
-    )
+        keypoints_2d=uv, keypoints_3d=xyz, palm_2d=palm, K=K, box=box, crop=affine, fell_back=fell_back,
+        **{name: getattr(given, name) for name in as_given},
+    )  # fmt: skip

@@ -1,8 +1,7 @@
-"""Predict the hand in a image by two crops, as the authors' evaluation does.
+"""Predict the hand in an image by two crops, as the authors' evaluation does.
 
-Chapter 05 predicts with it. The first crop is made around the box that is given, or around the middle of the
-image; the second around what was predicted in the first; the second's prediction counts. How large they
-are, `cutting` says.
+Chapter 05 predicts with it. The first crop is made around the given box, or the middle of the image; the
+second around the prediction of the first, and its own prediction counts. `cutting` says how large they are.
 """
 
 import itertools
@@ -17,9 +16,9 @@ from torch import Tensor, nn
 from peclr_utils.augmentation import to_batch
 from peclr_utils.camera import transform_intrinsics
 from peclr_utils.crops.warping import warp
-from peclr_utils.inference.cutting import AuthorsCuts, TrainingCuts
+from peclr_utils.inference.cutting import AuthorsCuts, Cut, TrainingCuts
 from peclr_utils.inference.geometry import CROP_SIZE
-from peclr_utils.inference.inputs import InputImage, Source, input_images, is_single
+from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single
 from peclr_utils.inference.prediction import HandPrediction, make_prediction
 from peclr_utils.models import PoseOutput
 
@@ -40,16 +39,16 @@ def predict(
 ) -> HandPrediction | list[HandPrediction]:
     """Predict the hand in one image, or in many.
 
-    Without a box, the hand is looked for in the middle of the image, where FreiHAND has it. Of a hand
-    elsewhere, or one that fills the image, give the box. A crop is read by bilinear interpolation, smoothed
-    first where it shrinks the image by more than 1.5, and is black outside the image.
+    Without a box, the hand is expected in the middle of the image, as in FreiHAND. For a hand elsewhere, or
+    one that fills the image, give the box. Crops are interpolated bilinearly, smoothed first where they
+    shrink the image by more than 1.5, and black outside the image.
 
     *As the authors do it.* A crop shows its box's larger side as 0.7 of its own. Without a box, the largest
-    central square, shrunk to 0.33 of its side, is taken for one: of a 224 x 224 image 73.92 pixels, of
-    which the first crop shows 105.6.
+    central square, shrunk to 0.33 of its side, takes its place: 73.92 pixels of a 224 x 224 image, of which
+    the first crop shows 105.6.
 
-    *As this project trains*, if a `view_factor` is known: the second crop is what training would have cut had
-    the first one's prediction been the label, and never smaller than a hand in its box can need;
+    *As this project trains*, if a `view_factor` is known: the second crop is what training would have cut if
+    the first prediction were the label, and never smaller than a hand in its box can need;
     `inference.cutting` has the numbers.
 
     Args:
@@ -59,18 +58,18 @@ def predict(
         image: (H, W, 3) uint8 RGB, a file, or a `HandSample`; or many: (N, H, W, 3), a folder, a list of
             images or files of any sizes, or a data set.
         K: (3, 3) intrinsics of the image in pixels, or (N, 3, 3). None takes a sample's own, or otherwise
-            `default_intrinsics` and says so in the result.
+            `default_intrinsics`; the result says which.
         scale: length of the middle proximal phalanx in metres (FreiHAND's `scale`), or (N,); then the result
             is in metres. "average" takes `AVERAGE_BONE`. None takes a sample's own, or otherwise leaves the
             result in bone lengths.
         box: (4,) or (N, 4), x1, y1, x2, y2 in pixels around the hand; None for the middle of the image. A
-            sample's keypoints or outline are never taken for it: that would be looking at the labels.
+            sample's keypoints or outline never replace it: that would be looking at the labels.
         is_left: whether it is a left hand, or (N,): it is mirrored, and the result mirrored back. A sample
-            that says it is a left hand is taken for one.
+            that says it is a left hand is treated as one.
         size: side of the crops in pixels. None takes the model's `image_size` if it has one, otherwise 224.
         view_factor: half a crop's side over the distance of the farthest keypoint from the mean one, as in
             training. None takes the model's own, which networks of this project have; the published ones have
-            none and are shown the authors' crops.
+            none and get the authors' crops.
         batch_size: images at once.
 
     Returns:
@@ -83,52 +82,39 @@ def predict(
     """
     size = size if size is not None else getattr(model, "image_size", None) or CROP_SIZE
     view_factor = view_factor if view_factor is not None else getattr(model, "view_factor", None)
-    if size < 1 or batch_size < 1:
-        raise ValueError(f"predict: size and batch_size must be at least 1, found {size} and {batch_size}")
     if view_factor is not None and not 0 < view_factor < float("inf"):
         raise ValueError(f"predict: view_factor must be positive, found {view_factor}")
     cuts = AuthorsCuts(size) if view_factor is None else TrainingCuts(size, view_factor)
-    single = is_single(image)
     found: list[HandPrediction] = []
     with _evaluating(model), torch.inference_mode():
-        waiting = input_images(image, K, scale, box, is_left)
-        while batch := list(itertools.islice(waiting, batch_size)):
+        images = hand_images(image, K, scale, box, is_left)
+        while batch := list(itertools.islice(images, batch_size)):
             found += _predict_batch(model, batch, cuts)
-    return found[0] if single else found
+    return found[0] if is_single(image) else found
 
 
 def _predict_batch(
-    model: Model, batch: list[InputImage], cuts: AuthorsCuts | TrainingCuts
+    model: Model, batch: list[HandImage], cuts: AuthorsCuts | TrainingCuts
 ) -> list[HandPrediction]:
-    first = [cuts.first(image) for image in batch]
-    guess = _run(model, batch, [cut.affine for cut in first], cuts.size)
-    second = [
-        cuts.second(image, points, cut)
-        for image, points, cut in zip(batch, guess.keypoints_2d, first, strict=True)
-    ]
+    first = [cuts.first(given) for given in batch]
+    guess = _run(model, batch, first, cuts.size).keypoints_2d
+    second = [cuts.second(given, guess[i], first[i]) for i, given in enumerate(batch)]
     final = [again or cut for again, cut in zip(second, first, strict=True)]
-    output = _run(model, batch, [cut.affine for cut in final], cuts.size)
+    output = _run(model, batch, final, cuts.size)
     order = getattr(model, "keypoint_order", "freihand")
+    points = zip(output.keypoints_2d, output.keypoints_3d, strict=True)
     return [
-        make_prediction(
-            image,
-            output.keypoints_2d[i],
-            output.keypoints_3d[i],
-            order,
-            final[i].affine,
-            final[i].box,
-            fell_back=second[i] is None,
-        )
-        for i, image in enumerate(batch)
+        make_prediction(batch[i], uv, xyz, order, final[i], fell_back=second[i] is None)
+        for i, (uv, xyz) in enumerate(points)
     ]
 
 
-def _run(model: Model, batch: list[InputImage], affines: list[np.ndarray], size: int) -> PoseOutput:
-    """Crop the images, each with K' = T K, and predict; arrays on the CPU come back."""
+def _run(model: Model, batch: list[HandImage], cuts: list[Cut], size: int) -> PoseOutput:
+    """Crop the images, each with K' = T K, and predict; returns float64 arrays."""
     example = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     like = torch.empty(0) if example is None else example
-    crops = [warp(image.image, affine, size) for image, affine in zip(batch, affines, strict=True)]
-    K = np.stack([transform_intrinsics(affine, p.K) for affine, p in zip(affines, batch, strict=True)])
+    crops = [warp(given.image, cut.affine, size) for given, cut in zip(batch, cuts, strict=True)]
+    K = np.stack([transform_intrinsics(cut.affine, given.K) for given, cut in zip(batch, cuts, strict=True)])
     images = to_batch(np.stack(crops), like.device).to(like.dtype)
     # In half precision a focal length would be off by a pixel.
     dtype = torch.promote_types(like.dtype, torch.float32)
@@ -138,13 +124,12 @@ def _run(model: Model, batch: list[InputImage], affines: list[np.ndarray], size:
 
 @contextmanager
 def _evaluating(model: Model) -> Iterator[None]:
-    """Put every part of a model into evaluation mode, and each back into its own afterwards."""
-    parts = list(model.modules()) if isinstance(model, nn.Module) else []
-    training = [part.training for part in parts]
+    """Put a model into evaluation mode, and each of its parts back into its own mode afterwards."""
+    modes = {part: part.training for part in model.modules()} if isinstance(model, nn.Module) else {}
     try:
-        for part in parts:
+        for part in modes:
             part.training = False
         yield
     finally:
-        for part, mode in zip(parts, training, strict=True):
+        for part, mode in modes.items():
             part.training = mode

@@ -1,8 +1,8 @@
-"""Static figures: hands, sheets of pictures, curves, projections.
+"""Static figures: hands, sheets of images, curves, projections.
 
 Every `plot_…` and `show_…` returns a matplotlib figure that isn't registered with pyplot: it shows where it
 is a cell's last value or is given to `display`, and `figure.savefig(path)` saves it. `draw_…` draws into
-axes or into a copy of a picture. Nothing changes matplotlib's settings.
+axes or into a copy of an image. Nothing changes matplotlib's settings.
 """
 
 from peclr_utils.plotting.curves import (
@@ -10,9 +10,9 @@ from peclr_utils.plotting.curves import (
     plot_learning_curves,
     plot_pck,
     plot_per_joint_error,
+    plot_projection_points,
 )
 from peclr_utils.plotting.hands_3d import plot_hand_3d, plot_hand_views
-from peclr_utils.plotting.projections import plot_projection_points
 from peclr_utils.plotting.sheets import plot_neighbours, plot_predictions, plot_view_pairs, show_samples
 from peclr_utils.plotting.skeletons import draw_skeleton, draw_skeleton_on_image
 from peclr_utils.plotting.style import WIDTH, new_figure

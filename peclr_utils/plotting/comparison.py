@@ -40,10 +40,8 @@ def plot_hands_in_rows(
         The figure.
 
     Raises:
-        ValueError: if there are no rows, or the numbers of images and keypoints differ.
+        ValueError: if the numbers of images and keypoints differ.
     """
-    if not rows:
-        raise ValueError("plot_hands_in_rows: there are no rows")
     shown = {name: as_images(images[name] if isinstance(images, Mapping) else images) for name in rows}
     count = len(next(iter(shown.values())))
     for name, keypoints in rows.items():

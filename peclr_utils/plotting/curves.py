@@ -1,20 +1,26 @@
-"""Curves and bars: PCK, error by keypoint, learning curves, error against the number of labels.
+"""PCK, error by keypoint, learning curves, error against the number of labels, points of a projection.
 
-Chapters 03 to 05 draw them.
+Chapters 02 to 05 draw them.
 """
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
+from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
 
 from peclr_utils.evaluation import auc, mean_and_spread
 from peclr_utils.plotting.style import (
     KEYPOINT_COLOURS,
+    MARKERS,
+    PALETTE,
     SMALL,
     TEXT,
     WIDTH,
+    as_array,
     figure_and_axes,
     label_axes,
     method_styles,
@@ -23,6 +29,7 @@ from peclr_utils.plotting.style import (
 from peclr_utils.skeleton import FINGER_COLOURS, FINGERS, KEYPOINT_NAMES, NUM_KEYPOINTS
 
 _LEGEND = {"fontsize": SMALL, "frameon": False}
+_ARROW = {"arrowstyle": "-|>", "color": ("#555555", 0.6), "shrinkA": 2, "shrinkB": 4, "mutation_scale": 8}
 
 
 def plot_pck(
@@ -37,20 +44,13 @@ def plot_pck(
 
     Returns:
         The figure.
-
-    Raises:
-        ValueError: if there are no curves, or thresholds and PCK differ in length.
     """
-    if not curves:
-        raise ValueError("plot_pck: there are no curves")
     figure, ax = figure_and_axes(ax, 6.5, 4.0)
     styles = method_styles(curves)
     for name, (thresholds, share) in curves.items():
-        thresholds, share = np.asarray(thresholds, float), np.asarray(share, float)
-        if thresholds.shape != share.shape:
-            raise ValueError(f"{name}: {len(thresholds)} thresholds but {len(share)} values of PCK")
         style = styles[name] | {"marker": None, "linewidth": 2}
-        ax.plot(thresholds * 1000, share * 100, label=f"{name} (AUC {auc(share, thresholds):.3f})", **style)
+        label = f"{name} (AUC {auc(np.asarray(share), np.asarray(thresholds)):.3f})"
+        ax.plot(np.multiply(thresholds, 1000), np.multiply(share, 100), label=label, **style)
     label_axes(ax, "distance (mm)", "keypoints within that distance (%)", title)
     ax.set(xlim=(0, max(np.max(t) for t, _ in curves.values()) * 1000), ylim=(0, 100))
     # Below the axes: inside them, four names would lie on the curves.
@@ -132,11 +132,9 @@ def plot_learning_curves(
         The figure.
 
     Raises:
-        ValueError: if no run has a quantity, or `smooth` is negative.
+        ValueError: if no run has a quantity.
     """
     panels = panels or {"loss": "training loss"}
-    if smooth < 0:
-        raise ValueError(f"smooth: expected 0 or more, found {smooth}")
     figure = new_figure(WIDTH if len(panels) > 1 else 6.5, 3.6)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     styles = method_styles(histories)
@@ -178,13 +176,8 @@ def plot_label_fractions(
 
     Returns:
         The figure.
-
-    Raises:
-        ValueError: if there are no results.
     """
     counts = sorted({count for by_count in results.values() for count in by_count})
-    if not counts:
-        raise ValueError("plot_label_fractions: there are no results")
     several = any(len(seeds) > 1 for by_count in results.values() for seeds in by_count.values())
     figure, ax = figure_and_axes(ax, 6.5, 4.2)
     styles = method_styles(results)
@@ -204,12 +197,60 @@ def plot_label_fractions(
     ax.set_xticks([], minor=True)
     ax.set_xlim(counts[0] / 1.35, counts[-1] * 1.35)
     label_axes(ax, "labelled pictures", ylabel, title)
-    # At least 15% of the error high, so that small differences do not look large; the legend on top.
+    # At least 15% of the error high, or differences that mean nothing would look large; the legend on top.
     low, high = ax.get_ylim()
     margin = max(0.0, 0.15 * high - (high - low)) / 2
     ax.set_ylim(low - margin, high + margin + 0.4 * (high - low + 2 * margin))
     legend = "mean ± standard deviation over seeds" if several else None
     ax.legend(**_LEGEND, loc="upper right", handlelength=3, title=legend, title_fontsize=SMALL)
+    return figure
+
+
+def plot_projection_points(
+    projection: np.ndarray | torch.Tensor,
+    ax: Axes | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    arrows: bool = True,
+    title: str | None = None,
+) -> Figure:
+    """Draw the points of one projection, or of several with arrows from each to the next.
+
+    Args:
+        projection: (D,) or (k, D), D even: consecutive pairs (x, y), y down as in the image.
+        ax: axes to draw into; None makes a figure.
+        names: k names for the legend, or None.
+        arrows: draw an arrow from each point to its place in the next projection.
+        title: of the axes.
+
+    Returns:
+        The figure. Crosses mark the centroids.
+
+    Raises:
+        ValueError: on a wrong shape.
+    """
+    rows = np.atleast_2d(as_array(projection))
+    if rows.ndim != 2 or rows.shape[1] % 2 or not rows.size:
+        raise ValueError(f"projection: expected (D,) or (k, D) with D even, found {np.shape(projection)}")
+    sets = rows.reshape(len(rows), -1, 2)
+    figure, ax = figure_and_axes(ax, 5.5, 5.2)
+    if arrows:
+        for start, end in zip(sets[:-1].reshape(-1, 2), sets[1:].reshape(-1, 2), strict=True):
+            ax.add_patch(FancyArrowPatch(start, end, zorder=2, **_ARROW))
+    for k, points in enumerate(sets):
+        colour, marker = PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]
+        face = "white" if k == 0 and len(sets) > 1 else colour
+        label = None if names is None else names[k]
+        ax.scatter(*points.T, s=24, marker=marker, facecolor=face, edgecolor=colour, label=label, zorder=3)
+        centroid = ax.plot(*points.mean(0), "+", color=colour, markersize=15, markeredgewidth=3, zorder=4)[0]
+        centroid.set_path_effects([patheffects.withStroke(linewidth=6, foreground="white")])
+    label_axes(ax, "x, right (no unit)", "y, down (no unit)", title)
+    low, high = sets.min((0, 1)), sets.max((0, 1))
+    (x, y), half = (low + high) / 2, max(float((high - low).max()) / 2 * 1.12, 1e-6)
+    ax.set(xlim=(x - half, x + half), ylim=(y + half, y - half), aspect="equal")
+    if names is not None:
+        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": len(names)}
+        ax.legend(**_LEGEND, **place)
     return figure
 
 

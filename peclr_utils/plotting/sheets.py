@@ -79,8 +79,7 @@ def plot_view_pairs(
         views1: N images.
         views2: N images.
         captions: N texts below the columns, or None.
-        keypoints1: (N, 21, 2) pixels of the first views, or None.
-        keypoints2: (N, 21, 2) pixels of the second views, or None.
+        keypoints1, keypoints2: (N, 21, 2) pixels of the first and second views, or None.
         title: of the sheet.
 
     Returns:
@@ -89,16 +88,12 @@ def plot_view_pairs(
     Raises:
         ValueError: if the numbers of images differ, or there are none.
     """
-    first, second = as_images(views1, "views1"), as_images(views2, "views2")
-    if len(first) != len(second):
-        raise ValueError(
-            f"views1 and views2: expected one number of images, found {len(first)}, {len(second)}"
-        )
-    figure, axes = _sheet(2, len(first), captions is not None, title, heads=("view 1", "view 2"))
-    for row, views, keypoints in ((0, first, keypoints1), (1, second, keypoints2)):
-        for k, view in enumerate(views):
-            caption = captions[k] if captions is not None and row == 1 else None
-            _show(axes[row, k], view, None if keypoints is None else keypoints[k], caption)
+    figure, axes = _sheet(2, len(views1), captions is not None, title, heads=("view 1", "view 2"))
+    below = ((axes[0], views1, keypoints1, None), (axes[1], views2, keypoints2, captions))
+    for row, views, keypoints, texts in below:
+        for k, (ax, view) in enumerate(zip(row, as_images(views, "views"), strict=True)):
+            caption = None if texts is None else texts[k]
+            _show(ax, view, None if keypoints is None else keypoints[k], caption)
     return figure
 
 
@@ -128,22 +123,17 @@ def plot_neighbours(
         ValueError: if the shapes don't fit.
     """
     query_images, distances = as_images(queries, "queries"), as_array(distances)
-    found = tuple(neighbours.shape[:2])
-    if distances.ndim != 2 or found != distances.shape or len(query_images) != len(distances):
-        raise ValueError(
-            f"expected Q queries, (Q, k) neighbours and distances, found {len(query_images)}, {found} and "
-            f"{distances.shape}"
-        )
-    count, nearest = distances.shape
-    near = as_images(neighbours.reshape(count * nearest, *neighbours.shape[2:]), "neighbours")
+    if tuple(neighbours.shape[:2]) != distances.shape or len(query_images) != len(distances):
+        found = f"{len(query_images)}, {tuple(neighbours.shape[:2])} and {distances.shape}"
+        raise ValueError(f"expected Q queries, (Q, k) neighbours and distances, found {found}")
     title = title or f"Left: the query. Then its nearest neighbours; the number is the {distance_name}."
-    figure, axes = _sheet(count, nearest + 1, True, title, split=True)
-    for row in range(count):
-        _show(axes[row, 0], query_images[row], None, "query")
-        for k, ax in enumerate(axes[row, 1:]):
-            _show(ax, near[row * nearest + k], None, f"{distances[row, k]:.3f}")
+    figure, axes = _sheet(len(distances), distances.shape[1] + 1, True, title, split=True)
+    for row, query in enumerate(query_images):
+        _show(axes[row, 0], query, None, "query")
+        for k, near in enumerate(as_images(neighbours[row], "neighbours")):
+            _show(axes[row, k + 1], near, None, f"{distances[row, k]:.3f}")
             if highlight is not None and highlight[row, k]:
-                ax.spines[:].set(visible=True, color=_HIGHLIGHT, linewidth=3)
+                axes[row, k + 1].spines[:].set(visible=True, color=_HIGHLIGHT, linewidth=3)
     return figure
 
 

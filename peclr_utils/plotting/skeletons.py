@@ -84,7 +84,6 @@ def draw_skeleton_on_image(
     image: np.ndarray,
     keypoints_2d: np.ndarray | torch.Tensor,
     thickness: int | None = None,
-    colour: str | None = None,
 ) -> np.ndarray:
     """Draw one hand's bones and joints into a copy of an image, smoothed, at sub-pixel positions.
 
@@ -92,7 +91,6 @@ def draw_skeleton_on_image(
         image: (H, W, 3) uint8 RGB; it isn't changed.
         keypoints_2d: (21, 2) pixels; bones that end in a NaN are not drawn, parts outside the image are cut.
         thickness: of a bone in pixels; None takes 1/112 of the image's shorter side.
-        colour: one colour for everything, as matplotlib names it; None colours each finger.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
@@ -109,8 +107,8 @@ def draw_skeleton_on_image(
     width = thickness or max(1, round(min(image.shape[:2]) / 112))
     radius = round((0.5 + 1.1 * width) * 2**_FRACTION_BITS)
 
-    def rgb(own_colour: str) -> list[int]:
-        return [round(255 * channel) for channel in to_rgb(colour or own_colour)]
+    def rgb(colour: str) -> list[int]:
+        return [round(255 * channel) for channel in to_rgb(colour)]
 
     drawn = np.ascontiguousarray(image).copy()
     for (parent, child), bone_colour in zip(BONES, BONE_COLOURS, strict=True):

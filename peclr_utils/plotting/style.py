@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from peclr_utils.augmentation.batch import IMAGENET_MEAN, IMAGENET_STD
 from peclr_utils.evaluation.report import NAMES
-from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS, NUM_KEYPOINTS
+from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS
 
 WIDTH = 9.5
 """Inches: the width of a notebook's page."""
@@ -27,15 +27,10 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)), (0, (3, 1.5, 1, 1.5)), "-")
 
-WRIST_COLOUR = "#555555"
-_FINGER_OF = {k: finger for finger, joints in FINGERS.items() for k in joints}
-
-KEYPOINT_COLOURS: tuple[str, ...] = tuple(
-    FINGER_COLOURS[_FINGER_OF[k]] if k in _FINGER_OF else WRIST_COLOUR for k in range(NUM_KEYPOINTS)
-)
+KEYPOINT_COLOURS = ("#555555", *(FINGER_COLOURS[name] for name, joints in FINGERS.items() for _ in joints))
 """The colour of each keypoint: its finger's; the wrist is grey."""
 
-BONE_COLOURS: tuple[str, ...] = tuple(KEYPOINT_COLOURS[child] for _, child in BONES)
+BONE_COLOURS = tuple(KEYPOINT_COLOURS[child] for _, child in BONES)
 """The colour of each bone: its finger's."""
 
 

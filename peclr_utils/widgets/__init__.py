@@ -1,32 +1,16 @@
-"""Sliders: turn a hand, bend its fingers, and move a picture together with what a network would make of it.
+"""Sliders: turn a hand, bend its fingers, and move an image together with an ideal network's projection.
 
-Each is two things: a function `draw_…` from plain numbers to a picture, and an `Explorer` that puts sliders
-above that picture. Chapter 01 shows `rotating_hand` and `pose_explorer`, chapter 02 `augmentation_explorer`.
+Each is two things: a function from plain numbers to an image, and an `Explorer` that puts sliders above that
+image. Chapter 01 shows `rotating_hand` and `pose_explorer`, chapter 02 `augmentation_explorer`.
 """
 
-from peclr_utils.widgets.drawing import (
-    draw_posed_hand,
-    draw_turned_hand,
-    draw_view,
-    toy_projection,
-    view_parameters,
-)
-from peclr_utils.widgets.explorers import (
-    STATIC_NOTE,
-    Explorer,
-    as_png,
-    augmentation_explorer,
-    pose_explorer,
-    rotating_hand,
-)
+from peclr_utils.widgets.drawing import draw_posed_hand, draw_view, toy_projection, view_parameters
+from peclr_utils.widgets.explorers import Explorer, augmentation_explorer, pose_explorer, rotating_hand
 
 __all__ = [
-    "STATIC_NOTE",
     "Explorer",
-    "as_png",
     "augmentation_explorer",
     "draw_posed_hand",
-    "draw_turned_hand",
     "draw_view",
     "pose_explorer",
     "rotating_hand",

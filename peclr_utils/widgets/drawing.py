@@ -1,6 +1,6 @@
-"""What the sliders show, as functions from plain numbers to a picture: they work without a window too.
+"""What the sliders show, as functions from plain numbers to an image: they work without a window too.
 
-Chapter 01 poses and turns a hand with them, chapter 02 moves a picture and undoes the motion on a projection.
+Chapter 01 poses a hand with them, chapter 02 moves an image and undoes the motion on a projection.
 """
 
 from dataclasses import replace
@@ -20,31 +20,8 @@ from peclr_utils.hands.appearance import hand_texture
 from peclr_utils.hands.backgrounds import composite
 from peclr_utils.hands.renderer import Light, render
 from peclr_utils.hands.scene import HandScene, sample_scene, scene_surface
-from peclr_utils.plotting import draw_skeleton_on_image, new_figure, plot_hand_3d
+from peclr_utils.plotting import draw_skeleton_on_image, new_figure
 from peclr_utils.skeleton import BONES
-
-_KNUCKLES = (5, 9, 13, 17)
-_PAPER = 235  # grey level behind a posed hand
-
-
-def draw_turned_hand(
-    keypoints_3d: np.ndarray,
-    azimuth: float = -65.0,
-    elevation: float = 12.0,
-    mesh: tuple[np.ndarray, np.ndarray] | None = None,
-) -> Figure:
-    """Draw one hand in space from a direction.
-
-    Args:
-        keypoints_3d: (21, 3) metres, camera frame.
-        azimuth: degrees about the vertical; -90 with elevation 0 is the camera's own view.
-        elevation: degrees that the viewer stands above the hand.
-        mesh: vertices (V, 3) in the same frame and faces (F, 3), or None.
-
-    Returns:
-        The figure.
-    """
-    return plot_hand_3d(keypoints_3d, elev=elevation, azim=azimuth, mesh=mesh)
 
 
 def draw_posed_hand(
@@ -58,23 +35,18 @@ def draw_posed_hand(
     little: float = 0.0,
     turn: float = 0.0,
     *,
-    scene: HandScene | None = None,
     size: int = 256,
 ) -> np.ndarray:
-    """Draw a right hand in a pose put together from gestures and bent fingers.
+    """Draw a right hand in a pose combined from gestures and bent fingers.
 
     Args:
         start: a gesture, one of `peclr_utils.hands.GESTURES`.
         end: another one.
         blend: share of the way from the first to the second, 0 to 1.
-        thumb: degrees that all its joints bend further, negative for less; joint limits hold.
-        index: likewise.
-        middle: likewise.
-        ring: likewise.
-        little: likewise.
+        thumb, index, middle, ring, little: degrees by which all joints of the finger bend further, negative
+            for less; joint limits hold.
         turn: degrees about the vertical; 0 shows the palm, 180 the back.
-        scene: whose skin, sleeve and light to take, or None.
-        size: side of the picture, pixels.
+        size: side of the image, pixels.
 
     Returns:
         (size, size, 3) uint8 RGB.
@@ -88,7 +60,7 @@ def draw_posed_hand(
     rotation = cv2.Rodrigues(np.array([0.0, np.radians(turn), 0.0]))[0]
     K = np.array([[2.2 * size, 0, (size - 1) / 2], [0, 2.2 * size, (size - 1) / 2], [0, 0, 1]])
     scene = replace(
-        scene or _plain_scene(),
+        _plain_scene(),
         pose=pose,
         shape=HandShape(),
         rotation=rotation,
@@ -101,7 +73,7 @@ def draw_posed_hand(
         surface.vertices, surface.normals, surface.faces, surface.colours, K, (size, size), Light(),
         uv=surface.uv, texture=texture,
     )  # fmt: skip
-    return composite(hand.image, hand.alpha, np.full((size, size, 3), _PAPER, dtype=np.uint8))
+    return composite(hand.image, hand.alpha, np.full((size, size, 3), 235, dtype=np.uint8))
 
 
 @cache
@@ -123,13 +95,12 @@ def view_parameters(
     noise: float = 0.0,
     sobel: bool = False,
 ) -> ViewParameters:
-    """Name the parameters of one view instead of sampling them; the defaults change nothing.
+    """Set the parameters of one view instead of sampling them; the defaults change nothing.
 
     Args:
         angle: degrees, counter-clockwise on screen.
         scale: magnification.
-        shift_x: motion of the content to the right, fraction of the side.
-        shift_y: motion of the content down, fraction of the side.
+        shift_x, shift_y: motion of the content to the right and down, fractions of the side.
         hue: degrees about the grey axis.
         saturation: 1 for none, 0 for grey.
         brightness: gain, 1 for none.
@@ -142,22 +113,16 @@ def view_parameters(
     Returns:
         Parameters of one view.
     """
-    colour = colour_matrix(
-        brightness=np.array([brightness]),
-        contrast=np.array([contrast]),
-        saturation=np.array([saturation]),
-        hue=np.array([hue]),
-        gain=np.ones((1, 3)),
-        grey=np.array([grey]),
-    )
+    one = np.ones(1)
+    factors = (brightness * one, contrast * one, saturation * one)
     return replace(
         ViewParameters.identity(1),
-        angle=np.array([float(angle)]),
-        scale=np.array([float(scale)]),
+        angle=angle * one,
+        scale=scale * one,
         shift=np.array([[shift_x, shift_y]], dtype=np.float64),
-        colour=colour,
-        blur=np.array([float(blur)]),
-        noise=np.array([float(noise)]),
+        colour=colour_matrix(*factors, hue * one, np.ones((1, 3)), np.array([grey])),
+        blur=blur * one,
+        noise=noise * one,
         sobel=np.array([bool(sobel)]),
     )
 
@@ -165,25 +130,25 @@ def view_parameters(
 def toy_projection(keypoints_2d: np.ndarray) -> torch.Tensor:
     """Make a projection that draws the hand: 64 points along the bones, about their own centroid.
 
-    No network makes it; it stands for what an equivariant one would: points that move as the hand does.
+    No network makes it; it stands for an ideal equivariant one, whose points move as the hand does.
 
     Args:
         keypoints_2d: (21, 2) pixels.
 
     Returns:
-        (1, 128) float64, of length one: three points a bone, the wrist, and one between each two knuckles.
+        (1, 128) float64, of length one: three points per bone, the wrist, and one between any two knuckles.
     """
     points = np.asarray(keypoints_2d, dtype=np.float64)
     start, end = points[np.array(BONES)].swapaxes(0, 1)[:, :, None]
     along = (start + (end - start) * np.array([1, 2, 3])[:, None] / 3).reshape(-1, 2)
-    knuckles = points[list(_KNUCKLES)]
+    knuckles = points[[5, 9, 13, 17]]
     drawn = np.concatenate([along, points[:1], (knuckles[1:] + knuckles[:-1]) / 2])
     drawn -= drawn.mean(axis=0)
     return torch.from_numpy(drawn.reshape(1, -1) / np.linalg.norm(drawn))
 
 
 def draw_view(sample: HandSample, size: int = 160, **state: float) -> Figure:
-    """Draw a crop, one view of it with its labels moved along, and the same motion undone on a projection.
+    """Draw a crop, one view of it with its labels, and the same motion undone on a projection.
 
     Args:
         sample: a square crop.
@@ -210,7 +175,7 @@ def draw_view(sample: HandSample, size: int = 160, **state: float) -> Figure:
 
 
 def _with_skeleton(sample: HandSample, side: int = 320) -> np.ndarray:
-    """The picture, enlarged so that its bones are drawn finer than its pixels."""
+    """The image, enlarged so that its bones are drawn finer than its pixels."""
     image = cv2.resize(sample.image, (side, side), interpolation=cv2.INTER_LINEAR)
     if sample.keypoints_2d is None:
         return image
@@ -222,9 +187,8 @@ def _draw_undoing(ax: Axes, projection: torch.Tensor, params: ViewParameters) ->
     motion = torch.from_numpy(params.angle), torch.from_numpy(params.shift)
     moved = apply_to_projection(projection, *motion)
     undone = undo_on_projection(moved, *motion)
-    ax.plot(
-        *projection.reshape(-1, 2).T, "o", color="#0072B2", markersize=6, fillstyle="none", label="before"
-    )
+    hollow = {"color": "#0072B2", "markersize": 6, "fillstyle": "none"}
+    ax.plot(*projection.reshape(-1, 2).T, "o", label="before", **hollow)
     ax.plot(*moved.reshape(-1, 2).T, "s", color="#D55E00", markersize=3, label="moved")
     ax.plot(*undone.reshape(-1, 2).T, "o", color="#009E73", markersize=3, label="moved back")
     similarity = float((projection * moved).sum()), float((projection * undone).sum())

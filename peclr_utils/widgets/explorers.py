@@ -1,4 +1,4 @@
-"""Sliders above a picture that follows them. ipywidgets is imported when an explorer is made, not before.
+"""Sliders above an image that follows them. ipywidgets is imported when an explorer is made, not before.
 
 Chapter 01 shows `rotating_hand` and `pose_explorer`, chapter 02 `augmentation_explorer`.
 """
@@ -16,47 +16,43 @@ from matplotlib.figure import Figure
 from peclr_utils.crops import crop
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.hands import GESTURES
+from peclr_utils.plotting import plot_hand_3d
 from peclr_utils.skeleton import FINGERS
-from peclr_utils.widgets.drawing import draw_posed_hand, draw_turned_hand, draw_view
+from peclr_utils.widgets.drawing import draw_posed_hand, draw_view
 
 STATIC_NOTE = "(Sliders appear here when the chapter is run in JupyterLab.)"
-"""What an explorer prints where nobody could move its sliders."""
+"""What an explorer prints where nobody can move its sliders."""
 
 
 class Explorer:
-    """Sliders above a picture that follows them.
+    """Sliders above an image that follows them.
 
     In a notebook that someone looks at it shows the sliders; where a chapter is run without a window
-    (papermill, nbconvert), one line says what would be here, so that executed notebooks hold no dead widgets.
+    (papermill, nbconvert), it prints one line instead, so that executed notebooks hold no dead widgets.
 
     Args:
-        draw: called with the controls' values by name; returns a matplotlib figure or an RGB picture.
+        draw: called with the controls' values by name; returns a matplotlib figure or an RGB uint8 image.
         controls: ipywidgets' controls by the names of `draw`'s arguments.
 
     Attributes:
         controls: the controls.
-        picture: the `ipywidgets.Image` that shows what `draw` made.
-        widget: everything together, to put into a layout of one's own.
+        image: the `ipywidgets.Image` that shows what `draw` made.
+        widget: all of it together, to put into a layout of one's own.
     """
 
     def __init__(self, draw: Callable[..., Figure | np.ndarray], controls: Mapping[str, Any]):
         widgets = _ipywidgets()
-        self.controls = dict(controls)
-        self.picture = widgets.Image(format="png")
-        self._draw = draw
+        self.controls, self._draw = dict(controls), draw
+        self.image = widgets.Image(format="png")
         for control in self.controls.values():
             control.observe(self._update, "value")
         self._update()
         box = widgets.Layout(flex_flow="row wrap")
-        self.widget = widgets.VBox([widgets.HBox(list(self.controls.values()), layout=box), self.picture])
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """The controls' values by name."""
-        return {name: control.value for name, control in self.controls.items()}
+        self.widget = widgets.VBox([widgets.HBox(list(self.controls.values()), layout=box), self.image])
 
     def _update(self, change: object = None) -> None:
-        self.picture.value = as_png(self._draw(**self.state))
+        state = {name: control.value for name, control in self.controls.items()}
+        self.image.value = as_png(self._draw(**state))
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -67,37 +63,35 @@ class Explorer:
             print(STATIC_NOTE)
 
 
-def as_png(picture: Figure | np.ndarray) -> bytes:
-    """Encode a figure, or an RGB uint8 picture (H, W, 3), as PNG."""
-    if isinstance(picture, Figure):
+def as_png(image: Figure | np.ndarray) -> bytes:
+    """Encode a figure, or an RGB uint8 image (H, W, 3), as PNG."""
+    if isinstance(image, Figure):
         buffer = BytesIO()
-        picture.savefig(buffer, format="png", dpi=90)
+        image.savefig(buffer, format="png", dpi=90)
         return buffer.getvalue()
-    return cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+    return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
 
 def rotating_hand(keypoints_3d: np.ndarray, mesh: tuple[np.ndarray, np.ndarray] | None = None) -> Explorer:
-    """Turn a hand in space by two sliders.
+    """Rotate a hand in space by two sliders.
 
     Args:
-        keypoints_3d: see `draw_turned_hand`.
-        mesh: likewise.
+        keypoints_3d: (21, 3) metres, camera frame.
+        mesh: vertices (V, 3) in the same frame and faces (F, 3), or None.
 
     Raises:
         ModuleNotFoundError: if ipywidgets is not installed.
     """
-    controls = {
-        "azimuth": _slider("azimuth °", -65, -180, 180, 5),
-        "elevation": _slider("elevation °", 12, -90, 90, 5),
-    }
-    return Explorer(partial(draw_turned_hand, keypoints_3d, mesh=mesh), controls)
+    azimuth, elevation = _slider("azimuth °", -65, -180, 180, 5), _slider("elevation °", 12, -90, 90, 5)
+    draw = partial(plot_hand_3d, keypoints_3d, mesh=mesh)
+    return Explorer(draw, {"azimuth": azimuth, "elevation": elevation})
 
 
 def pose_explorer(start: str = "open", end: str = "fist") -> Explorer:
     """Blend two gestures and bend the fingers, within the joints' limits.
 
     Args:
-        start: a gesture.
+        start: a gesture, one of `peclr_utils.hands.GESTURES`.
         end: another one.
 
     Raises:
@@ -115,7 +109,7 @@ def pose_explorer(start: str = "open", end: str = "fist") -> Explorer:
 
 
 def augmentation_explorer(sample: HandSample, size: int = 160) -> Explorer:
-    """Move and recolour a picture by sliders.
+    """Move and recolour an image by sliders.
 
     Args:
         sample: any sample; it is cropped first if it is not square.
@@ -152,10 +146,7 @@ def _ipywidgets() -> ModuleType:
     try:
         import ipywidgets
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            "Sliders need ipywidgets, which this Python does not have: pip install ipywidgets. "
-            "The functions draw_... of peclr_utils.widgets make the same pictures without it."
-        ) from error
+        raise ModuleNotFoundError("Sliders need ipywidgets: pip install ipywidgets.") from error
     return ipywidgets
 
 

@@ -1,4 +1,4 @@
-"""A skeleton drawn into a picture: where, in which colour, and without touching the original."""
+"""A skeleton drawn into an image: where, in which colour, and without changing the original."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def rgb(colour: str) -> list[int]:
     return [round(255 * channel) for channel in to_rgb(colour)]
 
 
-def test_the_original_stays_as_it_is():
+def test_the_original_is_not_modified():
     image = np.random.default_rng(0).integers(0, 256, (120, 90, 3), dtype=np.uint8)
     before = image.copy()
     drawn = draw_skeleton_on_image(image, spread_out(90))
@@ -42,13 +42,13 @@ def test_bones_and_joints_have_the_rgb_colour_of_their_finger(finger):
 def test_lines_are_smooth_and_centred_between_pixels():
     points = np.full((21, 2), np.nan)
     points[9], points[10] = [10.5, 5], [10.5, 25]
-    drawn = draw_skeleton_on_image(np.zeros((31, 21, 3), np.uint8), points, thickness=2, colour="white")
-    row = drawn[15, :, 0].astype(float)
+    drawn = draw_skeleton_on_image(np.zeros((31, 21, 3), np.uint8), points, thickness=2)
+    row = drawn[15].sum(1).astype(float)
     assert row @ np.arange(21) / row.sum() == pytest.approx(10.5, abs=0.1)
     assert len(np.unique(drawn)) > 4
 
 
-def test_unknown_keypoints_leave_out_their_bones_only():
+def test_only_the_bones_of_unknown_keypoints_are_not_drawn():
     points = spread_out(100)
     points[4] = np.nan
     black = np.zeros((100, 100, 3), np.uint8)
@@ -62,8 +62,3 @@ def test_keypoints_far_outside_are_cut_off():
     points = spread_out(64) + np.where(np.arange(21)[:, None] == 20, 1e12, 0)
     points[16] = -1e12
     assert draw_skeleton_on_image(np.zeros((64, 64, 3), np.uint8), points).any()
-
-
-def test_float_pictures_are_refused():
-    with pytest.raises(TypeError, match="expected uint8, found float64"):
-        draw_skeleton_on_image(np.zeros((8, 8, 3)), spread_out(8))
