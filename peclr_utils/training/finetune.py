@@ -105,7 +105,6 @@ def finetune(
         KeyboardInterrupt: on Ctrl-C, once everything is saved.
     """
     config.validate()
-    single_process()
     with locked_folder(config.output):
         compute = choose_compute(config)
         device = compute.device
@@ -230,6 +229,7 @@ def _introduction(config: FinetuneConfig, source: str, images: int, first_step: 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fine-tune as the command line says."""
     program = "python -m peclr_utils.training.finetune"
+    single_process()
     return run_command_line(FinetuneConfig, finetune, program, _summary, arguments)
 
 
