@@ -7,21 +7,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
 import torch.distributed as dist
 
 from peclr_utils.crops import CropSet
-from peclr_utils.training import PretrainConfig, pretrain, read_log
+from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain, read_log
 from peclr_utils.training import distributed as ranks
-from peclr_utils.training.finetune import main as finetune_main
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+SMALL = {"batch_size": 4, "image_size": 32, "device": "cpu", "precision": "fp32", "progress": False}
 BASE = PretrainConfig(
-    grad_cache=True, batch_size=4, accumulate=2, epochs=1, warmup_epochs=0.5, image_size=32,
-    exchange_background=False, device="cpu", precision="fp32", progress=False,
-)  # fmt: skip
+    grad_cache=True, accumulate=2, epochs=1, warmup_epochs=0.5, exchange_background=False, **SMALL
+)
 CASES = {
     "peclr": BASE,
     "simclr, two batches each": BASE.replace(method="simclr", accumulate=4),
@@ -39,11 +39,8 @@ def _run(config: PretrainConfig, crops: CropSet) -> dict[str, torch.Tensor]:
         gradients.append(torch.cat([p.grad.flatten() for p in parameters]))
         take_step(optimiser, scaler)
 
-    loop.take_step = keep_gradients
-    try:
+    with mock.patch.object(loop, "take_step", keep_gradients):
         result = pretrain(config, crops)
-    finally:
-        loop.take_step = take_step
     weights = {name: tensor.flatten() for name, tensor in result.model.state_dict().items()}
     return {"losses": torch.tensor(result.losses), "gradients": gradients[0], **weights}
 
@@ -52,18 +49,12 @@ def _work(folder: Path) -> None:
     """What each of the two processes does."""
     torch.set_num_threads(1)
     dist.init_process_group("gloo")
-    rank = ranks.rank()
-    results = {name: _run(config, CropSet(folder / "crops")) for name, config in CASES.items()}
-    stopping = BASE.replace(output=str(folder / "run"), max_steps=1 if rank == 1 else 0)
-    results["finished"] = pretrain(stopping, CropSet(folder / "crops")).finished
-    with ranks.rank_zero_first():
-        results["order"] = (folder / "made").exists()
-        (folder / "made").touch()
+    rank, crops = ranks.rank(), CropSet(folder / "crops")
+    results = {name: _run(config, crops) for name, config in CASES.items()}
+    stopping = BASE.replace(output=str(folder / "run"), max_steps=rank)  # only rank 1 has a limit
+    results["finished"] = pretrain(stopping, crops).finished
     try:
-        # Each process sees a folder of its own, and only that of rank 0 has a checkpoint.
-        pretrain(
-            BASE.replace(output=str(folder / ("run" if rank == 0 else "none"))), CropSet(folder / "crops")
-        )
+        pretrain(BASE.replace(output=str(folder / ("run", "none")[rank])), crops)
     except ValueError as error:
         results["error"] = str(error)
     torch.save(results, folder / f"{rank}.pt")
@@ -97,39 +88,26 @@ def test_all_processes_have_the_same_weights_and_statistics(two_processes, case)
     assert different == []
 
 
-def test_all_stop_when_one_has_a_reason_to(two_processes):
-    assert [result["finished"] for result in two_processes[1]] == [False, False]
-
-
-def test_rank_zero_goes_before_the_others(two_processes):
-    assert [result["order"] for result in two_processes[1]] == [False, True]
-
-
-def test_processes_that_see_different_checkpoints_are_refused(two_processes):
+def test_all_stop_when_one_has_a_reason_to_and_resume_only_from_one_checkpoint(two_processes):
     for result in two_processes[1]:
+        assert not result["finished"]
         assert "all processes must see the same output folder" in result["error"]
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("run", "config", "message"),
     [
-        ({"grad_cache": False}, "grad_cache: expected True with 2 processes"),
-        ({"accumulate": 3}, "accumulate: expected a multiple of 2, .*processes, found 3"),
-        ({}, "cache: expected a folder, because 2 processes share the packed crops"),
+        (pretrain, BASE.replace(grad_cache=False), "grad_cache: expected True with 2 processes"),
+        (pretrain, BASE.replace(accumulate=3), "accumulate: expected a multiple of 2, .* found 3"),
+        (pretrain, BASE, "cache: expected a folder, because 2 processes share the packed crops"),
+        (finetune, FinetuneConfig(), "expected one process, found 2; only pre-training runs in several"),
     ],
 )
-def test_what_several_processes_cannot_do_is_refused(change, message, monkeypatch):
+def test_what_several_processes_cannot_do_is_refused(run, config, message, monkeypatch):
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
-        pretrain(BASE.replace(sources=("synthetic:16",), **change))
-
-
-def test_only_pre_training_runs_in_several_processes(monkeypatch, capsys):
-    for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"}.items():
-        monkeypatch.setenv(name, value)
-    assert finetune_main([]) == 2
-    assert "expected one process, found 2; only pre-training runs in several" in capsys.readouterr().err
+        run(config.replace(sources=("synthetic:16",)))
 
 
 def test_the_command_trains_in_two_processes_and_one_resumes_from_there(tmp_path):

@@ -12,10 +12,8 @@ from peclr_utils.training.device import seeded
 from peclr_utils.training.finetune import main, network_loss, train_mode, weak_augmentation
 from peclr_utils.training.poses import PoseDataset, plain_labels
 
-TINY = FinetuneConfig(
-    steps=4, warmup_steps=1, batch_size=8, image_size=32, log_every=1, progress=False, precision="fp32",
-    device="cpu",
-)  # fmt: skip
+SMALL = {"batch_size": 8, "image_size": 32, "device": "cpu", "progress": False, "log_every": 1}
+TINY = FinetuneConfig(steps=4, warmup_steps=1, precision="fp32", **SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +42,6 @@ def test_training_starts_at_the_mean_pose(crops16):
     mean = plain_labels(crops16, None, 32, 1.2)["keypoints_2d"].mean(axis=0)
     found = predict_dataset(result.model, crops16).keypoints_2d.mean(axis=0)
     assert np.abs(found - mean).mean() < 4  # of 32 pixels; the linear layer starts small but not at zero
-
-
-def test_a_resumed_run_has_the_weights_of_one_that_was_never_stopped(crops16, tmp_path, same_weights):
-    straight = finetune(TINY, crops16, crops16)
-    config = TINY.replace(output=str(tmp_path))
-    assert not finetune(config.replace(max_steps=3), crops16).finished
-    for again in range(2):  # resumed, and then read back
-        rest = finetune(config, crops16, crops16)
-        assert rest.finished and same_weights(rest.model, straight.model), again
-        assert rest.losses == straight.losses
-        assert str(rest.evaluation) == str(straight.evaluation)
-    saved = weights.load_pose_network(rest.checkpoint)
-    assert same_weights(saved, straight.model) and (saved.image_size, saved.view_factor) == (32, 1.2)
 
 
 @pytest.mark.parametrize("parts", [2, 4])
@@ -106,8 +91,6 @@ def test_fewer_labels_are_fewer_images(pack_dots, capsys):
 def test_labels_are_required(pack_dots):
     with pytest.raises(ValueError, match="lack 3D keypoints"):
         finetune(TINY, pack_dots(16, labelled=False))
-    with pytest.raises(ValueError, match="at least one"):
-        finetune(TINY)
 
 
 def test_the_command_runs_from_rendered_hands_to_an_evaluation(tmp_path, capsys):
@@ -116,3 +99,5 @@ def test_the_command_runs_from_rendered_hands_to_an_evaluation(tmp_path, capsys)
     assert main(["--preset", "smoke", *sources, *options]) == 0
     output = capsys.readouterr().out
     assert "Fine-tuning resnet18" in output and "8 hands" in output and "px" in output
+    saved = weights.load_pose_network(tmp_path / "checkpoint.pt")
+    assert (saved.image_size, saved.view_factor) == (32, 1.2)

@@ -1,7 +1,5 @@
 """The pre-training loop: it learns, resumes bit by bit, and stops cleanly."""
 
-import os
-import signal
 import sys
 
 import numpy as np
@@ -13,10 +11,8 @@ from peclr_utils.training import NonFiniteLossError, PretrainConfig, pretrain, r
 from peclr_utils.training.equivariance_error import EquivarianceError
 from peclr_utils.training.pretrain import main, open_pairs
 
-TINY = PretrainConfig(
-    epochs=2, batch_size=8, image_size=32, exchange_background=False, progress=False, precision="fp32",
-    device="cpu",
-)  # fmt: skip
+SMALL = {"batch_size": 8, "image_size": 32, "device": "cpu", "progress": False}
+TINY = PretrainConfig(epochs=2, exchange_background=False, precision="fp32", **SMALL)
 LOOP = sys.modules[pretrain.__module__]
 
 
@@ -39,12 +35,14 @@ def test_the_loss_falls_on_a_batch_that_is_seen_again_and_again(crops16):
     assert result.history[-1]["alignment"] > 0.8
 
 
-@pytest.mark.parametrize("stop", [2, 3])  # between two epochs, and within one
-def test_a_resumed_run_has_the_weights_of_one_that_was_never_stopped(
-    stop, straight, crops16, tmp_path, same_weights
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_run_stopped_within_an_epoch_has_the_weights_of_one_that_was_never_stopped(
+    cached, straight, crops16, tmp_path, same_weights
 ):
-    config = TINY.replace(output=str(tmp_path))
-    half = pretrain(config.replace(max_steps=stop), crops16)
+    config = TINY.replace(grad_cache=True, batch_size=4, accumulate=2) if cached else TINY
+    straight = pretrain(config, crops16) if cached else straight
+    config = config.replace(output=str(tmp_path))
+    half = pretrain(config.replace(max_steps=3), crops16)
     assert not half.finished and not same_weights(half.model, straight.model)
     rest = pretrain(config, crops16)
     assert rest.finished and same_weights(rest.model, straight.model)
@@ -67,11 +65,6 @@ def test_every_way_to_compute_works_here(setting, straight, crops16):
     assert other.losses[0] == pytest.approx(straight.losses[0], abs=0.1)
 
 
-def test_accumulating_makes_as_many_steps_of_smaller_losses(straight, crops16):
-    result = pretrain(TINY.replace(batch_size=4, accumulate=2), crops16)
-    assert len(result.losses) == 4 and max(result.losses) < min(straight.losses)
-
-
 def test_a_loss_that_is_not_a_number_in_any_batch_stops_and_leaves_the_last_checkpoint(
     crops16, tmp_path, monkeypatch
 ):
@@ -87,24 +80,6 @@ def test_a_loss_that_is_not_a_number_in_any_batch_stops_and_leaves_the_last_chec
     with pytest.raises(NonFiniteLossError, match=r"The loss is nan at step 1 .*checkpoint.*learning rate"):
         pretrain(config, crops16)
     assert len(calls) == 2 and (tmp_path / "checkpoint.pt").read_bytes() == before
-
-
-def test_ctrl_c_saves_and_the_same_call_resumes_there(straight, crops16, tmp_path, monkeypatch, same_weights):
-    original, calls = LOOP.contrastive_loss, []
-
-    def interrupting(*arguments):
-        calls.append(1)
-        if len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-        return original(*arguments)
-
-    config = TINY.replace(output=str(tmp_path))
-    monkeypatch.setattr(LOOP, "contrastive_loss", interrupting)
-    with pytest.raises(KeyboardInterrupt, match="saved .*checkpoint.pt; the same call resumes there"):
-        pretrain(config, crops16)
-    monkeypatch.undo()
-    assert weights.read_checkpoint(tmp_path / "checkpoint.pt")["extra"]["steps_done"] == 3
-    assert same_weights(pretrain(config, crops16).model, straight.model)
 
 
 def test_the_equivariance_error_is_measured_each_epoch_and_changes_nothing(
@@ -143,9 +118,8 @@ def test_an_encoder_can_be_the_start(crops16, tmp_path):
 
 
 def test_no_data_is_a_clear_error():
-    for config in (TINY, TINY.as_authors()):
-        with pytest.raises(ValueError, match="at least one"):
-            pretrain(config)
+    with pytest.raises(ValueError, match="sources: expected at least one"):
+        pretrain(TINY)
 
 
 def test_the_command_runs_from_rendered_hands_to_a_checkpoint(tmp_path, capsys):
