@@ -131,8 +131,9 @@ def _hand_image(
         if not (np.isfinite(box).all() and x1 < x2 and y1 < y2):
             raise ValueError(f"{name}: box must be x1, y1, x2, y2, x1 < x2, y1 < y2, found {box.tolist()}")
         if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
-            found = f"{width} x {height} pixels and {box.tolist()}"
-            raise ValueError(f"{name}: the box must overlap the image, found {found}")
+            raise ValueError(
+                f"{name}: the box {box.tolist()} lies outside the {width} x {height} pixel image"
+            )
     image = sample.image
     is_left = is_left or sample.handedness == "left"
     if is_left:

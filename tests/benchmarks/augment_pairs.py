@@ -1,9 +1,9 @@
-"""Augmented pairs a second: a 224 x 224 picture becomes two normalised views of 128 x 128.
+"""Augmented pairs per second: a 224 x 224 image becomes two normalised views of 128 x 128.
 
     python tests/benchmarks/augment_pairs.py
 
-Both sides begin with pictures in uint8 and end with float tensors, and draw their own parameters. On a GPU
-kornia is compared there with one `grid_sample` a batch; the authors' pipeline is compared on one core always.
+Both sides start from uint8 images and end with float tensors, and draw their own parameters. On a GPU
+kornia is compared with one `grid_sample` per batch; the authors' pipeline is always compared on one core.
 """
 
 import time
@@ -41,10 +41,10 @@ def measure() -> list[Row]:
     use_threads(1)
     dataset = FreiHAND(SAMPLE, "training")
     samples = [dataset[k] for k in range(PAIRS)]
-    pictures = np.stack([sample.image for sample in samples])
+    images = np.stack([sample.image for sample in samples])
     points = [sample.keypoints_2d for sample in samples]
     rng = np.random.default_rng(0)
-    twice = np.concatenate([pictures, pictures])
+    twice = np.concatenate([images, images])
 
     def by_opencv() -> Tensor:
         return to_batch(apply_opencv_batch(twice, sample_parameters(CONFIG, 2 * PAIRS, rng), VIEW))
@@ -56,7 +56,7 @@ def measure() -> list[Row]:
 
     found = interleaved(by_opencv, by_authors, REPEATS, clock=time.process_time)
     authors = Row(
-        f"augmented pairs, {pictures.shape[1]}² → two {VIEW}², one core",
+        f"augmented pairs, {images.shape[1]}² → two {VIEW}², one core",
         f"{PAIRS / found.ours:,.0f}/s",
         f"turn, crop, resize, HSV as the authors do it: {PAIRS / found.against:,.0f}/s",
         found.times,

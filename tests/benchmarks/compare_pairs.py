@@ -22,7 +22,7 @@ from peclr_utils.training.device import choose_device
 
 PAIRS, WIDTH, TEMPERATURE = 4096, 128, 0.5
 FEW = 640
-"""Pairs to begin with: enough to go the same way, and few enough to take next to no memory."""
+"""Pairs to start with: enough to take the same path, and few enough to take almost no memory."""
 
 REPEATS = 7
 
@@ -53,7 +53,7 @@ def measure() -> list[Row]:
         for pairs in (FEW, PAIRS)
     }
     for name in losses:
-        run(name, FEW)  # what torch sets up once is not the loss's
+        run(name, FEW)  # exclude what torch sets up once
     # Ours first: see `peak_bytes`.
     ours, against = (peak_bytes(lambda which=name: run(which, PAIRS), device) for name in losses)
     assert torch.allclose(run("ours", PAIRS), run("lightly", PAIRS), rtol=1e-5)

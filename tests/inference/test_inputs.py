@@ -49,7 +49,7 @@ def test_files_arrays_and_samples_give_the_same(folder):
     assert predict(model, folder / "b.png").name == str(folder / "b.png")
 
 
-def test_a_folder_gives_all_its_pictures_by_name(folder):
+def test_a_folder_gives_all_its_images_by_name(folder):
     results = predict(model, folder, K)
     assert [result.name for result in results] == ["a.png", "b.png", "deeper/c.png"]
     for result, seed in zip(results, (1, 0, 2), strict=True):
@@ -66,26 +66,17 @@ def test_arrays_stacked_or_listed_give_a_list(folder):
 
 
 def test_a_data_set_brings_its_own_camera_bone_and_side():
-    class Hands:
-        source = "hands"
-        samples = (
-            HandSample(an_image(0), 0, "hands", K=K.astype(np.float32), bone_length=0.031, name="first"),
-            HandSample(an_image(1), 1, "hands", "left", name="second"),
-        )
-
-        def __len__(self):
-            return 2
-
-        def __getitem__(self, index):
-            return self.samples[index]
-
-    first, second = predict(model, Hands())
+    hands = [
+        HandSample(an_image(0), 0, "hands", K=K.astype(np.float32), bone_length=0.031, name="first"),
+        HandSample(an_image(1), 1, "hands", "left", name="second"),
+    ]
+    first, second = predict(model, hands)
     assert same(first, predict(model, an_image(0), K, scale=0.031))
     assert (first.K_is_default, first.unit, first.is_left) == (False, "metres", False)
     assert same(second, predict(model, an_image(1), is_left=True))
     assert (second.K_is_default, second.unit, second.is_left) == (True, "bone lengths", True)
     # What is given explicitly counts.
-    others = predict(model, Hands(), K=2 * K - np.diag([0, 0, 1]), scale="average")
+    others = predict(model, hands, K=2 * K - np.diag([0, 0, 1]), scale="average")
     assert all(o.K[0, 0] == 960 and o.bone_length == AVERAGE_BONE for o in others)
 
 
@@ -97,49 +88,28 @@ def test_a_part_of_a_data_set_is_one_too():
     assert [hand.name for hand in predict(model, joined)] == ["2", "0", "3"]
 
 
-def test_a_grey_file_is_read_as_rgb(tmp_path):
-    cv2.imwrite(str(tmp_path / "grey.png"), an_image(0)[..., 0])
-    expected = predict(model, an_image(0)[..., :1].repeat(3, axis=2), K)
-    assert same(predict(model, tmp_path / "grey.png", K), expected)
-
-
-def test_nothing_given_is_changed():
-    image, intrinsics, box = an_image(0), K.copy(), np.array([20.0, 10, 90, 80])
-    copies = [image.copy(), intrinsics.copy(), box.copy()]
+def test_inputs_are_not_modified():
+    given = image, intrinsics, box = an_image(0), K.copy(), np.array([20.0, 10, 90, 80])
+    copies = [array.copy() for array in given]
     for left in (False, True):
-        result = predict(model, image, intrinsics, 0.03, box, left)
-    for given, copy in zip((image, intrinsics, box), copies, strict=True):
-        np.testing.assert_array_equal(given, copy)
-    with pytest.raises(AttributeError):
-        result.K = K
+        predict(model, image, intrinsics, 0.03, box, left)
+    assert all(map(np.array_equal, given, copies))
 
 
 WRONG = {
-    "a missing file": ({"image": "nowhere.png"}, FileNotFoundError, "nowhere.png"),
     "grey": ({"image": np.zeros((9, 9), np.uint8)}, ValueError, r"RGB.*\(9, 9\).*grey"),
-    "grey, one channel": ({"image": np.zeros((9, 9, 1), np.uint8)}, ValueError, "grey"),
-    "four channels": ({"image": np.zeros((9, 9, 4), np.uint8)}, ValueError, r"RGB.*\(9, 9, 4\)"),
     "floats": ({"image": np.zeros((9, 9, 3))}, ValueError, "uint8.*float64"),
-    "empty": ({"image": np.zeros((0, 9, 3), np.uint8)}, ValueError, r"\(0, 9, 3\)"),
-    "grey in a list": ({"image": [np.zeros((9, 9), np.uint8)]}, ValueError, "image 0.*grey"),
     "a tensor": ({"image": torch.zeros(3, 9, 9)}, TypeError, "Tensor"),
-    "a number": ({"image": 3}, TypeError, "int"),
     "a number in a list": ({"image": [3]}, TypeError, "image 0.*int"),
-    "K's shape": ({"K": np.eye(4)}, ValueError, r"K: expected shape \(3, 3\).*\(4, 4\)"),
     "K's count": ({"K": np.stack([K, K])}, ValueError, r"K: .*\(1, 3, 3\).*\(2, 3, 3\)"),
     "K's last row": ({"K": K.T}, ValueError, "image 0: K must be"),
-    "K no number": ({"K": "fx"}, ValueError, "K: expected numbers"),
-    "a box outside": ({"box": [130, 0, 150, 20]}, ValueError, "outside.*120 x 100.*130, 0, 150, 20"),
-    "a box above": ({"box": [0, -20, 20, 0]}, ValueError, "outside"),
-    "a box reversed": ({"box": [50, 50, 20, 80]}, ValueError, "x1 < x2"),
+    "a box outside": ({"box": [130, 0, 150, 20]}, ValueError, "130.*outside.*120 x 100"),
     "a box of no size": ({"box": [50, 50, 50, 80]}, ValueError, "x1 < x2"),
     "a box with a nan": ({"box": [np.nan, 50, 60, 80]}, ValueError, "x1 < x2"),
-    "a box of three": ({"box": [1, 2, 3]}, ValueError, r"box: expected shape \(4,\).*\(3,\)"),
+    "a box of three": ({"box": [1, 2, 3]}, ValueError, r"box: expected .*\(4,\).*\(3,\)"),
     "millimetres": ({"scale": 31.0}, ValueError, "metres.*31"),
-    "no length": ({"scale": 0.0}, ValueError, "metres.*0"),
     "a wrong word": ({"scale": "adult"}, ValueError, "'average'.*'adult'"),
-    "sides": ({"is_left": [True, False]}, ValueError, "is_left"),
-    "a size": ({"size": 0}, ValueError, "size"),
+    "a factor": ({"view_factor": float("nan")}, ValueError, "view_factor must be positive"),
 }
 
 
@@ -150,12 +120,13 @@ def test_what_is_wrong_is_named(case):
         predict(model, **{"image": an_image(0), **change})
 
 
-def test_a_file_that_is_no_picture_is_named(tmp_path):
+def test_what_is_no_image_is_named(tmp_path):
     path = tmp_path / "notes.jpg"
     path.write_text("no image")
-    with pytest.raises(ValueError, match="notes.jpg.*decode as a image"):
+    with pytest.raises(ValueError, match="notes.jpg"):
         predict(model, path)
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    with pytest.raises(FileNotFoundError, match="empty.*no image"):
-        predict(model, empty)
+    with pytest.raises(FileNotFoundError, match="nowhere.png"):
+        predict(model, "nowhere.png")
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match=tmp_path.name):
+        predict(model, tmp_path)

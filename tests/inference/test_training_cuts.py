@@ -3,18 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from peclr_utils.training.labelled import PoseBatches
 
+from peclr_utils.augmentation import AugmentationConfig
 from peclr_utils.camera import project
-from peclr_utils.course.runner import find_repository
-from peclr_utils.crops import CropSet
+from peclr_utils.crops import open_crops
 from peclr_utils.crops.cropping import crop_box, crop_matrix
 from peclr_utils.datasets import FreiHAND, SyntheticHands
 from peclr_utils.inference import predict
 from peclr_utils.inference.cutting import SMALLEST_REACH, USUAL_REACH
 from peclr_utils.models import PoseNetwork25D, PoseOutput
-from peclr_utils.training import FinetuneConfig, open_crops
-from peclr_utils.training.finetune import weak_augmentation
+from peclr_utils.training.poses import PoseDataset
 from peclr_utils.weights import load_pose_network, save_checkpoint, save_safetensors
 
 K = np.array([[480.0, 0, 112], [0, 480, 110], [0, 0, 1]])
@@ -46,23 +44,17 @@ def spread_out(x, y, reach, seed=0):
     return points * reach / np.linalg.norm(points, axis=1).max() + [x, y]
 
 
-@pytest.fixture(scope="module")
-def crops() -> CropSet:
-    config = FinetuneConfig(image_size=64, progress=False)
-    return open_crops(config, weak_augmentation(config), (), SyntheticHands(3, seed=5))
-
-
 @pytest.mark.parametrize("boxed", [False, True])
-def test_a_network_that_finds_the_hand_gets_the_crop_and_camera_of_training_and_evaluation(crops, boxed):
+def test_a_network_that_finds_the_hand_gets_the_crop_and_camera_of_training(boxed):
     hands = SyntheticHands(3, seed=5)
-    batches = PoseBatches(crops, np.arange(3), None, 3, 64, 1.2)
-    trained = batches.labels(*batches.plan(0))
-    views = batches[0]["views"].images.numpy()
+    crops = open_crops(hands, 64, 1.2, AugmentationConfig.weak(rotation=45).full_margin)
+    poses = PoseDataset(crops, None, None, 3, 64, 1.2)
+    labels, views = poses.labels(*poses.plan(0)), poses[0].image.images.numpy()
     for i, hand in enumerate(hands[i] for i in range(3)):
         model, uv = Finds(hand.keypoints_2d, hand.K), hand.keypoints_2d
         result = predict(model, hand, box=[*uv.min(0), *uv.max(0)] if boxed else None)
         np.testing.assert_allclose(result.crop, crop_matrix(*crop_box(hand, 1.2), 64), rtol=1e-5, atol=1e-3)
-        np.testing.assert_allclose(model.seen[1][1][0], trained["K"][i], rtol=1e-5, atol=2e-3)
+        np.testing.assert_allclose(model.seen[1][1][0], labels["K"][i], rtol=1e-5, atol=2e-3)
         np.testing.assert_allclose(result.box, [*uv.min(0), *uv.max(0)], atol=1e-3)
         grey = model.seen[1][0][0].transpose(1, 2, 0) * [0.229, 0.224, 0.225] + [0.485, 0.456, 0.406]
         # Training interpolates a second time, from the stored crop.
@@ -70,7 +62,7 @@ def test_a_network_that_finds_the_hand_gets_the_crop_and_camera_of_training_and_
 
 
 @pytest.mark.parametrize("reach", [3.0, 20.0])
-def test_a_network_that_finds_hands_far_too_small_does_not_look_closer_and_closer(reach):
+def test_the_second_crop_of_a_hand_found_far_too_small_is_not_too_small(reach):
     points = spread_out(100, 120, reach)
     box = [80, 90, 130, 140]  # of side 50: a hand in it needs a crop of 1.2 x 50 at least
     for given, smallest in ((box, 60.0), (None, 1.2 * 73.92)):
@@ -91,7 +83,7 @@ def test_the_first_crop_of_a_box_is_as_large_as_its_hand_usually_needs():
     np.testing.assert_allclose(model.affine(0), expected, rtol=1e-5, atol=1e-4)
 
 
-def test_without_a_box_the_first_crop_lies_between_a_third_and_all_of_the_picture():
+def test_without_a_box_the_first_crop_lies_between_a_third_and_all_of_the_image():
     model = Finds(spread_out(120, 80, 50))
     predict(model, BLACK, K)
     # A hand's box of 73.92 needs 88.704 at least, one that fills the image 224: sqrt(88.704 x 224).
@@ -111,21 +103,17 @@ def test_a_hand_larger_than_the_first_crop_widens_the_second():
     assert 64 / result.crop[0, 0] == pytest.approx(360)
 
 
-NOWHERE = {
-    "one point": np.full((21, 2), 90.0),
-    "within one pixel": spread_out(90, 90, 0.3),
-    "nan": np.where(np.arange(42).reshape(21, 2) == 8, np.nan, spread_out(90, 90, 20)),
-}
+A_NAN = np.where(np.arange(42).reshape(21, 2) == 8, np.nan, spread_out(90, 90, 20))
 
 
-@pytest.mark.parametrize("points", NOWHERE.values(), ids=NOWHERE)
+@pytest.mark.parametrize("points", [spread_out(90, 90, 0.3), A_NAN], ids=["within one pixel", "nan"])
 def test_a_prediction_without_extent_falls_back_to_the_first_crop(points):
     model = Finds(points)
     assert predict(model, BLACK, K, box=[60, 60, 120, 120]).fell_back
     np.testing.assert_array_equal(model.affine(0), model.affine(1))
 
 
-def test_left_hands_are_cut_in_a_mirror():
+def test_left_hands_are_cropped_in_the_mirror_image():
     points, box = spread_out(90, 120, 40), np.array([60.0, 80, 125, 150])
     right = predict(Finds(points), BLACK, K, box=box)
     mirrored = np.array([[480.0, 0, 111], [0, 480, 110], [0, 0, 1]])
@@ -135,26 +123,16 @@ def test_left_hands_are_cut_in_a_mirror():
     np.testing.assert_allclose(left.crop @ [223 - 90, 120, 1], right.crop @ [90, 120, 1], atol=1e-6)
 
 
-class Recorder(PoseNetwork25D):
-    def __init__(self):
-        super().__init__("resnet18")
-        self.crops = []
-
-    def forward(self, images, K=None):
-        self.crops.append((images.shape[-1], float(K[0, 0, 0]) / 480))
-        return PoseOutput(*Finds(spread_out(112, 112, 50))(images.cpu(), K.cpu()))
-
-
-def test_what_is_not_known_to_be_trained_here_is_shown_the_authors_crops_and_what_is_given_counts():
-    model = Recorder().eval()
-    predict(model, BLACK, K)
-    assert model.crops[0] == (224, pytest.approx(0.7 * 224 / 73.92))
-    model.image_size, model.view_factor = 64, 1.2
-    predict(model, BLACK, K)
-    assert model.crops[2] == (64, pytest.approx(64 / 140.9599, rel=1e-5))
-    predict(model, BLACK, K, size=32, view_factor=1.5)
-    assert model.crops[4] == (32, pytest.approx(32 / 176.1998, rel=1e-5))
-    assert model.crops[5] == (32, pytest.approx(32 / 150, rel=1e-5))
+def test_sizes_are_the_models_own_unless_given_and_without_a_factor_crops_are_the_authors():
+    model = Finds(spread_out(112, 112, 50), image_size=None, view_factor=None)
+    scales = []
+    for sizes, given in (((None, None), {}), ((64, 1.2), {}), ((64, 1.2), {"size": 32, "view_factor": 1.5})):
+        model.image_size, model.view_factor = sizes
+        predict(model, BLACK, K, **given)
+        scales.append((model.seen[-2][0].shape[-1], model.affine(-2)[0, 0]))
+    expected = [(224, 0.7 * 224 / 73.92), (64, 64 / 140.9599), (32, 32 / 176.1998)]
+    np.testing.assert_allclose(scales, expected, rtol=1e-5)
+    assert model.affine(-1)[0, 0] == pytest.approx(32 / 150, rel=1e-5)
 
 
 @pytest.mark.parametrize("save", [save_checkpoint, save_safetensors])
@@ -164,31 +142,13 @@ def test_a_network_from_a_file_knows_how_it_was_trained(tmp_path, save):
     name = "pose.pt" if save is save_checkpoint else "pose.safetensors"
     loaded = load_pose_network(save(tmp_path / name, network))
     assert (loaded.image_size, loaded.view_factor) == (48, 1.25)
-    assert type(loaded.image_size) is int and type(loaded.view_factor) is float
     unknown = load_pose_network(save(tmp_path / name, PoseNetwork25D("resnet18")))
     assert unknown.image_size is None and unknown.view_factor is None
 
 
-def test_a_training_runs_checkpoint_says_it_in_its_settings(tmp_path):
-    path, network = tmp_path / "pose.pt", PoseNetwork25D("resnet18")
-    save_checkpoint(path, network, config={"image_size": 96, "view_factor": 1.3})
-    assert (load_pose_network(path).image_size, load_pose_network(path).view_factor) == (96, 1.3)
-    save_checkpoint(path, network, config={"image_size": [224, 224], "view_factor": 0})
-    assert (load_pose_network(path).image_size, load_pose_network(path).view_factor) == (None, None)
-    network.image_size = "large"
-    with pytest.raises(ValueError, match="pose.pt: image_size: expected a positive number, found 'large'"):
-        load_pose_network(save_checkpoint(path, network))
-
-
-def test_the_usual_reach_is_that_of_the_committed_hands():
-    labels = FreiHAND(find_repository() / "data/sample").labels
+def test_the_usual_reach_is_that_of_the_committed_hands(repository):
+    labels = FreiHAND(repository / "data/sample").labels
     uv = project(labels.xyz.astype(np.float64), labels.K.astype(np.float64))
     reach = np.linalg.norm(uv - uv.mean(1, keepdims=True), axis=2).max(1) / np.ptp(uv, axis=1).max(1)
     assert np.median(reach) == pytest.approx(USUAL_REACH, abs=0.01)
     assert SMALLEST_REACH < reach.min() and reach.max() < 0.8
-
-
-def test_a_wrong_factor_is_named():
-    for wrong in (0, -1.2, float("nan"), float("inf")):
-        with pytest.raises(ValueError, match="view_factor must be positive, found"):
-            predict(Finds(spread_out(100, 100, 40)), BLACK, K, view_factor=wrong)
