@@ -79,7 +79,7 @@ class LabelFractionsConfig(Settings):
         return start.replace(**changes)
 
     def validate(self) -> None:
-        """Check every field, and the settings of the trainings; raises what `Settings.validate` raises."""
+        """Check every field, and the settings of the trainings; errors as `Settings.validate`."""
         super().validate()
         self._require(bool(self.output), "output", "a folder, because a table takes long and resumes there")
         known = bool(self.methods) and set(self.methods) <= set(METHODS)
