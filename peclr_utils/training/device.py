@@ -20,10 +20,9 @@ def choose_device(name: str = "auto") -> torch.device:
         ValueError: if the named device can't be used.
     """
     if name == "auto":
-        present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-        kind = next(kind for kind, found in present.items() if found)
+        mps = "mps" if torch.backends.mps.is_available() else "cpu"
         try:
-            return choose_device(kind)
+            return choose_device("cuda" if torch.cuda.is_available() else mps)
         except ValueError as error:
             warnings.warn(f"{error}. Using the CPU instead", stacklevel=2)
             return torch.device("cpu")

@@ -91,12 +91,7 @@ def finetune(
         The network, its history, and its evaluation if there is a test set.
 
     Raises:
-        ValueError: if a setting is wrong, labels are missing, or the output folder holds a run with other
-            settings.
-        BlockingIOError: if another run is using the output folder.
-        FileNotFoundError: if the initial encoder is missing; nothing has been cropped by then.
-        NonFiniteLossError: if the loss becomes NaN or infinite.
-        KeyboardInterrupt: on Ctrl-C, once everything is saved.
+        ValueError: if a hand lacks its label; otherwise as `pretrain`.
     """
     config.validate()
     with locked_folder(config.output):

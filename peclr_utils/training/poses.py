@@ -148,16 +148,11 @@ class PoseDataset(Dataset):
 def plain_labels(
     crops: CropSet, indices: np.ndarray | None, image_size: int, view_factor: float
 ) -> dict[str, np.ndarray]:
-    """Labels of plain, centred views, by the names of `PoseBatch`.
+    """Labels of plain, centred views of some images (None: all): float64 arrays by the names of `PoseBatch`.
 
     Args:
-        crops: the images.
-        indices: which of them, in the order of the result; None for all.
-        image_size: side of a view in pixels.
-        view_factor: see `FinetuneConfig`.
-
-    Returns:
-        Name to float64 array.
+        crops, indices: the images, and which of them, in the order of the result.
+        image_size, view_factor: side of a view in pixels, and its width; see `FinetuneConfig`.
 
     Raises:
         ValueError: if an image lacks its 3D keypoints or its intrinsics.

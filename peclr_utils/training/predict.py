@@ -49,10 +49,8 @@ def predict_dataset(
 
     Args:
         network: on the device to compute on; left in evaluation mode.
-        crops: the images.
-        image_size: side of a view in pixels; None for the side that the network was trained on.
-        view_factor: see `FinetuneConfig`; None for the network's own.
-        indices: which images, None for all.
+        crops, indices: the images, and which of them; None for all.
+        image_size, view_factor: of a view, see `FinetuneConfig`; None for what the network was trained on.
         batch_size: images at once.
         precision: see `RunSettings`.
 
@@ -61,8 +59,7 @@ def predict_dataset(
         FreiHAND's protocol, and from the predicted root depth.
 
     Raises:
-        ValueError: if an image lacks its 3D keypoints or its intrinsics, or the network does not know its own
-            sizes and none are given.
+        ValueError: if an image lacks its 3D keypoints or its intrinsics, or the sizes are known to nobody.
     """
     image_size = _own(network, "image_size", image_size)
     view_factor = _own(network, "view_factor", view_factor)
