@@ -57,7 +57,7 @@ def check_outputs(options: Options) -> None:
     """Refuse outputs that can't be written or are an input by another name, before anything is predicted.
 
     Raises:
-        ValueError: if an output is an input, or a folder, or has an unknown ending.
+        ValueError: if an output is an input, the other output or a folder, or has an unknown ending.
         FileNotFoundError: if its folder is missing.
     """
     if options.output.suffix.lower() not in IMAGE_SUFFIXES:
@@ -70,6 +70,8 @@ def check_outputs(options: Options) -> None:
         for given in (options.image, options.weights):
             if path.exists() and given.exists() and path.samefile(given):
                 raise ValueError(f"{path}: would overwrite the input {given}; write to another file")
+    if options.json is not None and options.json.resolve() == options.output.resolve():
+        raise ValueError(f"{options.json}: --output and --json must be different files")
 
 
 def run(options: Options) -> HandPrediction:
@@ -88,9 +90,7 @@ def run(options: Options) -> HandPrediction:
     drawn = draw_skeleton_on_image(image, hand.keypoints_2d)
     with atomic(options.output) as temporary:
         if not cv2.imwrite(str(temporary), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)):
-            raise OSError(
-                f"{options.output}: could not be written; is the disk full or the folder read-only?"
-            )
+            raise OSError(f"{options.output}: could not be written; is the disk full?")
     if options.json is not None:
         write_json(options.json, numbers(hand))
     return hand

@@ -89,9 +89,8 @@ def _one_each(name: str, value: Any, shape: tuple[int, ...], count: int) -> Sequ
         return [None] * count
     array, each = np.asarray(value), (count, *shape)
     if array.dtype.kind not in "biuf" or array.shape not in (shape, each):
-        raise ValueError(
-            f"{name}: expected numbers of shape {shape} or {each}, found {array.shape} {array.dtype}"
-        )
+        found = f"{array.shape} {array.dtype}"
+        raise ValueError(f"{name}: expected numbers of shape {shape} or {each}, found {found}")
     return np.broadcast_to(array.astype(np.float64), each)
 
 
@@ -109,12 +108,7 @@ def _sample(item: Any, index: int) -> HandSample:
 
 
 def _hand_image(
-    sample: HandSample,
-    K: np.ndarray | None,
-    scale: np.ndarray | None,
-    box: np.ndarray | None,
-    average: bool,
-    is_left: bool,
+    sample: HandSample, K: Any, scale: Any, box: np.ndarray | None, average: bool, is_left: bool
 ) -> HandImage:
     height, width = sample.image.shape[:2]
     name = sample.name or f"a sample of {sample.source}"
@@ -132,7 +126,7 @@ def _hand_image(
             raise ValueError(f"{name}: box must be x1, y1, x2, y2, x1 < x2, y1 < y2, found {box.tolist()}")
         if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
             raise ValueError(
-                f"{name}: the box {box.tolist()} lies outside the {width} x {height} pixel image"
+                f"{name}: box {box.tolist()} lies outside the image of {width} x {height} pixels"
             )
     image = sample.image
     is_left = is_left or sample.handedness == "left"

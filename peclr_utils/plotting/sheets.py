@@ -48,20 +48,12 @@ def show_samples(
     Raises:
         ValueError: if there are no samples, or another number of captions or row names.
     """
-    samples = list(samples)
     columns = max(1, min(columns, len(samples)))
-    rows = -(-len(samples) // columns)
-    for name, texts, expected in (("captions", captions, len(samples)), ("row_names", row_names, rows)):
-        if texts is not None and len(texts) != expected:
-            raise ValueError(f"{name}: expected {expected}, found {len(texts)}")
-    figure, axes = _sheet(rows, columns, captions is not None, title, heads=row_names)
-    for k, ax in enumerate(axes.flat):
-        if k >= len(samples):
-            ax.set_axis_off()
-            continue
-        keypoints = samples[k].keypoints_2d if skeleton else None
-        _show(ax, samples[k].image, keypoints, None if captions is None else captions[k])
-    return figure
+    keypoints = [sample.keypoints_2d if skeleton else None for sample in samples]
+    captions = _each("captions", captions, samples)
+    cells = list(zip([sample.image for sample in samples], keypoints, captions, strict=True))
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    return _sheet(rows, title, row_names)[0]
 
 
 def plot_view_pairs(
@@ -88,13 +80,12 @@ def plot_view_pairs(
     Raises:
         ValueError: if the numbers of images differ, or there are none.
     """
-    figure, axes = _sheet(2, len(views1), captions is not None, title, heads=("view 1", "view 2"))
-    below = ((axes[0], views1, keypoints1, None), (axes[1], views2, keypoints2, captions))
-    for row, views, keypoints, texts in below:
-        for k, (ax, view) in enumerate(zip(row, as_images(views, "views"), strict=True)):
-            caption = None if texts is None else texts[k]
-            _show(ax, view, None if keypoints is None else keypoints[k], caption)
-    return figure
+    first, second = as_images(views1, "views1"), as_images(views2, "views2")
+    keypoints1, keypoints2 = _each("keypoints1", keypoints1, first), _each("keypoints2", keypoints2, first)
+    captions = _each("captions", captions, first)
+    above = [(view, keypoints, None) for view, keypoints in zip(first, keypoints1, strict=True)]
+    rows = [above, list(zip(second, keypoints2, captions, strict=True))]
+    return _sheet(rows, title, ("view 1", "view 2"))[0]
 
 
 def plot_neighbours(
@@ -127,13 +118,13 @@ def plot_neighbours(
         found = f"{len(query_images)}, {tuple(neighbours.shape[:2])} and {distances.shape}"
         raise ValueError(f"expected Q queries, (Q, k) neighbours and distances, found {found}")
     title = title or f"Left: the query. Then its nearest neighbours; the number is the {distance_name}."
-    figure, axes = _sheet(len(distances), distances.shape[1] + 1, True, title, split=True)
-    for row, query in enumerate(query_images):
-        _show(axes[row, 0], query, None, "query")
-        for k, near in enumerate(as_images(neighbours[row], "neighbours")):
-            _show(axes[row, k + 1], near, None, f"{distances[row, k]:.3f}")
-            if highlight is not None and highlight[row, k]:
-                axes[row, k + 1].spines[:].set(visible=True, color=_HIGHLIGHT, linewidth=3)
+    rows = []
+    for query, images, numbers in zip(query_images, neighbours, distances, strict=True):
+        near = zip(as_images(images, "neighbours"), numbers, strict=True)
+        rows.append([(query, None, "query"), *((image, None, f"{number:.3f}") for image, number in near)])
+    figure, axes = _sheet(rows, title, split=True)
+    for row, k in np.argwhere(np.zeros_like(distances) if highlight is None else highlight):
+        axes[row][k + 1].spines[:].set(visible=True, color=_HIGHLIGHT, linewidth=3)
     return figure
 
 
@@ -171,26 +162,35 @@ def plot_predictions(
         raise ValueError(f"images, predicted, true and errors: expected one length, found {lengths}")
     order = np.argsort(errors, kind="stable")
     count = min(count, len(order))
+    best_and_worst = (order[:count], order[::-1][:count])
+    rows = [[(shown[k], None, f"{errors[k]:.1f} {unit}") for k in row] for row in best_and_worst]
     title = "Truth in white, prediction in the fingers' colours"
-    figure, axes = _sheet(2, count, True, title, heads=("best", "worst"))
-    for row, chosen in zip(axes, (order[:count], order[::-1][:count]), strict=True):
-        for ax, k in zip(row, chosen, strict=True):
-            _show(ax, shown[k], None, f"{errors[k]:.1f} {unit}")
-            draw_prediction(ax, guess[k], truth[k])
+    figure, axes = _sheet(rows, title, ("best", "worst"))
+    for ax, k in zip(np.ravel(axes), np.ravel(best_and_worst), strict=True):
+        draw_prediction(ax, guess[k], truth[k])
     return figure
 
 
+def _each(name: str, values: Sequence | None, things: Sequence) -> Sequence:
+    """One value for each thing, or None for each."""
+    if values is not None and len(values) != len(things):
+        raise ValueError(f"{name}: expected {len(things)}, found {len(values)}")
+    return [None] * len(things) if values is None else values
+
+
 def _sheet(
-    rows: int,
-    columns: int,
-    captions: bool,
+    rows: Sequence[Sequence[tuple[np.ndarray, np.ndarray | None, str | None]]],
     title: str | None,
     heads: Sequence[str] | None = None,
     split: bool = False,
-) -> tuple[Figure, np.ndarray]:
-    """Square axes in a grid as wide as the page, with `heads` at the left; `split` parts the first column."""
-    if rows * columns == 0:
+) -> tuple[Figure, list[list[Axes]]]:
+    """Draw rows of images with their keypoints and captions, in square axes, as wide as the page.
+
+    `heads` are texts at the left of the rows; `split` separates the first column.
+    """
+    if not rows or not rows[0]:
         raise ValueError("there are no images to show")
+    columns, captions = len(rows[0]), rows[-1][0][2] is not None
     left = _MARGIN + (0.25 if heads is not None else 0.0)
     extra = 0.15 if split else 0.0
     other = left + _MARGIN + extra + (columns - 1) * _GAP
@@ -198,23 +198,22 @@ def _sheet(
     width = other + columns * side
     below = _LINE * 1.15 if captions else _GAP
     top = _MARGIN + (2 * _LINE if title else 0.0)
-    height = top + _MARGIN + rows * side + (rows - 1) * below + (below if captions else 0.0)
+    height = top + _MARGIN + len(rows) * side + (len(rows) - 1) * below + (below if captions else 0.0)
     figure = new_figure(width, height, tidy=False)
-    axes = np.empty((rows, columns), dtype=object)
-    for row, column in np.ndindex(rows, columns):
-        x = left + column * (side + _GAP) + (extra if column else 0.0)
+    axes = []
+    for row, (cells, head) in enumerate(zip(rows, _each("row_names", heads, rows), strict=True)):
         y = height - top - row * (side + below) - side
-        axes[row, column] = figure.add_axes((x / width, y / height, side / width, side / height))
-    for ax, head in zip(axes[:, 0], heads or (), strict=heads is not None):
-        ax.set_ylabel(head, fontsize=TEXT, labelpad=4)
+        axes.append([])
+        for column, (image, keypoints, caption) in enumerate(cells):
+            x = left + column * (side + _GAP) + (extra if column else 0.0)
+            ax = figure.add_axes((x / width, y / height, side / width, side / height))
+            axes[-1].append(ax)
+            show_image(ax, image)
+            if keypoints is not None:
+                draw_skeleton(ax, keypoints, linewidth=1.4, outline=False)
+            if caption is not None:
+                ax.set_xlabel(caption, fontsize=SMALL - 1, labelpad=2)
+        axes[-1][0].set_ylabel(head, fontsize=TEXT, labelpad=4)
     if title:
         figure.text(left / width, 1 - (_MARGIN + _LINE) / height, title, fontsize=TEXT, va="center")
     return figure, axes
-
-
-def _show(ax: Axes, image: np.ndarray, keypoints: np.ndarray | None, caption: str | None) -> None:
-    show_image(ax, image)
-    if keypoints is not None:
-        draw_skeleton(ax, keypoints, linewidth=1.4, outline=False)
-    if caption is not None:
-        ax.set_xlabel(caption, fontsize=SMALL - 1, labelpad=2)

@@ -49,17 +49,6 @@ def test_the_corner_moves_by_the_jitter_and_the_content_against_it(shape, jitter
     assert view.motion.tolist() == motion
 
 
-def test_the_radius_is_of_the_distance_from_the_mean_truncated_to_whole_pixels():
-    # int(18.54 * 1.5) = 27: side 54; int(18.54 * 0.9) = 16: side 32.
-    image = grey(200, 200)
-    points = POINTS + [60, 60]
-    for radius, half in ((1.5, 27), (0.9, 16)):
-        view = apply_authors(image, points, parameters(radius=radius), out_size=2 * half)
-        np.testing.assert_array_equal(
-            view.image, image[95 - half : 95 + half, 80 - half : 80 + half], f"radius {radius}"
-        )
-
-
 def test_a_positive_angle_rotates_counter_clockwise_about_the_mean_point():
     image = np.zeros((120, 120, 3), np.uint8)
     points = np.array([[40, 60], [80, 60], [60, 40], [60, 80]], np.float32)  # mean (60, 60), farthest 20

@@ -19,7 +19,6 @@ from peclr_utils.augmentation import (
 from peclr_utils.augmentation.photometry import LUMA
 from peclr_utils.camera import project, transform_intrinsics, transform_points
 from peclr_utils.datasets.sample import HandSample
-from peclr_utils.equivariance import apply_to_projection
 
 EVERYTHING = AugmentationConfig.peclr(blur=0.5, noise=0.5, cutout=0.5, sobel=0.3)
 
@@ -124,20 +123,6 @@ def test_a_margin_magnifies_by_itself():
     plain, wide = AugmentationConfig(scale=(0.8, 1.2)), AugmentationConfig(scale=(0.8, 1.2), margin=1.5)
     scales = [sample_parameters(config, 9, np.random.default_rng(0)).scale for config in (plain, wide)]
     assert scales[1] == pytest.approx(1.5 * scales[0])
-
-
-def test_projection_moves_as_the_keypoints_do():
-    """Points of a projection, read as keypoints, rotate alike up to normalisation."""
-    rng = np.random.default_rng(0)
-    params = dataclasses.replace(
-        sample_parameters(AugmentationConfig.peclr(), 6, rng), scale=np.ones(6), shift=np.zeros((6, 2))
-    )
-    points = rng.normal(size=(6, 64, 2))
-    points -= points.mean(axis=1, keepdims=True)
-    moved = (transform_keypoints(params, points * 20 + 63.5, 128, 128) - 63.5).reshape(6, -1)
-    moved /= np.linalg.norm(moved, axis=1, keepdims=True)
-    projection, *motion = (torch.tensor(v) for v in (points.reshape(6, -1), params.angle, params.shift))
-    assert apply_to_projection(projection, *motion).numpy() == pytest.approx(moved, abs=1e-6)
 
 
 def hand(size: int = 100) -> HandSample:

@@ -94,6 +94,7 @@ def test_neither_weights_nor_folders_are_overwritten(files, tmp_path, capsys):
         (lambda line: ["nowhere.jpg", *line[1:]], "nowhere.jpg"),
         (lambda line: [line[0], "--weights", "nowhere.pt", *line[3:]], "nowhere.pt"),
         (lambda line: [*line[:3], "--output", "out.hand"], "out.hand.*ending"),
+        (lambda line: [*line[:3], "--output", "o.png", "--json", "./o.png"], "different files"),
         (lambda line: [*line[:3], "--output", "no such folder/out.png"], "folder"),
         (lambda line: [*line, "--box", "500", "0", "600", "90"], "outside"),
     ],
