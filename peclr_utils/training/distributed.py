@@ -4,10 +4,8 @@
 
 The batches of a step are divided among the processes, so their number must divide `accumulate`, and
 `grad_cache` must be on. On 4 GPUs, 128 pairs a step are `batch_size=32, accumulate=4`; the paper's 2,048 are
-128 and 16. The loss, its negatives and the projector's batch norm are those of one process with the whole
-step (`training.grad_cache`), and a run may resume with another number of processes.
-
-Rank 0 alone crops, logs and saves. In one process every function here returns its argument.
+128 and 16. Loss, negatives and the projector's batch norm are those of one process with the whole step, and a
+run may resume with another number of processes. Rank 0 alone crops, logs and saves.
 """
 
 import contextlib

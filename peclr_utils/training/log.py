@@ -67,14 +67,8 @@ class RunLog:
         for name in config.loggers if first_step < steps else ():
             with self._optional(name):
                 self._loggers[name] = OPEN[name](config, title, first_step)
-        self._bar = tqdm(
-            total=steps,
-            initial=first_step,
-            desc=title,
-            unit="step",
-            mininterval=1,
-            disable=not config.progress,
-        )
+        show = {"desc": title, "unit": "step", "mininterval": 1, "disable": not config.progress}
+        self._bar = tqdm(total=steps, initial=first_step, **show)
 
     def tick(self) -> None:
         """Count one step on the bar."""
