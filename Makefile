@@ -57,7 +57,7 @@ table: $(STAMP)
 	$(PY) -m peclr_utils.experiments.label_fractions $(ARGS)
 
 notebooks: $(STAMP)
-	$(PY) -m peclr_utils.course.refresh $(ARGS)
+	$(PY) -m peclr_utils.course --refresh $(ARGS)
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -2,8 +2,8 @@
 
 The rooms, in the order data flows through them: `skeleton`, `camera`, `hands`, `datasets`, `crops`,
 `augmentation`, `equivariance`, `losses`, `models`, `weights`, `inference`, `evaluation`, `training`,
-`plotting`, `widgets`, `course`. Each is imported when its name is first used, so `import peclr_utils` is
-fast.
+`experiments`, `plotting`, `widgets`, `course`. Each is imported when its name is first used, so `import
+peclr_utils` is fast.
 """
 
 import importlib
@@ -20,11 +20,13 @@ _ROOMS = (
     "augmentation",
     "equivariance",
     "losses",
+    "losses_blockwise",
     "models",
     "weights",
     "inference",
     "evaluation",
     "training",
+    "experiments",
     "plotting",
     "widgets",
     "course",

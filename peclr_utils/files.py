@@ -6,6 +6,7 @@ Every module that writes a file uses `atomic`; runs and packed crops use `locked
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,18 +54,21 @@ def locked(path: Path, busy: str, wait: bool = False) -> Iterator[None]:
 
     Args:
         path: the lock file; it is left in place, empty.
-        busy: the error message if another process holds the lock.
-        wait: whether to wait for the other process instead.
+        busy: what to say if another process holds the lock: the error, or a line on stderr while waiting.
+        wait: whether to wait for the other process.
 
     Raises:
         BlockingIOError: if another process holds the lock and `wait` is False.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=-1 if wait else 0)
+    lock = FileLock(path)
     try:
-        lock.acquire()
+        lock.acquire(timeout=0)
     except Timeout:
-        raise BlockingIOError(busy) from None
+        if not wait:
+            raise BlockingIOError(busy) from None
+        print(f"{busy}; waiting for it", file=sys.stderr)
+        lock.acquire()
     try:
         yield
     finally:

@@ -65,7 +65,7 @@ class Settings:
         for name, kind in typing.get_type_hints(type(self)).items():
             value = getattr(self, name)
             self._require(_fits(value, kind), name, _describe(kind))
-            if name in AT_LEAST:
+            if name in AT_LEAST and not isinstance(value, tuple):
                 self._require(value >= AT_LEAST[name], name, f"at least {AT_LEAST[name]}")
             if name in POSITIVE:
                 self._require(value > 0, name, "a positive number")

@@ -1,4 +1,4 @@
-"""What every test shares: the same number of threads everywhere, no window, reproducible hypothesis runs."""
+"""What tests share: threads, no window, reproducible hypothesis runs, the repository, the smoke course."""
 
 import os
 
@@ -12,6 +12,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 
 from peclr_utils.camera import bone_length, project
 from peclr_utils.datasets import HandSample
@@ -32,15 +33,27 @@ def repository() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session")
+def smoke_course(tmp_path_factory) -> Path:
+    """The run folder of the whole course with the profile `smoke`; one test process runs it for all."""
+    from peclr_utils.course.runner import run_course
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # each process has a folder of its own in it
+    with FileLock(shared / "smoke.lock"):
+        return run_course("smoke", output=shared / "smoke", resume=True)
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A fresh generator with a fixed seed."""
     return np.random.default_rng(20210817)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread():
-    """Compute in one thread: sums come in one order, and small networks are faster."""
+    """Compute a module's tests in one thread: sums come in one order, and small networks are faster."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -25,7 +25,8 @@ def test_points_turn_as_opencv_turns_an_image():
     matrix = cv2.getRotationMatrix2D(centre, 33.0, 1.0)
     expected = points[0].numpy() @ matrix[:, :2].T + matrix[:, 2]
     turned = equivariance.rotate_points(points, torch.tensor([33.0], dtype=torch.float64))
-    np.testing.assert_allclose(turned[0].numpy(), expected, atol=1e-12)
+    # OpenCV keeps the centre in single precision.
+    np.testing.assert_allclose(turned[0].numpy(), expected, atol=1e-6)
 
 
 def test_a_quarter_turn_takes_right_to_up_on_screen():

@@ -6,6 +6,10 @@ from torch import nn
 
 from peclr_utils import camera, models
 
+K = torch.tensor([[90.0, 0, 30], [0, 91, 33], [0, 0, 1]])
+DEFAULT_FX, DEFAULT_FY, DEFAULT_CENTRE = 388.9018310596544, 388.71231836584275, 112.0
+DEFAULT_K = np.array([[DEFAULT_FX, 0, DEFAULT_CENTRE], [0, DEFAULT_FY, DEFAULT_CENTRE], [0, 0, 1]])
+
 
 def network(order: str = "freihand", seed: int = 0) -> models.PoseNetwork25D:
     torch.manual_seed(seed)
@@ -28,58 +32,27 @@ def test_the_encoder_is_torchvisions_up_to_its_pooling(arch):
     torch.testing.assert_close(features, reference.eval()(images))
 
 
-def test_the_projector_has_a_bias_in_its_first_layer_only():
+def test_the_projector_has_a_bias_in_its_first_layer_only_and_makes_points():
     first, _, _, last = models.Projector(512)
     assert first.bias is not None and last.bias is None
     assert (first.out_features, last.out_features) == (512, 128)
-
-
-@pytest.mark.parametrize("build", [models.build_encoder, models.PoseNetwork25D])
-def test_an_unknown_architecture_is_named_with_the_known_ones(build):
-    with pytest.raises(ValueError, match="resnet17.*resnet18"):
-        build("resnet17")
-
-
-def test_odd_projections_and_unknown_orders_are_refused():
     with pytest.raises(ValueError, match="even"):
         models.Projector(512, out=127)
+
+
+def test_unknown_architectures_and_orders_are_named_with_the_known_ones():
+    with pytest.raises(ValueError, match="resnet17.*resnet18"):
+        models.PoseNetwork25D("resnet17")
     with pytest.raises(ValueError, match="palm_ait.*ait_palm"):
         models.PoseNetwork25D("resnet18", "palm_ait")
 
 
 @pytest.mark.parametrize("order", ["freihand", "ait_palm"])
 def test_the_3d_prediction_projects_onto_the_2d_prediction(order):
-    K = torch.tensor([[90.0, 0, 30], [0, 91, 33], [0, 0, 1]])
     out = network(order).eval()(torch.randn(3, 3, 64, 64), K)
     torch.testing.assert_close(camera.project(out.keypoints_3d, K), out.keypoints_2d, atol=1e-3, rtol=0)
-    torch.testing.assert_close(
-        out.keypoints_3d[..., 2] - out.root_depth[:, None], out.relative_depth, atol=1e-4, rtol=0
-    )
-
-
-def test_picture_and_intrinsics_can_be_given_by_name():
-    net, image, K = network().eval(), torch.randn(2, 3, 32, 32), torch.eye(3) * 50
-    by_name, by_place = net(image=image, K=K), net(image, K)
-    assert all(torch.equal(a, b) for a, b in zip(by_name, by_place, strict=True))
-
-
-def test_the_roots_relative_depth_is_zero_whatever_the_layer_says():
-    out = network().eval()(torch.randn(3, 3, 64, 64))
-    assert torch.equal(out.relative_depth[:, 0], torch.zeros(3))
-
-
-def test_root_depth_is_the_clamped_quadratic_plus_the_refinement():
-    net = network().eval()
-    K = torch.tensor([[90.0, 0, 30], [0, 91, 33], [0, 0, 1]])
-    for parameter in net.root_refinement[-1].parameters():
-        nn.init.zeros_(parameter)
-    images = torch.randn(5, 3, 64, 64)
-    out = net(images, K)
-    points = torch.cat([out.keypoints_2d, out.relative_depth[..., None]], -1)
-    rough = camera.root_depth(points, K).clamp(4, 50)
-    torch.testing.assert_close(out.root_depth, rough)
-    nn.init.constant_(net.root_refinement[-1].bias, 1.5)
-    torch.testing.assert_close(net(images, K).root_depth, rough + 1.5)
+    relative = out.keypoints_3d[..., 2] - out.root_depth[:, None]
+    torch.testing.assert_close(relative, out.relative_depth, atol=1e-4, rtol=0)
 
 
 def test_true_25d_labels_come_out_as_the_true_3d_hand():
@@ -87,22 +60,12 @@ def test_true_25d_labels_come_out_as_the_true_3d_hand():
     generator = torch.Generator().manual_seed(0)
     hand = torch.randn(1, 21, 3, generator=generator) * 0.04 + torch.tensor([0.0, 0.0, 0.6])
     hand[:, 10] = hand[:, 9] + torch.tensor([0.02, 0.02, 0.01])
-    K = torch.tensor([[90.0, 0, 30], [0, 91, 33], [0, 0, 1]])
     net = network().eval()
     net.start_at(camera.to_25d(hand, K)[0], torch.zeros(21, 3))
-    for parameter in net.root_refinement[-1].parameters():
-        nn.init.zeros_(parameter)
+    nn.init.zeros_(net.root_refinement[-1].weight)
+    nn.init.zeros_(net.root_refinement[-1].bias)
     out = net(torch.randn(1, 3, 64, 64), K)
     torch.testing.assert_close(out.keypoints_3d * camera.bone_length(hand), hand, atol=1e-4, rtol=0)
-
-
-def test_no_gradient_flows_through_the_quadratic():
-    """The refinement sees the rough depth, but the linear layer is not trained through the square root."""
-    net = network().eval()
-    for parameter in net.root_refinement.parameters():
-        nn.init.zeros_(parameter)
-    net(torch.randn(2, 3, 64, 64)).root_depth.sum().backward()
-    assert net.backbone.fc.weight.grad is None or not net.backbone.fc.weight.grad.any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -117,22 +80,8 @@ def test_a_network_in_half_precision_predicts_about_the_same_in_float32(dtype):
     torch.testing.assert_close(half.root_depth, whole.root_depth, atol=0.5, rtol=0)
 
 
-def test_training_and_evaluation_need_no_second_forward_and_leave_the_input_alone():
-    net, images = network(), torch.randn(4, 3, 64, 64)
-    before = images.clone()
-    for mode in (True, False):
-        out = net.train(mode)(images)
-        assert all(field.isfinite().all() for field in out)
-    assert torch.equal(images, before)
-    assert not any("K" in name for name in net.state_dict()), "cameras belong to pictures, not to weights"
-
-
-# An independent NumPy version of everything behind the last layer, for one hand, in double precision.
-DEFAULT_FX, DEFAULT_FY, DEFAULT_CENTRE = 388.9018310596544, 388.71231836584275, 112.0
-
-
 def lifted(out, K, bone, mlp):
-    """64 outputs of the last layer and a 3x3 K to u, v; depth; root; 3D. `mlp` maps 64 numbers to one."""
+    """What follows the last layer: its 64 outputs and K to uv, depth, root, 3D; `mlp` gives one number."""
     uv = np.array([[out[3 * k], out[3 * k + 1]] for k in range(21)])
     depth = np.array([0.0] + [out[3 * k + 2] for k in range(1, 21)])
     x = (uv[:, 0] - K[0, 2] - K[0, 1] * (uv[:, 1] - K[1, 2]) / K[1, 1]) / K[0, 0]
@@ -196,11 +145,8 @@ def expected_output(net, images, K):
     seen = []
     for row, matrix in zip(out, K, strict=True):  # a first pass to collect what the MLP sees
         lifted(row, matrix, (3, 8), lambda inputs: seen.append(inputs) or 0.0)
-    refined = mlp_in_numpy(net.root_refinement, np.stack(seen), net.training)
-    rows = [
-        lifted(row, matrix, (3, 8), lambda _, value=value: value)
-        for row, matrix, value in zip(out, K, refined, strict=True)
-    ]
+    refined = iter(mlp_in_numpy(net.root_refinement, np.stack(seen), net.training))
+    rows = [lifted(row, matrix, (3, 8), lambda _: next(refined)) for row, matrix in zip(out, K, strict=True)]
     return [np.stack(parts) for parts in zip(*rows, strict=True)]
 
 
@@ -225,10 +171,9 @@ def test_the_forward_pass_is_the_published_networks(published, training):
 
 def test_without_intrinsics_the_published_ones_are_taken_whatever_the_size():
     net = published_like("resnet18").eval()
-    K = np.array([[DEFAULT_FX, 0, DEFAULT_CENTRE], [0, DEFAULT_FY, DEFAULT_CENTRE], [0, 0, 1]])
     for side in (32, 96):
         images = torch.randn(1, 3, side, side, dtype=torch.float64)
-        expected = expected_output(net, images, K[None])
+        expected = expected_output(net, images, DEFAULT_K[None])
         for found, value in zip(net(images), expected, strict=True):
             # The network keeps its own copy of K in float32.
             np.testing.assert_allclose(found.detach().numpy(), value, rtol=1e-5)
@@ -242,11 +187,12 @@ def test_single_precision_agrees_to_five_digits():
     output = net.float()(images, torch.as_tensor(K.copy()))
     assert all(field.dtype == torch.float32 for field in output)
     for found, value in zip(output, expected, strict=True):
-        np.testing.assert_allclose(found.detach().numpy(), value, rtol=2e-5, atol=2e-5)
+        # By the scale of the whole: a small number is the difference of two large ones.
+        np.testing.assert_allclose(found.detach().numpy(), value, rtol=0, atol=2e-5 * np.abs(value).max())
 
 
 class Fixed(nn.Module):
-    """Stands in for the ResNet: gives the same 64 numbers for every picture."""
+    """Stands in for the ResNet: gives the same 64 numbers for every image."""
 
     def __init__(self, out):
         super().__init__()
@@ -278,10 +224,9 @@ def test_degenerate_reference_bones_are_treated_alike(case):
     points = np.random.default_rng(3).uniform([90, 90, -0.5], [130, 130, 0.5], (21, 3))
     points[3], points[8] = EDGES[case]
     net = with_outputs(points)
-    K = np.array([[DEFAULT_FX, 0, DEFAULT_CENTRE], [0, DEFAULT_FY, DEFAULT_CENTRE], [0, 0, 1]])
     out = net.backbone.out.detach().numpy()
-    expected = lifted(out, K, (3, 8), lambda x: mlp_in_numpy(net.root_refinement, x[None], False)[0])
-    output = net(torch.zeros(1, 3, 8, 8), torch.as_tensor(K))
+    expected = lifted(out, DEFAULT_K, (3, 8), lambda x: mlp_in_numpy(net.root_refinement, x[None], False)[0])
+    output = net(torch.zeros(1, 3, 8, 8), torch.as_tensor(DEFAULT_K))
     for found, value in zip(output, expected, strict=True):
         np.testing.assert_allclose(found[0].detach().numpy(), value, rtol=1e-7, atol=1e-7)
 
@@ -291,8 +236,7 @@ def test_the_discriminant_is_taken_before_a_is_kept_from_zero():
     be 4e-8, and the root twice as large."""
     points = np.full((21, 3), [112.0, 112, 0.0])
     points[8] = [112.0 + DEFAULT_FX * 1e-9**0.5, 112, 0.0]
-    K = torch.tensor([[DEFAULT_FX, 0, 112], [0, DEFAULT_FY, 112], [0, 0, 1]], dtype=torch.float64)
-    root = camera.root_depth(torch.as_tensor(points), K, (3, 8))
+    root = camera.root_depth(points, DEFAULT_K, (3, 8))
     np.testing.assert_allclose(root, 1e-8**0.5 / 2e-8)
 
 
@@ -300,14 +244,13 @@ def test_gradients_reach_pixels_depths_and_refinement_but_not_through_the_quadra
     points = np.random.default_rng(4).uniform([60, 60, -0.5], [160, 160, 0.5], (21, 3))
     points[3], points[8] = [100.0, 112, 0.1], [125.0, 115, -0.1]
     net = with_outputs(points)
-    K = torch.tensor([[DEFAULT_FX, 0, 112], [0, DEFAULT_FY, 112], [0, 0, 1]], dtype=torch.float64)
     weights = torch.randn(21, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    (net(torch.zeros(1, 3, 8, 8), K).keypoints_3d[0] * weights).sum().backward()
+    (net(torch.zeros(1, 3, 8, 8), torch.as_tensor(DEFAULT_K)).keypoints_3d[0] * weights).sum().backward()
     found = net.backbone.out.grad.numpy()
 
     start = net.backbone.out.detach().numpy()
     kept = []
-    lifted(start, K.numpy(), (3, 8), lambda inputs: kept.append(inputs[63]) or 0.0)
+    lifted(start, DEFAULT_K, (3, 8), lambda inputs: kept.append(inputs[63]) or 0.0)
 
     def value(out):
         """The loss with the rough depth held where it is, as detaching does."""
@@ -316,7 +259,7 @@ def test_gradients_reach_pixels_depths_and_refinement_but_not_through_the_quadra
             fixed = np.append(inputs[:63], kept[0])
             return kept[0] - inputs[63] + mlp_in_numpy(net.root_refinement, fixed[None], False)[0]
 
-        return (lifted(out, K.numpy(), (3, 8), refined)[3] * weights.numpy()).sum()
+        return (lifted(out, DEFAULT_K, (3, 8), refined)[3] * weights.numpy()).sum()
 
     steps = np.eye(64) * 1e-5
     numeric = np.array([(value(start + step) - value(start - step)) / 2e-5 for step in steps])
@@ -325,7 +268,7 @@ def test_gradients_reach_pixels_depths_and_refinement_but_not_through_the_quadra
     assert net.root_refinement[0].weight.grad.abs().max() > 0
 
 
-def test_the_output_of_the_last_layer_is_not_edited():
+def test_the_roots_depth_is_zero_and_the_last_layer_s_output_is_not_edited():
     points = np.random.default_rng(5).uniform([60, 60, 0.3], [160, 160, 0.5], (21, 3))
     net = with_outputs(points)
     before = net.backbone.out.detach().clone()
@@ -340,6 +283,6 @@ def test_intrinsics_of_a_wrong_shape_are_named(shape):
         network()(torch.zeros(5, 3, 32, 32), torch.zeros(shape))
 
 
-def test_no_intrinsics_and_no_third_weights_lie_in_the_file():
+def test_the_file_holds_no_intrinsics_and_no_other_weights():
     keys = set(models.PoseNetwork25D("resnet18").state_dict())
     assert {key.split(".")[0] for key in keys} == {"backbone", "root_refinement", "scale", "offset"}

@@ -1,26 +1,21 @@
+"""The package as it is installed: versions, dependencies, what an import costs, what a wheel holds."""
+
 import ast
 import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tomllib
 import zipfile
-from pathlib import Path
 
 import pytest
 
 import peclr_utils
 
 NOT_AT_IMPORT = ("matplotlib", "IPython", "ipywidgets", "papermill", "nbconvert", "tensorboard", "ijson")
-
-OPENED = """\
-import sys
-opened = []
-sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
-import peclr_utils
-print("\\n".join(opened))
-"""
+# Of the `course` extra: what runs the chapters, and the widgets. Loggers. What comes with matplotlib.
+OPTIONAL = {"papermill", "nbclient", "nbconvert", "nbformat", "ipykernel", "jupyter_client", "traitlets"}
+OPTIONAL |= {"ipywidgets", "IPython", "tensorboard", "comet_ml", "wandb", "mpl_toolkits"}
 
 
 @pytest.fixture(scope="module")
@@ -28,49 +23,44 @@ def project(repository):
     return tomllib.loads((repository / "pyproject.toml").read_text())["project"]
 
 
-def requirements(project, extra=None):
-    """The dependencies, with those of an extra if one is named; extras of this very package unfolded."""
-    if extra is None:
-        return list(project["dependencies"])
-    own = project["optional-dependencies"][extra]
-    inner = re.fullmatch(rf"{project['name']}\[(\w+)\]", own[0])
-    return [*requirements(project, inner[1]), *own[1:]] if inner else [*requirements(project), *own]
+def requirements(project):
+    """What `pip install '.[dev]'` brings: what the package needs, the course and the tools."""
+    extras = project["optional-dependencies"]  # `dev` begins with this package's `course`
+    return [*project["dependencies"], *extras["course"], *extras["dev"][1:]]
 
 
 def distribution(requirement):
     return re.match(r"[\w-]+", requirement)[0]
 
 
-def fresh_python(code):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return done.stdout.split("\n")[:-1]
-
-
 def loaded_after(statement, names):
-    code = (
-        f"import sys\n{statement}\nprint(*({{name.split('.')[0] for name in sys.modules}} & set({names!r})))"
-    )
-    return fresh_python(code)[-1].split()
+    """Which of these packages are imported in a fresh Python that has run a statement."""
+    loaded = f"{{name.split('.')[0] for name in sys.modules}} & set({names!r})"
+    command = [sys.executable, "-c", f"import sys\n{statement}\nprint(*({loaded}))"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
-def test_the_version_is_the_same_in_the_package_and_its_metadata(project):
+def test_version_and_oldest_python_are_the_same_everywhere_and_no_newest_is_named(project, repository):
     assert peclr_utils.__version__ == project["version"]
+    oldest = re.fullmatch(r">=3\.(\d+)", project["requires-python"])[1]
+    assert min(re.findall(r"Python :: 3\.(\d+)", "".join(project["classifiers"])), key=int) == oldest
+    text = {name: (repository / name).read_text() for name in ("Makefile", "README.md", "pyproject.toml")}
+    assert set(re.findall(r"\(3, (\d+)\)", text["Makefile"])) == {oldest}
+    assert set(re.findall(r"Python 3\.(\d+) or newer", text["Makefile"] + text["README.md"])) == {oldest}
+    assert f'target-version = "py3{oldest}"' in text["pyproject.toml"]
 
 
 def test_conda_and_pip_users_get_the_same_dependencies(project, repository):
     _, listed = (repository / "environment.yml").read_text().split("\ndependencies:\n")
     lines = re.findall(r"^( *)- (.+)$", listed, flags=re.MULTILINE)
-    through_conda = [text for indent, text in lines if len(indent) == 2]
-    through_pip = [text for indent, text in lines if len(indent) == 6]
-    assert through_conda == [f"python{project['requires-python']}", "pip", "pip:"]
-    assert through_pip == [*requirements(project, "dev"), "-e ."]
-    assert lines == [*(("  ", text) for text in through_conda), *((" " * 6, text) for text in through_pip)]
+    conda, pip = ["python" + project["requires-python"], "pip", "pip:"], [*requirements(project), "-e ."]
+    assert lines == [*(("  ", text) for text in conda), *((" " * 6, text) for text in pip)]
 
 
-def test_every_dependency_earns_its_place_in_a_line_of_the_readme(project, repository):
-    readme = (repository / "README.md").read_text()
-    explained = set(re.findall(r"^\| `([\w-]+)`.*\| \S", readme, flags=re.MULTILINE))
-    assert {distribution(requirement) for requirement in requirements(project, "dev")} <= explained
+def test_every_dependency_earns_its_place_in_a_line_of_the_user_guide(project, repository):
+    guide = (repository / "peclr_utils" / "README.md").read_text()
+    explained = set(re.findall(r"^\| `([\w-]+)`.*\| \S", guide, flags=re.MULTILINE))
+    assert {distribution(requirement) for requirement in requirements(project)} <= explained
 
 
 def test_the_package_imports_nothing_it_does_not_depend_on(project, repository):
@@ -82,73 +72,40 @@ def test_the_package_imports_nothing_it_does_not_depend_on(project, repository):
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 imported.add(node.module.split(".")[0])
     outside = imported - set(sys.stdlib_module_names) - {"peclr_utils"}
-    module = {"opencv-python": "cv2"}
-    needed = {module.get(name, name) for name in map(distribution, project["dependencies"])}
-    # With the `course` extra: what runs the chapters, and the widgets. If installed: TensorBoard and Comet.
-    optional = {"papermill", "nbclient", "nbconvert", "nbformat", "ipykernel", "jupyter_client", "traitlets"}
-    optional |= {"ipywidgets", "IPython", "tensorboard", "comet_ml"}
-    # Comes with matplotlib.
-    optional |= {"mpl_toolkits"}
-    assert outside - optional <= needed
-    assert needed <= outside
+    needed = set(map(distribution, project["dependencies"])) - {"opencv-python"} | {"cv2"}
+    assert outside - OPTIONAL <= needed <= outside
 
 
-def test_importing_the_package_reads_no_file_but_its_own_source():
-    opened = [Path(name) for name in fresh_python(OPENED) if name]
-    own = Path(peclr_utils.__file__).parent
-    # Python itself reads modules of its library, and reads or writes their compiled form.
-    library = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")]
-    source = re.compile(r"\.py$|\.pyc(\.\d+)?$")
-    foreign = [
-        path
-        for path in opened
-        if not source.search(path.name) or not any(path.is_relative_to(root) for root in [own, *library])
-    ]
-    assert foreign == []
-    assert any(path.is_relative_to(own) for path in opened)
-
-
-def test_importing_the_package_imports_no_other():
+def test_importing_the_package_imports_no_other_and_its_rooms_bring_no_notebook_or_plotting_package():
     others = (*NOT_AT_IMPORT, "tqdm", "torch", "torchvision", "cv2", "numpy")
     assert loaded_after("import peclr_utils", others) == []
-
-
-def test_the_rooms_a_training_script_imports_bring_no_notebook_or_plotting_package():
     rooms = [room for room in peclr_utils._ROOMS if room not in ("plotting", "widgets")]
-    statement = "import " + ", ".join(f"peclr_utils.{room}" for room in rooms)
-    assert loaded_after(statement, NOT_AT_IMPORT) == []
+    assert loaded_after("import " + ", ".join(f"peclr_utils.{room}" for room in rooms), NOT_AT_IMPORT) == []
 
 
-def test_rooms_are_reached_from_the_package_without_importing_them_first():
-    assert fresh_python("import peclr_utils\nprint(peclr_utils.skeleton.NUM_KEYPOINTS)") == ["21"]
-    assert set(peclr_utils._ROOMS) <= set(dir(peclr_utils))
+def test_every_room_is_reached_from_the_package_without_importing_it_first(repository):
+    assert loaded_after("import peclr_utils\npeclr_utils.skeleton.BONES", ["torch", "peclr_utils"]) == [
+        "peclr_utils"
+    ]
+    rooms = {file.parent.name for file in (repository / "peclr_utils").glob("*/__init__.py")}
+    assert rooms <= set(peclr_utils._ROOMS) <= set(dir(peclr_utils))
     with pytest.raises(AttributeError, match="no attribute 'loses'"):
         _ = peclr_utils.loses
 
 
-@pytest.fixture(scope="module")
-def wheel(repository, tmp_path_factory):
-    """The names in the wheel that a plain `pip install .` would install, built from a clean copy."""
-    source, out = tmp_path_factory.mktemp("a clean copy"), tmp_path_factory.mktemp("wheel")
+def test_a_plain_install_holds_the_assets_and_every_module_and_nothing_else(repository, tmp_path):
+    source, out = tmp_path / "a clean copy", tmp_path / "wheel"
+    for name in ("peclr_utils", "tests", "notebooks"):
+        shutil.copytree(repository / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(repository / name, source)
-    for name in ("peclr_utils", "tests", "notebooks"):
-        if (repository / name).is_dir():
-            shutil.copytree(repository / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     build = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
     subprocess.run([sys.executable, "-c", build, str(out)], cwd=source, check=True, capture_output=True)
     with zipfile.ZipFile(next(out.glob("*.whl"))) as packed:
-        return set(packed.namelist())
-
-
-def test_a_plain_install_contains_the_assets_and_every_module(wheel, repository):
+        wheel = set(packed.namelist())
     package = repository / "peclr_utils"
-    files = [path for path in package.rglob("*") if path.suffix == ".py" or path.parent.name == "assets"]
-    wanted = {path.relative_to(repository).as_posix() for path in files if path.is_file()}
-    assert "peclr_utils/assets/generic_hand_right.glb" in wanted
-    assert wanted <= wheel
-
-
-def test_a_plain_install_contains_neither_tests_nor_notebooks(wheel):
+    files = [path for path in package.rglob("*") if path.suffix in (".py", ".toml", ".glb")]
+    wanted = {path.relative_to(repository).as_posix() for path in files}
+    assert "peclr_utils/assets/generic_hand_right.glb" in wanted and wanted <= wheel
     assert all(name.split("/")[0].startswith("peclr_utils") for name in wheel)
     assert any(name.endswith("licenses/LICENSE") for name in wheel)

@@ -1,4 +1,4 @@
-"""What the README tells to type: it runs, or at least names what there is."""
+"""What the first page and the user guide tell to type: it runs, or at least names what there is."""
 
 import re
 import shlex
@@ -11,111 +11,86 @@ import torchvision
 
 from peclr_utils.datasets import SyntheticHands, export_freihand
 from peclr_utils.evaluation.__main__ import main as evaluation_main
+from peclr_utils.experiments.paper import PaperConfig
 from peclr_utils.inference.__main__ import main as inference_main
 from peclr_utils.models import PoseNetwork25D
-from peclr_utils.training import PaperConfig, PretrainConfig
-from peclr_utils.training.command_line import parse
+from peclr_utils.settings import parse
+from peclr_utils.training import FinetuneConfig, PretrainConfig
+
+COMMANDS = {"training.pretrain": PretrainConfig, "training.finetune": FinetuneConfig}
+COMMANDS["experiments.paper"] = PaperConfig
 
 
 @pytest.fixture(scope="module")
-def readme(repository):
-    return (repository / "README.md").read_text()
+def pages(repository):
+    names = ("README.md", "peclr_utils/README.md")
+    return {repository / name: (repository / name).read_text() for name in names}
 
 
-def blocks(text, language):
+def blocks(pages, language):
+    text = "\n".join(pages.values())
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture
-def readers_folder(repository, tmp_path, monkeypatch):
-    """A reader's folder: files as published but with random weights, FreiHAND, a picture."""
+def commands(pages, start):
+    """The arguments of the shell commands that begin so, as lists of words."""
+    text = re.sub(r"\s#.*", "", "".join(blocks(pages, "bash"))).replace("\\\n", " ")
+    return [shlex.split(line[len(start) :]) for line in text.splitlines() if line.startswith(start + " ")]
+
+
+def test_examples_and_commands_on_published_files_run(pages, repository, tmp_path, monkeypatch, capsys):
+    """In a reader's folder: files as published but with random weights, FreiHAND, an image."""
     encoder = torchvision.models.resnet50(weights=None).state_dict()
     torch.save({"state_dict": encoder}, tmp_path / "peclr_rn50_yt3dh_fh.pth")
-    names = {"backbone.": "backend_model.", "root_refinement.": "zroot_ref.zroot_ref."}
     pose = {
-        new + key.removeprefix(old): value
+        key.replace("backbone", "backend_model").replace("root_refinement", "zroot_ref.zroot_ref"): value
         for key, value in PoseNetwork25D("resnet50").state_dict().items()
-        for old, new in names.items()
-        if key.startswith(old)
+        if key not in ("scale", "offset")
     }
     torch.save({"state_dict": pose}, tmp_path / "rn50_peclr_yt3d-fh_pt_fh_ft.pth")
     export_freihand(SyntheticHands(2, seed=1), tmp_path / "data/raw/FreiHAND_pub_v2", part="evaluation")
-    picture = next((repository / "data" / "sample").rglob("*.jpg"))
-    shutil.copy(picture, tmp_path / "hand.jpg")
+    shutil.copy(next((repository / "data" / "sample").rglob("*.jpg")), tmp_path / "hand.jpg")
     monkeypatch.chdir(tmp_path)
-    return tmp_path
 
-
-def test_every_python_example_runs(readme, readers_folder):
-    examples = blocks(readme, "python")
-    assert examples
+    examples = blocks(pages, "python")
+    assert len(examples) == 3
     for example in examples:
         exec(compile(example, "README.md", "exec"), {})
-    assert (readers_folder / "encoder.safetensors").is_file()
-    assert (readers_folder / "runs" / "rn50" / "pred.json").is_file()
-
-
-def commands(readme, start):
-    """The bash commands of the page that begin so, as lists of words."""
-    text = re.sub(r"\s#.*", "", "".join(blocks(readme, "bash"))).replace("\\\n", " ")
-    text = re.sub(r"'[^']*'", lambda quoted: quoted[0].replace("\n", " "), text)
-    return [shlex.split(line)[len(start.split()) :] for line in text.splitlines() if line.startswith(start)]
-
-
-def test_the_commands_on_published_files_run(readme, readers_folder, capsys):
-    for example in blocks(readme, "python"):
-        if "write_submission" in example:
-            exec(compile(example, "README.md", "exec"), {})
-    (drawing,) = commands(readme, "python -m peclr_utils.inference")
-    assert inference_main(drawing) == 0 and (readers_folder / "out.png").is_file()
-    checks = commands(readme, "python -m peclr_utils.evaluation")
+    assert (tmp_path / "encoder.safetensors").is_file() and (tmp_path / "runs/rn50/pred.json").is_file()
+    (drawing,) = commands(pages, "python -m peclr_utils.inference")
+    assert inference_main(drawing) == 0 and (tmp_path / "out.png").is_file()
+    checks = commands(pages, "python -m peclr_utils.evaluation")
     assert len(checks) == 2 and all(evaluation_main(words) == 0 for words in checks)
     assert "70.79" in capsys.readouterr().out
 
 
-TRAININGS = {
-    "pretrain": PretrainConfig,
-    "paper": PaperConfig,
-}
-
-
-@pytest.mark.parametrize("name", TRAININGS)
-def test_the_training_commands_have_the_options_they_name(readme, name, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_training_commands_have_the_options_they_name(pages, name, tmp_path, monkeypatch):
     for file in ("FreiHAND_pub_v2/training_K.json", "youtube_3d_hands/youtube_train.json"):
         (tmp_path / "data/raw" / file).parent.mkdir(parents=True)
         (tmp_path / "data/raw" / file).touch()
     monkeypatch.chdir(tmp_path)
-    program = f"python -m peclr_utils.training.{name}"
-    told = commands(readme, program)
-    told += [
-        words[words.index(f"peclr_utils.training.{name}") + 1 :]
-        for words in commands(readme, "torchrun")
-        if f"peclr_utils.training.{name}" in words
-    ]
+    program = f"python -m peclr_utils.{name}"
+    told = commands(pages, program) + commands(pages, f"torchrun --nproc-per-node 4 -m peclr_utils.{name}")
     assert told
     for words in told:
-        parse(TRAININGS[name], words, program).validate()
+        if words != ["--help"]:
+            parse(COMMANDS[name], words, program).validate()
 
 
-def test_papermill_is_told_parameters_that_the_chapters_have(readme, repository):
-    told = commands(readme, "papermill")
+def test_papermill_is_told_parameters_that_the_chapters_have(pages, repository):
+    told = commands(pages, "papermill")
     assert told
     for chapter, _, *rest in told:
         notebook = nbformat.read(repository / chapter, as_version=4)
         cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-        given = {rest[k + 1] for k, word in enumerate(rest) if word == "-p"}
-        given |= {rest[k + 1].partition(":")[0] for k, word in enumerate(rest) if word == "-y"}
+        given = {rest[k + 1].partition(":")[0] for k, word in enumerate(rest) if word in ("-p", "-y")}
         assert given and all(re.search(rf"^{name} = ", cell.source, flags=re.MULTILINE) for name in given)
 
 
-def test_every_link_into_the_repository_leads_somewhere(readme, repository):
-    links = [link for link in re.findall(r"\]\(([^)#]+)", readme) if "://" not in link]
-    assert links
-    assert [link for link in links if not (repository / link).exists()] == []
-
-
-def test_every_make_command_names_a_target(readme, repository):
+def test_every_link_and_every_make_command_leads_somewhere(pages, repository):
     targets = set(re.findall(r"^(\w+):", (repository / "Makefile").read_text(), flags=re.MULTILINE))
-    used = set(re.findall(r"(?:^|`)make (\w+)", readme, flags=re.MULTILINE))
-    assert used
-    assert used <= targets
+    for page, text in pages.items():
+        links = [link for link in re.findall(r"\]\(([^)#]+)", text) if "://" not in link]
+        assert links and [link for link in links if not (page.parent / link).exists()] == []
+        assert set(re.findall(r"(?:^|`)make (\w+)", text, flags=re.MULTILINE)) <= targets

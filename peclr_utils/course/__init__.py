@@ -18,8 +18,7 @@ def find_repository() -> Path:
             if (folder / "notebooks" / "01_data_loading.ipynb").is_file():
                 return folder
     raise FileNotFoundError(
-        f"Found no notebooks/01_data_loading.ipynb at or above {Path.cwd()}. The installed package does not "
-        f"contain the chapters: run this inside a clone of the repository."
+        f"No notebooks/ at or above {Path.cwd()}: run this inside a clone of the repository."
     )
 
 

@@ -31,9 +31,8 @@ def sum_up(errors: Errors, untrained: float, **about: Any) -> dict[str, Any]:
         about: steps, images, seed, ... of the runs.
 
     Returns:
-        format; about; untrained; cells (new_background, temperature, epe_2d); changes (background and
-        temperature: pixels, below zero if it helps, averaged over the other setting, and the standard_error
-        over the test hands).
+        format; about; untrained; cells (new_background, temperature, epe_2d); changes (of background and
+        temperature: mean pixels, below zero if it helps, and standard_error over the test hands).
     """
     cells = [
         {"new_background": new, "temperature": temperature, "epe_2d": float(own.mean())}

@@ -84,13 +84,15 @@ def pretrain_and_look(
     steps = len(training) // (config.batch_size * config.accumulate)
     config, path = resume_if_same(config), Path(config.output, "looks.json")
     looks = json.loads(path.read_text(encoding="utf-8")) if config.resume and path.is_file() else []
+    if len(looks) == config.epochs:
+        return pretrain(config, crops), looks
     for epoch in range(len(looks) + 1, config.epochs + 1):
         result = pretrain(config.replace(max_steps=epoch * steps), crops)
         config = config.replace(resume=True)
         looks.append({"epoch": epoch, **look(result.model)})
         write_json(path, looks)
         after_epoch(result)
-    return pretrain(config, crops), looks
+    return result, looks
 
 
 def find_encoder(folder: Path, method: str, arch: str, image_size: int, seed: int = 0) -> Artefact:

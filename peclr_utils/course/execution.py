@@ -16,11 +16,11 @@ ENVIRONMENT = {
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
 }
 
+# What papermill adds, and the exact version of Python, would differ each time.
 METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"},
     "language_info": {"name": "python"},
 }
-"""Metadata of a committed notebook; papermill's, and the exact version of Python, would differ each time."""
 
 
 class ChapterError(RuntimeError):

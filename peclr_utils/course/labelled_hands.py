@@ -12,9 +12,7 @@ from peclr_utils.training.finetune import weak_augmentation
 from peclr_utils.training.poses import choose_labels
 from peclr_utils.training.views import crop_margin
 
-POOL = 256
-"""Rendered hands that the labelled ones are drawn from, as in the label-fraction table."""
-
+POOL = 256  # rendered hands that the labelled ones are drawn from, as in the label-fraction table
 _SEEDS = {"training": 2, "validation": 4, "test": 3}
 _TEST_LABELS = ("evaluation_xyz.json", "evaluation_scale.json")
 

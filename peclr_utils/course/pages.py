@@ -1,7 +1,7 @@
-"""What the Markdown pages show, made again: tables of results, and the README's cover.
+"""What the Markdown pages show, made again: tables of results, and the README's figures.
 
-    python -m peclr_utils.course.pages README.md data/results/README.md
-    python -m peclr_utils.course.pages notebooks/figures/cover.png
+    python -m peclr_utils.course.pages data/results/README.md
+    python -m peclr_utils.course.pages notebooks/figures/cover.png notebooks/figures/result.png
 
 A page names the file of each table in a comment on the line before it: `<!-- FILE -->` for the errors of a
 label-fraction table, `<!-- FILE: features -->` for its probes of frozen features. Paths start at the page.
@@ -20,8 +20,11 @@ from matplotlib.figure import Figure
 from peclr_utils.augmentation import AugmentationConfig, augment_sample, sample_parameters
 from peclr_utils.crops import crop
 from peclr_utils.datasets import SyntheticHands
-from peclr_utils.experiments.results import markdown, probes_markdown
-from peclr_utils.plotting import show_samples
+from peclr_utils.evaluation.report import NAMES
+from peclr_utils.experiments.results import COLUMNS, markdown, probes_markdown
+from peclr_utils.plotting import WIDTH, new_figure, plot_label_fractions, show_samples
+
+from .artefacts import committed_table
 
 _TABLE = re.compile(r"(?m)^<!-- (?P<file>[^ :]+\.json)(?P<part>: features)? -->\n(?:\|.*\n)*")
 
@@ -50,13 +53,26 @@ def draw_cover(columns: int = 8, size: int = 160, seed: int = 11) -> Figure:
     return show_samples([*hands, *moved], columns, captions=captions)
 
 
+def draw_result() -> Figure:
+    """Draw two measures of the committed label-fraction table: mean, deviation and each seed per method."""
+    figure, cells = new_figure(WIDTH, 4.0), committed_table()["cells"]
+    for ax, heading in zip(figure.subplots(1, 2), ("root-relative (mm)", "in-plane (°)"), strict=True):
+        errors: dict[str, dict[int, list[float]]] = {}
+        for cell in cells:
+            if cell["method"] != "mean_pose":
+                by_count = errors.setdefault(NAMES[cell["method"]], {})
+                by_count.setdefault(cell["labels"], []).append(cell[COLUMNS[heading]])
+        plot_label_fractions(errors, ax, ylabel=f"{heading.replace(' (', ' error (')}")
+    return figure
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fill the pages (.md) given, in place, or draw the cover to an image (.png)."""
+    """Fill the pages (.md) given, in place, and draw the figures cover.png and result.png."""
     for path in map(Path, sys.argv[1:] if arguments is None else arguments):
         if path.suffix == ".md":
             path.write_text(fill_tables(path), encoding="utf-8")
         else:
-            draw_cover().savefig(path, dpi=110)
+            {"cover": draw_cover, "result": draw_result}[path.stem]().savefig(path, dpi=110)
     return 0
 
 

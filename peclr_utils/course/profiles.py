@@ -12,15 +12,10 @@ CHAPTERS: tuple[str, ...] = (
     "05_evaluation",
 )
 
-PROFILES: dict[str, dict[str, dict[str, Any]]] = tomllib.loads(
-    Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")
-)
-"""Parameters of each chapter by profile: plain literals."""
-
+PROFILES: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 PROFILES["paper_rn152"] = {
     chapter: {**numbers, "arch": "resnet152"} if "arch" in numbers else numbers
     for chapter, numbers in PROFILES["paper"].items()
 }
 
-NEEDS_DATA = ("paper", "paper_rn152")
-"""Profiles that make no sense on rendered hands."""
+NEEDS_DATA = ("paper", "paper_rn152")  # they make no sense on rendered hands

@@ -49,7 +49,7 @@ def run_course(
     chapters: Sequence[str] = CHAPTERS,
     resume: bool = False,
 ) -> Path:
-    """Execute chapters in order by papermill, and export each to HTML.
+    """Execute chapters in order by papermill, export each to HTML, and return the run folder.
 
     Args:
         profile: one of `PROFILES`.
@@ -57,9 +57,6 @@ def run_course(
         output: the run folder; None for `runs/<profile>` in the repository.
         chapters: some of `CHAPTERS`, in order.
         resume: skip the first chapters if this folder has them, finished with the same parameters.
-
-    Returns:
-        The run folder.
 
     Raises:
         ChapterError: if a chapter failed; its outputs and the chapters before it are kept.

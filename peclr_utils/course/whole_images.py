@@ -28,11 +28,9 @@ class Measured:
 def evaluate_whole_images(checkpoint: str | Path, data: Sequence[str], count: int) -> Measured:
     """Evaluate a pose network from a file on hands that it has to find itself, by two crops.
 
-    A published network sees the authors' crops, one of this project those it was trained on.
-
     Args:
-        checkpoint: a fine-tuned network as the authors published them, or one of this project. A relative
-            path starts at the current folder or, if nothing is there, at the repository.
+        checkpoint: a network of the authors, which sees their crops, or one of this project, which sees those
+            it was trained on. A relative path starts at the current folder, else at the repository.
         data: source names; the hands are FreiHAND's evaluation set if it is among them, otherwise rendered.
         count: how many hands; chapter 05 tests every other network on the same ones.
 

@@ -296,7 +296,7 @@ def _start_worker(make: Callable[[int], _Chunk]) -> None:
         multiprocessing.parent_process().join()
         os._exit(1)
 
-    # When the parent is killed, a pool's workers would wait forever, and forked ones hold its file lock.
+    # When the parent is killed, a pool's workers would wait forever; forked ones may share its file lock.
     threading.Thread(target=exit_with_parent, daemon=True).start()
 
 

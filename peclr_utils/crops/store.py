@@ -129,7 +129,7 @@ def open_folder(path: Path, mode: str = "r") -> tuple[dict[str, Any], dict[str, 
     """
     name = STAMP
     if not (path / name).is_file():
-        raise FileNotFoundError(f"{path} is not a crop set: {name} is missing")
+        raise FileNotFoundError(f"{path} is not a crop set: {name} is missing; pack into an empty folder")
     try:
         stamp, arrays = json.loads((path / name).read_text(encoding="utf-8")), {}
         if stamp["version"] != FORMAT_VERSION:
@@ -137,7 +137,7 @@ def open_folder(path: Path, mode: str = "r") -> tuple[dict[str, Any], dict[str, 
         for name in [IMAGES, INDEX, DONE] + [MASKS] * stamp["masks"]:
             # A plain view of the map: indexing np.memmap itself costs ten times as much.
             arrays[name] = np.lib.format.open_memmap(path / name, mode).view(np.ndarray)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             f"{path / name} is missing, truncated or outdated ({error}); delete the folder and pack it again"
         ) from error

@@ -77,13 +77,8 @@ class ImageFolderHands:
         if not (0 <= x < width and 0 <= y < height):  # it may reach beyond the image, as detectors' boxes do
             where = f"{self.root / name}: the box in line {box.line} has its centre ({x:g}, {y:g})"
             raise ValueError(f"{where} outside the image, which is {width} x {height} pixels")
-        return HandSample(
-            image=image,
-            identity=range(len(self))[index],
-            source=self.source,
-            outline=None if box is None else box.corners,
-            name=name,
-        )
+        outline = None if box is None else box.corners
+        return HandSample(image, range(len(self))[index], self.source, outline=outline, name=name)
 
 
 def _read_boxes(root: Path, path: Path, names: list[str]) -> list[Box]:

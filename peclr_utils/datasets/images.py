@@ -12,8 +12,6 @@ import numpy as np
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 """Files taken for images, in lower case."""
 
-_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
-
 
 def read_image(path: Path | str) -> np.ndarray:
     """Read an image of any common format; a rotation stated in its EXIF data is applied.
@@ -101,8 +99,8 @@ def require_file(path: Path, data: str) -> None:
 
 def _decoded(path: Path, flags: int) -> np.ndarray:
     content = path.read_bytes()
-    # OpenCV fills what is missing of a JPEG with grey, and says nothing.
-    if content.startswith(_JPEG_START) and _JPEG_END not in content:
+    # OpenCV fills what is missing of a JPEG, which begins with FFD8 and ends with FFD9, with grey.
+    if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content:
         raise ValueError(f"{path}: a JPEG that is cut short after {len(content)} bytes; copy it again")
     image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
     if image is None:

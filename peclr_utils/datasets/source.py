@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[Callable[..., HandDataset], tuple[str, ...]]] = {
 
 _EXAMPLES = "synthetic:4096?seed=1, freihand:PATH?split=train, youtube:PATH, folder:PATH?boxes=FILE"
 _OPTIONS = re.compile(r"(.*)\?(\w+=[^&]*(?:&\w+=[^&]*)*)", re.DOTALL)
-_PATHS = ("backgrounds", "boxes", "cache", "regressor")
+_PATHS = ("backgrounds", "cache", "regressor")
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,10 @@ class Source:
     def absolute(self) -> Self:
         """Return the source with absolute paths, so that it holds in whatever folder it is opened."""
         path = self.path if self.kind == "synthetic" else _absolute(self.path)
-        options = {key: _absolute(text) if key in _PATHS else text for key, text in self.options.items()}
-        return type(self)(self.kind, path, options)
+        found = {key: _absolute(text) for key, text in self.options.items() if key in _PATHS}
+        if Path(self.options.get("boxes", "")).is_file():  # otherwise it may be a name in the folder
+            found["boxes"] = _absolute(self.options["boxes"])
+        return type(self)(self.kind, path, {**self.options, **found})
 
     def open(self) -> HandDataset:
         """Open the data set.

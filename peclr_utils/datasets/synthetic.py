@@ -71,11 +71,7 @@ class SyntheticHands:
         return np.arange(self.length, dtype=np.int64) % max(1, self.length // self.versions)
 
     def scene(self, index: int) -> HandScene:
-        """Everything in image `index`, as a value, before it is drawn.
-
-        Raises:
-            IndexError: if the index is out of range.
-        """
+        """Everything in image `index`, as a value, before it is drawn; raises IndexError past the end."""
         version, identity = divmod(range(self.length)[index], self.length // self.versions)
         options = {name: getattr(self, name) for name in ("size", "view", "left_fraction", "backgrounds")}
         return sample_scene(self.seed, identity, version, **options)
@@ -83,16 +79,16 @@ class SyntheticHands:
     def __getitem__(self, index: int) -> HandSample:
         scene = self.scene(index)
         index = range(self.length)[index]
-        picture = render_scene(scene)
+        rendered = render_scene(scene)
         return HandSample(
-            image=picture.image,
+            image=rendered.image,
             identity=index % (self.length // self.versions),
             source=self.source,
             handedness=scene.handedness,
-            keypoints_3d=picture.keypoints_3d,
-            keypoints_2d=picture.keypoints_2d,
-            K=picture.K,
-            bone_length=picture.bone_length,
-            mask=picture.mask,
+            keypoints_3d=rendered.keypoints_3d,
+            keypoints_2d=rendered.keypoints_2d,
+            K=rendered.K,
+            bone_length=rendered.bone_length,
+            mask=rendered.mask,
             name=f"seed {self.seed}, index {index}",
         )

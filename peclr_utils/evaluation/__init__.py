@@ -1,6 +1,6 @@
-"""Measures, the official FreiHAND protocol, a linear probe, and result tables.
+"""Metrics, the official FreiHAND protocol, a linear probe, and result tables.
 
-Chapter 05 derives the measures; chapter 03 uses the probe.
+Chapter 05 derives the metrics; chapter 03 uses the probe.
 """
 
 from peclr_utils.evaluation.alignment import align_root, procrustes_align
@@ -16,36 +16,24 @@ from peclr_utils.evaluation.metrics import (
     pck,
     root_relative_epe,
 )
-from peclr_utils.evaluation.probe import RidgeProbe, fit_ridge, mean_pose, ridge_probe
-from peclr_utils.evaluation.published import (
-    EVALUATION_HANDS,
-    PUBLISHED,
-    ZERO_PREDICTOR,
-    Published,
-    evaluate_zeros,
-    published_table,
-)
+from peclr_utils.evaluation.probe import mean_pose, ridge_probe
+from peclr_utils.evaluation.published import EVALUATION_HANDS, PUBLISHED, ZERO_PREDICTOR, published_table
 from peclr_utils.evaluation.report import format_table, mean_and_spread
-from peclr_utils.evaluation.submission import load_submission, load_truth, read_submission, write_submission
+from peclr_utils.evaluation.submission import load_truth, read_submission, write_submission
 
 __all__ = [
     "EVALUATION_HANDS",
     "PUBLISHED",
     "ZERO_PREDICTOR",
     "Evaluation",
-    "Published",
-    "RidgeProbe",
     "align_root",
     "auc",
     "epe",
     "epe_2d",
     "evaluate_keypoints",
-    "evaluate_zeros",
-    "fit_ridge",
     "format_table",
     "in_plane_errors",
     "joint_errors",
-    "load_submission",
     "load_truth",
     "mean_and_spread",
     "mean_pose",

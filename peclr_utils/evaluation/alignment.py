@@ -1,10 +1,10 @@
-"""Putting a predicted hand onto the true one before measuring: Procrustes, or by the wrist.
+"""Alignment of a predicted hand with the true one before measuring: Procrustes, or the root alone.
 
 Chapter 05 derives the alignment from the singular values and shows what mirroring changes.
 
-The steps and their order are those of FreiHAND's evaluator: centre, divide by the norm, turn, scale by the
-sum of the singular values, then by the true norm, then move. So both agree to the last digits, also where a
-hand has no extent: the 1e-8 keeps the division defined, and is larger than all rounding.
+The steps and their order are those of FreiHAND's evaluator: centre, divide by the norm, rotate, scale by the
+sum of the singular values, then by the true norm, then shift. So both agree to the last digits, even where a
+hand has no extent: the 1e-8 keeps the division defined and exceeds all rounding errors.
 
 **Convention.** Any length unit, any frame; the result lies in the frame and unit of the truth.
 """
@@ -19,20 +19,20 @@ NORM_EPSILON = 1e-8
 
 
 def procrustes_align(pred: ArrayLike, gt: ArrayLike, proper_rotation: bool = False) -> np.ndarray:
-    """Move, scale and turn each predicted hand onto the true one so that the squared distances are smallest.
+    """Shift, scale and rotate each predicted hand onto the true one so that squared distances are smallest.
 
     Both hands are centred and divided by their Frobenius norm + 1e-8. The singular value decomposition
     U S Vᵀ of (true)ᵀ (predicted) gives the orthogonal matrix U Vᵀ and the scale, trace of S; the result is
-    put where the true hand is and made as large. U Vᵀ may mirror the hand, as in FreiHAND's evaluator. With
-    `proper_rotation` it may not: where det(U Vᵀ) = -1, the direction of the smallest singular value is turned
-    round (Umeyama 1991).
+    shifted and scaled to the true hand. U Vᵀ may mirror the hand, as in FreiHAND's evaluator. With
+    `proper_rotation` it may not: where det(U Vᵀ) = -1, the direction of the smallest singular value is
+    flipped (Umeyama 1991).
 
     A hand without extent (all keypoints in one place) becomes 21 copies of the true hand's mean. A flat hand
     fits equally well mirrored or not, and its distances are the same either way.
 
     Args:
         pred: (..., J, 3), any length unit.
-        gt: (..., J, 3), any length unit in which 1e-8 is nothing; metres, as in FreiHAND.
+        gt: (..., J, 3), any length unit in which 1e-8 is negligible; metres in FreiHAND.
         proper_rotation: only rotations, no mirroring.
 
     Returns:
@@ -62,7 +62,7 @@ def align_root(pred: ArrayLike, gt: ArrayLike, root: int = ROOT) -> np.ndarray:
     Args:
         pred: (..., J, C).
         gt: (..., J, C), the same unit.
-        root: the keypoint that is put into place: the wrist, or whatever a paper takes (middle MCP: 9).
+        root: the keypoint to align: the wrist, or whatever a paper takes (middle MCP: 9).
 
     Returns:
         (..., J, C) float64.

@@ -1,4 +1,4 @@
-"""How far predicted keypoints are from the true ones: FreiHAND's official measures, batched.
+"""How far predicted keypoints are from the true ones: FreiHAND's official metrics, batched.
 
 Chapter 05 derives them and says what each one hides.
 
@@ -17,7 +17,7 @@ number:
   whose gain is just this, as PeCLR's may be, shows it in `root_relative_epe`, `epe_2d` and
   `in_plane_errors`.
 - *Unaligned EPE* is absolute in FreiHAND: a wrong distance to the camera counts in full. Papers on STB, RHD
-  or InterHand first put the predicted root onto the true one (`root_relative_epe`). Some take the wrist as
+  or InterHand first shift the predicted root onto the true one (`root_relative_epe`). Some take the wrist as
   root, some the middle MCP, some the palm, and some divide by a bone length too. Say which.
 - *AUC.* FreiHAND integrates PCK from 0 to 50 mm, papers on STB and RHD from 20 to 50 mm. These can't be
   compared. A perfect prediction has an aligned AUC of 0.995, not 1: the 1e-8 in the alignment leaves errors
@@ -32,13 +32,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from peclr_utils.evaluation.alignment import align_root, procrustes_align
-from peclr_utils.evaluation.checks import ArrayLike, as_float64, as_pair, check_metres
+from peclr_utils.evaluation.checks import LARGEST_HAND, ArrayLike, as_float64, as_pair, check_metres
 from peclr_utils.skeleton import FINGERS, NUM_KEYPOINTS, ROOT
 
-PCK_RANGE = (0.0, 0.05)
-"""Smallest and largest distance of the official PCK curve, in metres."""
-
-PCK_STEPS = 100
+THRESHOLDS = np.linspace(0.0, 0.05, 100)
+"""Distances of the official PCK curve, in metres."""
 
 _MM = 1000.0
 
@@ -50,8 +48,7 @@ class Evaluation:
     Attributes:
         epe_mm: mean distance in mm, unaligned (official).
         pa_epe_mm: mean distance in mm, aligned (official).
-        root_relative_epe_mm: mean distance in mm once the predicted wrist is put onto the true one (not
-            official).
+        root_relative_epe_mm: mean distance in mm after `align_root` (not official).
         auc: area under `pck`, 0 to 1 (official).
         pa_auc: area under `pa_pck`, 0 to 1 (official).
         thresholds: (100,) metres.
@@ -91,7 +88,7 @@ class Evaluation:
         lines = [
             f"{len(self.per_hand_epe_mm)} hands",
             f"unaligned      EPE {self.epe_mm:7.2f} mm   AUC {self.auc:.3f}",
-            f"wrist on wrist EPE {self.root_relative_epe_mm:7.2f} mm",
+            f"root-relative  EPE {self.root_relative_epe_mm:7.2f} mm",
             f"aligned        EPE {self.pa_epe_mm:7.2f} mm   AUC {self.pa_auc:.3f}   ({alignment})",
         ]
         if self.epe_2d is not None:
@@ -129,22 +126,22 @@ def evaluate_keypoints(
             metres, or only one of `pred_2d` and `gt_2d`.
     """
     predicted, true = as_pair(pred, gt, (NUM_KEYPOINTS, 3))
-    if check_units:
-        check_metres(predicted, true)
+    if check_units:  # a bad prediction may be large, but not 20 times the hand
+        size = check_metres(true, "gt")
+        check_metres(predicted, "pred", max(LARGEST_HAND, 20 * size))
     if (pred_2d is None) != (gt_2d is None):
         raise ValueError("evaluate_keypoints: pass both pred_2d and gt_2d, or neither")
 
     raw = joint_errors(predicted, true)
     aligned = joint_errors(procrustes_align(predicted, true, proper_rotation), true)
-    thresholds = np.linspace(*PCK_RANGE, PCK_STEPS)
-    raw_pck, aligned_pck = pck(raw, thresholds), pck(aligned, thresholds)
+    raw_pck, aligned_pck = pck(raw, THRESHOLDS), pck(aligned, THRESHOLDS)
     return Evaluation(
         epe_mm=_mean(raw) * _MM,
         pa_epe_mm=_mean(aligned) * _MM,
         root_relative_epe_mm=root_relative_epe(predicted, true) * _MM,
-        auc=auc(raw_pck, thresholds),
-        pa_auc=auc(aligned_pck, thresholds),
-        thresholds=thresholds,
+        auc=auc(raw_pck, THRESHOLDS),
+        pa_auc=auc(aligned_pck, THRESHOLDS),
+        thresholds=THRESHOLDS.copy(),
         pck=raw_pck,
         pa_pck=aligned_pck,
         per_joint_epe_mm=raw.mean(0) * _MM,
@@ -202,7 +199,7 @@ def epe_2d(pred: ArrayLike, gt: ArrayLike) -> float:
 
     Args:
         pred: (N, 21, 2) pixels.
-        gt: (N, 21, 2) pixels of the same picture.
+        gt: (N, 21, 2) pixels of the same image.
 
     Returns:
         Pixels.
@@ -222,7 +219,7 @@ def in_plane_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
 
     Args:
         pred: (N, 21, 2) pixels.
-        gt: (N, 21, 2) pixels of the same picture.
+        gt: (N, 21, 2) pixels of the same image.
 
     Returns:
         (N,) float64, degrees from 0 to 180, whichever way it is turned.
@@ -251,11 +248,9 @@ def pck(errors: ArrayLike, thresholds: np.ndarray) -> np.ndarray:
         (T,) between 0 and 1, never falling.
 
     Raises:
-        ValueError: if there are no errors, or some aren't finite.
+        ValueError: if some errors aren't finite.
     """
     distances = as_float64(errors, "errors").ravel()
-    if not distances.size:
-        raise ValueError("pck: there are no errors to count")
     first_reached = np.searchsorted(thresholds, distances, side="left")
     counts = np.bincount(first_reached, minlength=len(thresholds) + 1)
     return np.cumsum(counts[:-1]) / distances.size

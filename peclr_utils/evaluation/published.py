@@ -2,23 +2,17 @@
 
 Chapter 05 prints them next to what it measures.
 
-The networks' numbers are those that the authors' page (github.com/dahiyaaneesh/peclr) gives for the
-fine-tuned weights offered there; the zero predictor's those of FreiHAND's page
-(github.com/lmb-freiburg/freihand) for the second release, FreiHAND_pub_v2. Before that release the page gave
-4.87 cm aligned. All are in centimetres, over 3,960 hands, with mirroring allowed in the alignment.
+The networks' numbers come from the authors' page (github.com/dahiyaaneesh/peclr), for the fine-tuned weights
+offered there; the zero predictor's from FreiHAND's page (github.com/lmb-freiburg/freihand), for the second
+release, FreiHAND_pub_v2. Before it the page gave 4.87 cm aligned. All are over 3,960 hands, with mirroring
+allowed in the alignment.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from peclr_utils.evaluation.checks import ArrayLike
-from peclr_utils.evaluation.metrics import Evaluation, evaluate_keypoints
+from peclr_utils.evaluation.metrics import Evaluation
 from peclr_utils.evaluation.report import Value, format_table
-
-_MM_PER_CM = 10.0
-_ROUNDED = 1e-9
 
 
 @dataclass(frozen=True)
@@ -42,15 +36,12 @@ class Published:
     def agrees(self, found: Evaluation) -> bool:
         """Whether an evaluation rounds to every number published."""
         pairs = (
-            (self.epe_cm, found.epe_mm / _MM_PER_CM, 0.005),
-            (self.pa_epe_cm, found.pa_epe_mm / _MM_PER_CM, 0.005),
+            (self.epe_cm, found.epe_mm / 10, 0.005),
+            (self.pa_epe_cm, found.pa_epe_mm / 10, 0.005),
             (self.auc, found.auc, 0.0005),
             (self.pa_auc, found.pa_auc, 0.0005),
         )
-        return all(
-            published is None or abs(published - ours) <= half_a_digit + _ROUNDED
-            for published, ours, half_a_digit in pairs
-        )
+        return all(theirs is None or abs(theirs - ours) <= half + 1e-9 for theirs, ours, half in pairs)
 
 
 PUBLISHED: dict[str, Published] = {
@@ -60,23 +51,10 @@ PUBLISHED: dict[str, Published] = {
 """The authors' fine-tuned networks."""
 
 ZERO_PREDICTOR = Published("all zeros", epe_cm=70.79, pa_epe_cm=4.73)
-"""What predicting (0, 0, 0) for every keypoint scores: a check of labels and protocol without any network."""
+"""The score of predicting (0, 0, 0) for every keypoint: checks labels and protocol without a network."""
 
 EVALUATION_HANDS = 3960
-"""Hands in FreiHAND's evaluation set, over which everything published is."""
-
-
-def evaluate_zeros(gt: ArrayLike) -> Evaluation:
-    """Score the zero predictor; on FreiHAND's evaluation set, `ZERO_PREDICTOR.agrees` with the result.
-
-    Args:
-        gt: (N, 21, 3) metres.
-
-    Returns:
-        The measures: unaligned, the keypoints' mean distance from the camera; aligned, from the middle of
-        their own hand.
-    """
-    return evaluate_keypoints(np.zeros(np.shape(gt)), gt)
+"""Hands in FreiHAND's evaluation set."""
 
 
 def published_table(
@@ -85,18 +63,17 @@ def published_table(
     """Tabulate published numbers and one's own in centimetres, as the official evaluator prints them.
 
     Args:
-        results: by name. One named as a key of `PUBLISHED` ("rn50", "rn152") stands below the published
-            row of that network, "zeros" below the zero predictor's, which is shown only then; others follow.
-            Several evaluations of one name (seeds) give mean ± deviation.
+        results: by name. A key of `PUBLISHED` ("rn50", "rn152") appears below the published row of that
+            network, "zeros" below the zero predictor's, which is shown only then; others follow. Several
+            evaluations of one name (seeds) give mean ± deviation.
         style: "markdown" or "plain".
 
     Returns:
         The table, without a line break at the end.
     """
     ours = dict(results or {})
-    known = PUBLISHED | ({"zeros": ZERO_PREDICTOR} if "zeros" in ours else {})
     rows: list[dict[str, Value]] = []
-    for key, published in known.items():
+    for key, published in (PUBLISHED | ({"zeros": ZERO_PREDICTOR} if "zeros" in ours else {})).items():
         numbers = (published.epe_cm, published.auc, published.pa_epe_cm, published.pa_auc)
         rows.append(_row(published.name, "published", *numbers))
         if key in ours:
@@ -109,22 +86,10 @@ def _our_row(name: str, result: Evaluation | Sequence[Evaluation]) -> dict[str, 
     runs = [result] if isinstance(result, Evaluation) else list(result)
     if any(run.proper_rotation for run in runs):
         name += ", no mirroring"
-    return _row(
-        name,
-        "measured here",
-        [run.epe_mm / _MM_PER_CM for run in runs],
-        [run.auc for run in runs],
-        [run.pa_epe_mm / _MM_PER_CM for run in runs],
-        [run.pa_auc for run in runs],
-    )
+    epe, pa_epe = [run.epe_mm / 10 for run in runs], [run.pa_epe_mm / 10 for run in runs]
+    return _row(name, "measured here", epe, [run.auc for run in runs], pa_epe, [run.pa_auc for run in runs])
 
 
-def _row(name: str, whence: str, epe: Value, auc: Value, pa_epe: Value, pa_auc: Value) -> dict[str, Value]:
-    return {
-        "prediction": name,
-        "numbers": whence,
-        "EPE (cm)": epe,
-        "AUC": auc,
-        "aligned EPE (cm)": pa_epe,
-        "aligned AUC": pa_auc,
-    }
+def _row(name: str, origin: str, *numbers: Value) -> dict[str, Value]:
+    headings = ("prediction", "numbers", "EPE (cm)", "AUC", "aligned EPE (cm)", "aligned AUC")
+    return dict(zip(headings, (name, origin, *numbers), strict=True))

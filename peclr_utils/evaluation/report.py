@@ -17,24 +17,19 @@ NAMES = {
     "simclr": "SimCLR, rotation as invariance",
     "peclr": "PeCLR",
 }
-"""What tables and figures call the methods that the course compares, in the order of its tables."""
+"""Names of the methods that the course compares in tables and figures, in the order of its tables."""
 
 
 def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
     """Mean and sample standard deviation (n - 1) of a few runs.
 
     Args:
-        values: one number a run, at least one.
+        values: one number for each run, at least one.
 
     Returns:
-        Mean and deviation; the deviation of one run is NaN: nothing is known about it.
-
-    Raises:
-        ValueError: if there is no run.
+        Mean and deviation; the deviation of one run is NaN, because nothing is known about it.
     """
     runs = np.asarray(values, dtype=np.float64).ravel()
-    if not runs.size:
-        raise ValueError("mean_and_spread: there are no runs")
     return float(runs.mean()), float(runs.std(ddof=1)) if runs.size > 1 else float("nan")
 
 
@@ -44,9 +39,8 @@ def format_table(
     """Lay out a table.
 
     Args:
-        rows: one mapping a row from heading to value. Headings appear in the order in which they first
-            occur. A sequence of numbers is shown as mean ± standard deviation; a missing value or None as a
-            dash.
+        rows: for each row, heading to value. Headings appear in the order in which they first occur. A
+            sequence of numbers is shown as mean ± standard deviation; a missing value or None as a dash.
         style: "markdown" or "plain".
         digits: decimals of fractional numbers, for all columns or by heading (2 where a heading isn't named).
 
@@ -56,10 +50,9 @@ def format_table(
     Raises:
         ValueError: if there are no rows or the style is unknown.
     """
-    if style not in ("markdown", "plain"):
-        raise ValueError(f"format_table: style must be 'markdown' or 'plain', found {style!r}")
-    if not rows:
-        raise ValueError("format_table: there are no rows")
+    if style not in ("markdown", "plain") or not rows:
+        found = f"{len(rows)} rows in style {style!r}"
+        raise ValueError(f"format_table: expected rows in style 'markdown' or 'plain', found {found}")
     headings = list(dict.fromkeys(heading for row in rows for heading in row))
     decimals = {h: digits if isinstance(digits, int) else digits.get(h, 2) for h in headings}
     cells = [[_cell(row.get(h), decimals[h]) for h in headings] for row in rows]

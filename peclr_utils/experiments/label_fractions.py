@@ -64,9 +64,7 @@ class LabelFractionsConfig(Settings):
     finetune: JSON = field(default_factory=lambda: {"steps": 400, "augmentation": dict(LABELLED_VIEWS)})
     # Further ones where the encoder was pre-trained, such as a smaller rate for it, or freeze_encoder.
     finetune_pretrained: JSON = field(default_factory=dict)
-    keep_networks: bool = (
-        False  # Keep every fine-tuned network's checkpoint, some 45 MB each for a ResNet-18.
-    )
+    keep_networks: bool = False  # Keep every fine-tuned network's checkpoint, 45 MB each for a ResNet-18.
 
     @classmethod
     def smoke(cls, **changes: Any) -> Self:
@@ -81,7 +79,7 @@ class LabelFractionsConfig(Settings):
         return start.replace(**changes)
 
     def validate(self) -> None:
-        """Check every field, and the settings of the trainings; raises what `Settings.validate` raises."""
+        """Check every field, and the settings of the trainings; errors as `Settings.validate`."""
         super().validate()
         self._require(bool(self.output), "output", "a folder, because a table takes long and resumes there")
         known = bool(self.methods) and set(self.methods) <= set(METHODS)

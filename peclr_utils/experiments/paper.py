@@ -54,7 +54,7 @@ class PaperConfig(Settings):
         return cls(arch="resnet152", output="runs/paper_rn152").replace(**changes)
 
     def validate(self) -> None:
-        """Check every field and both trainings; raises what `Settings.validate` and `find_data` raise."""
+        """Check every field, the settings of both trainings, and that the data are there."""
         super().validate()
         self._require(bool(self.output), "output", "a folder, because this takes long and resumes there")
         for part in ("pretrain", "finetune"):

@@ -196,7 +196,7 @@ def plot_label_fractions(
     ax.set_xticks(counts, [f"{count:,}" for count in counts])
     ax.set_xticks([], minor=True)
     ax.set_xlim(counts[0] / 1.35, counts[-1] * 1.35)
-    label_axes(ax, "labelled pictures", ylabel, title)
+    label_axes(ax, "labelled hands", ylabel, title)
     # At least 15% of the error high, or differences that mean nothing would look large; the legend on top.
     low, high = ax.get_ylim()
     margin = max(0.0, 0.15 * high - (high - low)) / 2

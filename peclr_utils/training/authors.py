@@ -13,11 +13,10 @@ With it:
 - with the presets, the gradients of 16 losses over 128 pairs each are added up (`grad_cache` is off).
 
 Not reproduced: the authors draw images with replacement; here an epoch shows each at most once more than
-another of its data set. Their learning rate is one step behind in the warm-up (it begins at 0). They keep one
-of FreiHAND's photographs for validation, and train on the last batch of an epoch even if it isn't full. Left
-hands of YouTube3DHands are mirrored to x = W - 1 - x here, and to W - x there: their points lie one pixel
-further right. Without MANO's joint regressor (`youtube:PATH?regressor=FILE`) the crop is taken about all
-vertices of the mesh instead of the 21 joints.
+another of its data set. Their warm-up begins at a rate of 0, one step behind. They validate on one photograph
+of FreiHAND, and train on an epoch's last batch even if it isn't full. They mirror left hands of
+YouTube3DHands to x = W - x, one pixel further right. Without MANO's joint regressor
+(`youtube:PATH?regressor=FILE`) the crop is taken about all vertices of the mesh instead of the 21 joints.
 """
 
 import numpy as np

@@ -28,15 +28,9 @@ FREE_TO_CHANGE = frozenset(
 
 
 def changed_settings(config: PretrainConfig | FinetuneConfig, saved: dict[str, Any]) -> list[str]:
-    """Compare a run's settings with those of a saved one.
+    """List what differs and matters between a run's settings and a saved run's, from its `config.json`.
 
-    Args:
-        config: the settings.
-        saved: those of the saved run as plain values, from its checkpoint or its `config.json`.
-
-    Returns:
-        What differs and matters, as texts such as "epochs (there 2, here 3)"; [] if the saved run is this
-        run.
+    Texts such as "epochs (there 2, here 3)"; [] if the saved run is this run.
     """
     here, there = config.plain(), {**type(config)().plain(), **saved}
     return [
@@ -49,10 +43,7 @@ def changed_settings(config: PretrainConfig | FinetuneConfig, saved: dict[str, A
 class RunFolder:
     """The output folder of one run, or nothing if it has none.
 
-    Args:
-        config: the run's settings.
-        images: number of images it trains on.
-        writes: False in all ranks but the first, which only read.
+    `images` is the number it trains on; ranks other than 0 only read (`writes=False`).
 
     Attributes:
         checkpoint: path of the checkpoint file; None without an output folder.

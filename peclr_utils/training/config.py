@@ -118,11 +118,7 @@ class PretrainConfig(RunSettings):
         return self.learning_rate * (self.batch_size * self.accumulate) ** 0.5
 
     def validate(self) -> None:
-        """Check every field, and rules across fields.
-
-        Raises:
-            ValueError: names the first wrong field, what was expected and what was found.
-        """
+        """Check every field, and rules across fields; errors as `Settings.validate`."""
         super().validate()
         self._require(self.rotation_degrees <= 180, "rotation_degrees", "0 to 180 degrees")
         even = self.projection_size % 2 == 0
@@ -215,11 +211,7 @@ class FinetuneConfig(RunSettings):
     save_every_steps: int = 500  # Steps between checkpoints.
 
     def validate(self) -> None:
-        """Check every field, and rules across fields.
-
-        Raises:
-            ValueError: names the first wrong field, what was expected and what was found.
-        """
+        """Check every field, and rules across fields; errors as `Settings.validate`."""
         super().validate()
         self._require(self.warmup_steps < self.steps, "warmup_steps", f"less than steps ({self.steps})")
 

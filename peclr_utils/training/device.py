@@ -14,19 +14,15 @@ from peclr_utils.training.config import RunSettings
 
 
 def choose_device(name: str = "auto") -> torch.device:
-    """Pick the device: CUDA, else MPS, else the CPU.
-
-    Args:
-        name: "auto", or a device's name in torch's terms.
+    """Pick the device: as named in torch's terms, or for "auto" CUDA, else MPS, else the CPU.
 
     Raises:
         ValueError: if the named device can't be used.
     """
     if name == "auto":
-        present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-        kind = next(kind for kind, found in present.items() if found)
+        mps = "mps" if torch.backends.mps.is_available() else "cpu"
         try:
-            return choose_device(kind)
+            return choose_device("cuda" if torch.cuda.is_available() else mps)
         except ValueError as error:
             warnings.warn(f"{error}. Using the CPU instead", stacklevel=2)
             return torch.device("cpu")
@@ -41,11 +37,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """Turn `RunSettings.precision` into the dtype that the encoder computes in.
-
-    "auto" is bfloat16 where the hardware multiplies it, float16 on older GPUs, else float32. A CPU has no
-    hardware for float16 and computes in float32 instead.
-    """
+    """Turn `RunSettings.precision` into the dtype of the encoder; "fp16" on a CPU is float32."""
     if precision == "fp16" and device.type == "cpu":
         return torch.float32
     if precision != "auto":
@@ -56,19 +48,12 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 class Compute(NamedTuple):
-    """What a run computes with, every "auto" settled.
+    """What a run computes with, every "auto" settled."""
 
-    Attributes:
-        device: where the network is.
-        dtype: what the encoder computes in.
-        backend: who warps the views, "opencv" in the loader or "batch" on the device.
-        workers: loader processes.
-    """
-
-    device: torch.device
-    dtype: torch.dtype
-    backend: str
-    workers: int
+    device: torch.device  # where the network is
+    dtype: torch.dtype  # what the encoder computes in
+    backend: str  # who warps the views, "opencv" in the loader or "batch" on the device
+    workers: int  # loader processes
 
     def __str__(self) -> str:
         cuda, device = self.device.type == "cuda", self.device
@@ -109,11 +94,6 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
 def place(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a network to the device, pixels before channels in memory: that makes convolutions faster."""
     return model.to(device).to(memory_format=torch.channels_last)
-
-
-def device_of(model: nn.Module) -> torch.device:
-    """The device a network is on."""
-    return next(model.parameters()).device
 
 
 @contextlib.contextmanager

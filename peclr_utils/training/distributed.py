@@ -44,11 +44,8 @@ def world_size() -> int:
 def process_group(device: str) -> Iterator[None]:
     """Join the other processes if torchrun started some; on CUDA, take the GPU of this process's local rank.
 
-    Args:
-        device: as in the configuration.
-
     Raises:
-        ValueError: if the processes can't train on the device together.
+        ValueError: if the processes can't train together on the device, which is as in the configuration.
     """
     if world_size() == 1 or dist.is_initialized():
         yield
@@ -69,11 +66,7 @@ def process_group(device: str) -> Iterator[None]:
 
 
 def single_process() -> None:
-    """Refuse to be started several times by torchrun.
-
-    Raises:
-        ValueError: if there are several processes.
-    """
+    """Refuse to be started several times by torchrun, with a ValueError."""
     if world_size() > 1:
         raise ValueError(f"expected one process, found {world_size()}; only pre-training runs in several")
 

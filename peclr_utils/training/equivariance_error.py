@@ -17,11 +17,7 @@ from peclr_utils.training.views import HELD_OUT, finish_views, fit_margin, make_
 class EquivarianceError:
     """Measures `relative_equivariance_error` on fixed crops, each as it is and rotated and shifted.
 
-    Args:
-        pairs: the training's; rotation and shift come from the same ranges, and nothing else changes.
-        held_out: which of its crops.
-        device: where the model is.
-        dtype: what the encoder computes in.
+    The crops are `held_out` of the training's `pairs`; the motions come from the same ranges as its views.
     """
 
     def __init__(self, pairs: PairDataset, held_out: np.ndarray, device: torch.device, dtype: torch.dtype):
@@ -38,11 +34,7 @@ class EquivarianceError:
 
     @torch.no_grad()
     def __call__(self, model: ContrastiveModel) -> float:
-        """Measure the error: 0 for an equivariant network, about 1 for one that can't tell two images apart.
-
-        Args:
-            model: measured in evaluation mode, and left in the mode it was in.
-        """
+        """Measure: 0 for an equivariant network, about 1 for one that can't tell two images apart."""
         training = model.training
         model.eval()
         with autocast(self._device, self._dtype):

@@ -34,7 +34,7 @@ from peclr_utils.training.optim import (
 )
 from peclr_utils.training.poses import PoseBatch, PoseDataset, choose_labels
 from peclr_utils.training.predict import predict_dataset
-from peclr_utils.training.pretrain import resuming
+from peclr_utils.training.pretrain import resuming, summary
 from peclr_utils.training.stop import EarlyStop, report_early_stop
 from peclr_utils.training.views import backgrounds_on, crop_margin, load, paint_backgrounds
 from peclr_utils.weights import load_encoder
@@ -42,15 +42,9 @@ from peclr_utils.weights import load_encoder
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What `finetune` returns.
+    """What `finetune` returns, as `PretrainResult`; the history has the loss and its parts.
 
-    Attributes:
-        model: the pose network, in evaluation mode.
-        config: the settings.
-        history: the log, one dict per line: step, loss, its parts, learning_rate, images_per_second.
-        evaluation: on the test set, or None without one.
-        checkpoint: the file, or None without an output folder.
-        finished: whether all steps are done.
+    `evaluation` is on the test set, None without one; `model` is in evaluation mode.
     """
 
     model: PoseNetwork25D
@@ -97,15 +91,9 @@ def finetune(
         The network, its history, and its evaluation if there is a test set.
 
     Raises:
-        ValueError: if a setting is wrong, labels are missing, or the output folder holds a run with other
-            settings.
-        BlockingIOError: if another run is using the output folder.
-        FileNotFoundError: if the initial encoder is missing; nothing has been cropped by then.
-        NonFiniteLossError: if the loss becomes NaN or infinite.
-        KeyboardInterrupt: on Ctrl-C, once everything is saved.
+        ValueError: if a hand lacks its label; otherwise as `pretrain`.
     """
     config.validate()
-    single_process()
     with locked_folder(config.output):
         compute = choose_compute(config)
         device = compute.device
@@ -230,13 +218,12 @@ def _introduction(config: FinetuneConfig, source: str, images: int, first_step: 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fine-tune as the command line says."""
     program = "python -m peclr_utils.training.finetune"
+    single_process()
     return run_command_line(FinetuneConfig, finetune, program, _summary, arguments)
 
 
 def _summary(result: FinetuneResult) -> str:
-    loss = f"last loss {result.losses[-1]:.4f}" if result.losses else "no step done"
-    text = f"{'Finished' if result.finished else 'Stopped early'}: {loss}, checkpoint {result.checkpoint}"
-    return text if result.evaluation is None else f"{text}\n{result.evaluation}"
+    return summary(result) + ("" if result.evaluation is None else f"\n{result.evaluation}")
 
 
 if __name__ == "__main__":

@@ -14,8 +14,7 @@ are small:
 By the chain rule this is the whole batch's gradient. The second forward pass takes about a third more time.
 
 **Several processes.** Each encodes its own batches. Features of all are gathered before step 2, which every
-process computes in full; the encoder's gradients are added up after step 3 (`training.distributed`). So the
-number of processes changes the speed, and nothing else.
+process computes in full; the encoder's gradients are added up after step 3 (`training.distributed`).
 
 **Batch norm** in training mode normalises an image by the batch it is encoded with, so the gradient is
 exactly that of a network which encodes batch by batch. The projector's batch norm sees all pairs. Running

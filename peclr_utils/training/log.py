@@ -27,13 +27,9 @@ Close = Callable[[], Any]
 
 
 def read_log(output: str | Path) -> list[dict[str, Any]]:
-    """Read a run's log.
+    """Read a run's log from its folder: one dict per line, [] without a log.
 
-    Args:
-        output: the run's folder.
-
-    Returns:
-        One dict per line; a last line that a kill cut short is skipped. [] without a log.
+    A last line that a kill cut short is skipped.
     """
     file = Path(output) / LOG
     rows = []
@@ -50,10 +46,8 @@ class RunLog:
 
     Args:
         config: its output folder ("" keeps the log in memory only), `loggers` and `progress`.
-        first_step: the next step; lines of a killed run from there on are dropped, because those steps run
-            again.
-        steps: all steps of the run.
-        images_per_step: images that one step sees, for the speed.
+        first_step: the next step; lines from there on are dropped, because those steps run again.
+        steps: all steps of the run, of `images_per_step` images each.
         title: of the progress bar, and of the run in other services.
 
     Attributes:

@@ -19,18 +19,13 @@ TRUST = 0.02
 
 
 def learning_rate_at(step: int, steps: int, warmup: int, peak: float) -> float:
-    """Linear warm-up, then half a cosine down to zero.
+    """Linear warm-up over w steps, then half a cosine down to zero at step n.
 
     For s < w: peak * (s + 1) / w. After it: peak * (1 + cos(pi * (s - w) / (n - w))) / 2.
 
     Args:
-        step: s, counted from 0.
-        steps: n, all of them.
-        warmup: w, fewer than n.
+        step, steps, warmup: s counted from 0, n and w < n.
         peak: the highest rate.
-
-    Returns:
-        The learning rate.
     """
     if step < warmup:
         return peak * (step + 1) / warmup
@@ -101,20 +96,11 @@ def check_finite(loss: float, step: int, learning_rate: float, checkpoint: Path 
 def scaled_gradient(parameter: Tensor, gradient: Tensor, learning_rate: float, weight_decay: float) -> Tensor:
     """Add the weight decay to a layer's gradient and scale it down to the layer's size.
 
-    With the lengths |p| and |g|::
+    With p and g of one shape, their lengths |p| and |g|, this step's rate lr and the weight decay wd::
 
         (g + wd p) min(0.02 |p| / (|g| + wd |p| + 1e-8) / lr, 1)
 
-    Where either length is 0 the gradient stays as it is, without the decay.
-
-    Args:
-        parameter: p.
-        gradient: g, of p's shape.
-        learning_rate: lr, this step's.
-        weight_decay: wd.
-
-    Returns:
-        The new gradient; nothing is changed in place.
+    Where either length is 0 the gradient stays as it is, without the decay. Nothing is changed in place.
     """
     size, slope = torch.linalg.vector_norm(parameter), torch.linalg.vector_norm(gradient)
     rate = TRUST * size / (slope + weight_decay * size + 1e-8)

@@ -29,19 +29,12 @@ from peclr_utils.training.views import (
 
 
 class PairBatch(NamedTuple):
-    """Two views of each of B images.
+    """Two views of each of B images. The views of a pair share their identity, and so may several pairs."""
 
-    Attributes:
-        views: (2, B, 3, S, S) float32, normalised; from the loader `Views` of 2B images, first views first.
-        angle: (2, B) float32 degrees.
-        shift: (2, B, 2) float32 fractions of the side.
-        identity: (B,) int64; the views of a pair share it, and so may several pairs.
-    """
-
-    views: Tensor | Views
-    angle: Tensor
-    shift: Tensor
-    identity: Tensor
+    views: Tensor | Views  # (2, B, 3, S, S) float32, normalised; from the loader 2B views, first ones first
+    angle: Tensor  # (2, B) float32 degrees
+    shift: Tensor  # (2, B, 2) float32 fractions of the side
+    identity: Tensor  # (B,) int64
 
     def to(self, device: torch.device, image_size: int, backgrounds: Tensor | None = None) -> "PairBatch":
         """Move the batch to the device and finish its views there; see `views.finish_views`."""
@@ -59,9 +52,7 @@ class PairBatch(NamedTuple):
 def pair_augmentation(config: PretrainConfig) -> AugmentationConfig:
     """Ranges of the views' parameters: the preset "peclr", the run's rotation, and the run's own changes.
 
-    Both methods see the same views; what they undo tells them apart. Every view gets a new background where
-    that
-    is possible: the edge of an image, where it shows, would identify a pair as well as the background does.
+    Every view gets a new background where that is possible; an image's edge would identify a pair, too.
     """
     changes = {name: tuple(v) if isinstance(v, list) else v for name, v in config.augmentation.items()}
     background = 1.0 if config.exchange_background else 0.0
@@ -170,13 +161,9 @@ def pair_batch(views: Views, angle: np.ndarray, shift: np.ndarray, identity: Ten
 
 
 def split_off(identities: np.ndarray, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keep some identities out of training, to measure the equivariance error on them.
+    """Keep identities out of training, to measure the equivariance error on one image of each.
 
-    Returns:
-        Positions of all images to train on, and of one image of each held-out identity.
-
-    Raises:
-        ValueError: if nothing would be left to train on.
+    Returns positions of the images to train on, and of the held-out ones. ValueError if none were left.
     """
     different, first = np.unique(identities, return_index=True)
     if held_out >= len(different):

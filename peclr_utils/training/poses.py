@@ -24,25 +24,15 @@ MEASURED_VIEWS = 1024
 
 
 class PoseBatch(NamedTuple):
-    """Labelled views.
+    """B labelled views, all float32; depths in reference bones."""
 
-    Attributes:
-        image: (B, 3, S, S) float32, normalised; from the loader `Views`.
-        keypoints_2d: (B, 21, 2) pixels of the view.
-        relative_depth: (B, 21) bone lengths, relative to the wrist.
-        root_depth: (B,) bone lengths.
-        K: (B, 3, 3) intrinsics of the view.
-        keypoints_3d: (B, 21, 3) metres, camera frame.
-        bone_length: (B,) metres.
-    """
-
-    image: Tensor | Views
-    keypoints_2d: Tensor
-    relative_depth: Tensor
-    root_depth: Tensor
-    K: Tensor
-    keypoints_3d: Tensor
-    bone_length: Tensor
+    image: Tensor | Views  # (B, 3, S, S), normalised; from the loader `Views`
+    keypoints_2d: Tensor  # (B, 21, 2) pixels of the view
+    relative_depth: Tensor  # (B, 21) bone lengths, relative to the wrist
+    root_depth: Tensor  # (B,) bone lengths
+    K: Tensor  # (B, 3, 3) intrinsics of the view
+    keypoints_3d: Tensor  # (B, 21, 3) metres, camera frame
+    bone_length: Tensor  # (B,) metres
 
     def to(self, device: torch.device, image_size: int, backgrounds: Tensor | None = None) -> "PoseBatch":
         """Move the batch to the device and finish its views there; see `views.finish_views`."""
@@ -120,11 +110,9 @@ class PoseDataset(Dataset):
         return rows
 
     def mean_and_spread(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of the labels' 2.5D keypoints over 1,024 views.
+        """Mean and standard deviation, (21, 3) pixels and bone lengths, of the 2.5D labels of 1,024 views.
 
-        Returns:
-            mean, spread: (21, 3) pixels of the view and bone lengths. The spread is one number for u and v
-                together, and one for the depth: what differs between keypoints is for the network to learn.
+        The spread is one number for u and v, and one for depth: the network learns how keypoints differ.
         """
         batches = range(-(-MEASURED_VIEWS // self.batch_size))
         labels = [self.labels(*self.plan(number)) for number in batches]
@@ -160,16 +148,11 @@ class PoseDataset(Dataset):
 def plain_labels(
     crops: CropSet, indices: np.ndarray | None, image_size: int, view_factor: float
 ) -> dict[str, np.ndarray]:
-    """Labels of plain, centred views, by the names of `PoseBatch`.
+    """Labels of plain, centred views of some images (None: all): float64 arrays by the names of `PoseBatch`.
 
     Args:
-        crops: the images.
-        indices: which of them, in the order of the result; None for all.
-        image_size: side of a view in pixels.
-        view_factor: see `FinetuneConfig`.
-
-    Returns:
-        Name to float64 array.
+        crops, indices: the images, and which of them, in the order of the result.
+        image_size, view_factor: side of a view in pixels, and its width; see `FinetuneConfig`.
 
     Raises:
         ValueError: if an image lacks its 3D keypoints or its intrinsics.
@@ -179,15 +162,10 @@ def plain_labels(
 
 
 def choose_labels(identities: np.ndarray, labels: int, seed: int) -> np.ndarray:
-    """Pick the images of so many labelled identities; fewer lie within more.
-
-    Args:
-        identities: (N,) integers.
-        labels: number of identities; 0 takes all.
-        seed: of the choice.
+    """Pick the images of so many labelled identities (0: all), by the seed; fewer lie within more.
 
     Returns:
-        Positions of their images, ascending.
+        Positions of their images in `identities` (N,), ascending.
 
     Raises:
         ValueError: if there are fewer identities than labels.

@@ -12,28 +12,20 @@ from torch import Tensor, nn
 from peclr_utils.crops import CropSet
 from peclr_utils.evaluation import Evaluation, evaluate_keypoints
 from peclr_utils.models import PoseNetwork25D
-from peclr_utils.training.device import autocast, choose_dtype, device_of, place
+from peclr_utils.training.device import autocast, choose_dtype, place
 from peclr_utils.training.poses import PoseDataset
 from peclr_utils.training.views import plain_views
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Predicted poses of a data set beside the true ones.
+    """Predicted poses of a data set beside the true ones; pixels of the view, metres in the camera frame."""
 
-    Attributes:
-        keypoints_3d: (N, 21, 3) metres, camera frame, predicted.
-        keypoints_2d: (N, 21, 2) pixels of the view, predicted.
-        true_3d: (N, 21, 3) metres.
-        true_2d: (N, 21, 2) pixels of the view.
-        K: (N, 3, 3) intrinsics of the view.
-    """
-
-    keypoints_3d: np.ndarray
-    keypoints_2d: np.ndarray
-    true_3d: np.ndarray
-    true_2d: np.ndarray
-    K: np.ndarray
+    keypoints_3d: np.ndarray  # (N, 21, 3) metres, predicted
+    keypoints_2d: np.ndarray  # (N, 21, 2) pixels, predicted
+    true_3d: np.ndarray  # (N, 21, 3) metres
+    true_2d: np.ndarray  # (N, 21, 2) pixels
+    K: np.ndarray  # (N, 3, 3) intrinsics of the view
 
     def evaluate(self) -> Evaluation:
         """Score them by `evaluation.evaluate_keypoints`."""
@@ -57,10 +49,8 @@ def predict_dataset(
 
     Args:
         network: on the device to compute on; left in evaluation mode.
-        crops: the images.
-        image_size: side of a view in pixels; None for the side that the network was trained on.
-        view_factor: see `FinetuneConfig`; None for the network's own.
-        indices: which images, None for all.
+        crops, indices: the images, and which of them; None for all.
+        image_size, view_factor: of a view, see `FinetuneConfig`; None for what the network was trained on.
         batch_size: images at once.
         precision: see `RunSettings`.
 
@@ -69,12 +59,11 @@ def predict_dataset(
         FreiHAND's protocol, and from the predicted root depth.
 
     Raises:
-        ValueError: if an image lacks its 3D keypoints or its intrinsics, or the network does not know its own
-            sizes and none are given.
+        ValueError: if an image lacks its 3D keypoints or its intrinsics, or the sizes are known to nobody.
     """
     image_size = _own(network, "image_size", image_size)
     view_factor = _own(network, "view_factor", view_factor)
-    device = device_of(network)
+    device = next(network.parameters()).device
     poses = PoseDataset(crops, indices, None, batch_size, image_size, view_factor)
     place(network, device).eval()
     rows: dict[str, list[Tensor]] = {}
@@ -112,21 +101,16 @@ def extract_features(
     batch_size: int = 256,
     precision: str = "fp32",
 ) -> np.ndarray:
-    """Run a frozen encoder over crops, each seen plain and centred.
+    """Run a frozen encoder over crops, each seen plain and centred; (N, F) float32 in their order.
 
     Args:
         encoder: from (B, 3, S, S) to (B, F), on the device to compute on; left in evaluation mode.
-        crops: the images.
-        image_size: side S of a view in pixels, as in training.
-        view_factor: see `PretrainConfig`, as in training.
-        indices: which images, None for all.
+        crops, indices: the images, and which of them; None for all.
+        image_size, view_factor: side S of a view in pixels, and its width (`PretrainConfig`), as in training.
         batch_size: images at once.
         precision: see `RunSettings`.
-
-    Returns:
-        (N, F) float32, in the order of the images.
     """
-    device = device_of(encoder)
+    device = next(encoder.parameters()).device
     indices = np.arange(len(crops)) if indices is None else indices
     place(encoder, device).eval()
     rows = []

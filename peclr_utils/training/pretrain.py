@@ -102,8 +102,7 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
         dataset: hands to train on, instead of `config.sources`; crops (`CropSet`) are used as they are.
 
     Returns:
-        The model and its history; in several processes only rank 0 has the history of earlier parts of the
-        run.
+        The model and its history; of several processes only rank 0 has that of earlier parts of the run.
 
     Raises:
         ValueError: if a setting is wrong, the output folder holds a run with other settings, or a step can't
@@ -224,16 +223,7 @@ def open_pairs(
 ) -> tuple[PairDataset, np.ndarray]:
     """Open the images of a pre-training: packed crops of them, or with `authors_exact` whole ones.
 
-    Args:
-        config: the settings.
-        dataset: hands to train on, instead of `config.sources`.
-        backend: "opencv" or "batch".
-
-    Returns:
-        The pairs; and which crops are held out to measure the equivariance error on.
-
-    Raises:
-        ValueError: if there are no images, or too few.
+    Returns the pairs, and which crops are held out to measure the equivariance error on.
     """
     hands = config.sources if dataset is None else dataset
     if config.authors_exact:
@@ -283,10 +273,11 @@ def resuming(first_step: int, steps: int) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Pre-train as the command line says."""
     program = "python -m peclr_utils.training.pretrain"
-    return run_command_line(PretrainConfig, pretrain, program, _summary, arguments)
+    return run_command_line(PretrainConfig, pretrain, program, summary, arguments)
 
 
-def _summary(result: PretrainResult) -> str:
+def summary(result: PretrainResult) -> str:
+    """Say in one line how a run ended; "" in all ranks but the first."""
     if ranks.rank() > 0:
         return ""
     loss = f"last loss {result.losses[-1]:.4f}" if result.losses else "no step done"

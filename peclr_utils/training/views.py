@@ -37,23 +37,17 @@ BACKGROUND_COUNT = 512
 
 
 class Views(NamedTuple):
-    """Views on their way to the device: finished images, or crops with the parameters to warp them by.
+    """Views on their way to the device: finished images, or crops with the parameters to warp them by."""
 
-    Attributes:
-        images: (B, S, S, 3) uint8, views or (larger) crops.
-        masks: (B, S, S) uint8 of the crops, or None.
-        parameters: what remains to be done, or None if the views are finished.
-    """
-
-    images: Tensor
-    masks: Tensor | None = None
-    parameters: ViewParameters | None = None
+    images: Tensor  # (B, S, S, 3) uint8, views or (larger) crops
+    masks: Tensor | None = None  # (B, S, S) uint8 of the crops
+    parameters: ViewParameters | None = None  # what remains to be done; None if the views are finished
 
 
 def crop_margin(augmentation: AugmentationConfig) -> float:
     """How many times wider than a view to crop, so that no view looks beyond its crop.
 
-    At least as wide as for views that turn by 45°, so that runs with and without rotation share their crops.
+    At least as for views that turn by 45°, so that runs with and without rotation share their crops.
     """
     return replace(augmentation, rotation=45.0).full_margin
 
@@ -107,17 +101,13 @@ def plain_views(
     view_factor: float,
     device: torch.device | str = "cpu",
 ) -> Tensor:
-    """Views without augmentation: centred, unturned, at scale 1.
+    """Views without augmentation, centred, unturned, at scale 1: (B, 3, S, S) float32, normalised.
 
     Args:
-        crops: the stored crops.
-        indices: (B,) which.
+        crops, indices: the stored crops, and (B,) which.
         image_size: side S of a view in pixels.
         view_factor: see `PretrainConfig`.
         device: where they go.
-
-    Returns:
-        (B, 3, S, S) float32, normalised.
     """
     config = fit_margin(AugmentationConfig.none(), crops, view_factor)
     parameters = sample_parameters(config, len(indices), np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""How long `import peclr_utils` and some rooms take beyond torch and torchvision.
+"""How long `import peclr_utils` and some of its rooms take beyond torch and torchvision.
 
 python tests/benchmarks/import_time.py
 """

@@ -1,4 +1,4 @@
-"""Packed crops: what they save a loader, and whether a picture's cost of packing grows with their number.
+"""Packed crops: what they save a loader, and whether an image's cost of packing grows with their number.
 
     python tests/benchmarks/load_crops.py
 
@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from harness import SAMPLE, Row, main, use_threads
-from pack_crops import Repeated, measure_loading, measure_packing
+from pack_crops import FACTOR, SIZE, Repeated, measure_loading, measure_packing
 
 from peclr_utils.crops import pack
 from peclr_utils.datasets import FreiHAND
@@ -21,7 +21,9 @@ def measure() -> list[Row]:
     use_threads(1)
     dataset = FreiHAND(SAMPLE, "training")
     with tempfile.TemporaryDirectory() as folder:
-        crops = pack(Repeated(dataset, TO_LOAD), Path(folder) / "crops", workers=0, progress=False)
+        crops = pack(
+            Repeated(dataset, TO_LOAD), Path(folder) / "crops", SIZE, FACTOR, workers=0, progress=False
+        )
         loading = measure_loading(dataset, crops)
         few, many = (measure_packing(dataset, count, Path(folder) / "packed") for count in (FEW, MANY))
     return [

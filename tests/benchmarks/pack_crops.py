@@ -1,6 +1,6 @@
-"""How long packing takes for each picture, whatever their number, and what packed crops save a loader.
+"""How long packing takes for each image, whatever their number, and what packed crops save a loader.
 
-    python tests/benchmarks/pack_crops.py            # 5,000 to 20,000 pictures
+    python tests/benchmarks/pack_crops.py            # 5,000 to 20,000 images
     python tests/benchmarks/pack_crops.py --full     # 50,000 as well
 
 The 64 photographs of `data/sample` are decoded and cropped again and again, as those of a folder with that
@@ -29,12 +29,13 @@ from peclr_utils.training.pairs import PairDataset
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "sample"
 COUNTS, FULL = (5_000, 10_000, 20_000), 50_000
 RECKONED = 2_000_000
+SIZE, FACTOR = 136, 2.55  # what `training.pretrain` packs by default
 BATCH, IMAGE_SIZE = 128, 64
 REPEATS = 9
 
 
 class Repeated:
-    """A small data set as a large one: picture i is picture i modulo the number that there are."""
+    """A small data set as a large one: sample i is sample i modulo its length."""
 
     def __init__(self, dataset: FreiHAND, length: int):
         self.dataset, self.length, self.source = dataset, length, dataset.source
@@ -51,15 +52,15 @@ class Repeated:
 
 
 class Packing(NamedTuple):
-    """What packing so many pictures took: milliseconds and bytes of each."""
+    """What packing so many images took: milliseconds and bytes of each."""
 
-    pictures: int
+    images: int
     milliseconds: float
     size: float
 
 
 class Loading(NamedTuple):
-    """Medians of repeated pairs, in milliseconds a picture.
+    """Medians of repeated pairs, in milliseconds an image.
 
     Attributes:
         decoded: `cv2.imread` and one warp to the crop.
@@ -75,20 +76,21 @@ class Loading(NamedTuple):
 
 
 def measure_packing(dataset: FreiHAND, count: int, folder: Path) -> Packing:
-    """Pack so many pictures in one process, and throw the crops away."""
-    seconds = _seconds(lambda: pack(Repeated(dataset, count), folder, workers=0, progress=False))
+    """Pack so many images in one process, and throw the crops away."""
+    seconds = _seconds(
+        lambda: pack(Repeated(dataset, count), folder, SIZE, FACTOR, workers=0, progress=False)
+    )
     size = sum(file.stat().st_size for file in folder.iterdir())
     shutil.rmtree(folder)
     return Packing(count, 1e3 * seconds / count, size / count)
 
 
 def measure_loading(dataset: FreiHAND, crops: CropSet) -> Loading:
-    """Load batches of crops from the pictures and from the packed file in turn."""
+    """Load batches of crops from the images and from the packed file in turn."""
     rng = np.random.default_rng(0)
     matrices = [crop_matrix(*crop_box(sample, crops.factor), crops.size) for sample in dataset]
-    batches = PairDataset(
-        crops, PretrainConfig(batch_size=BATCH, image_size=IMAGE_SIZE, exchange_background=False)
-    )
+    config = PretrainConfig(batch_size=BATCH, image_size=IMAGE_SIZE, exchange_background=False)
+    batches = PairDataset(crops, config)
 
     def decode(indices: np.ndarray) -> np.ndarray:
         return np.stack(
@@ -101,7 +103,7 @@ def measure_loading(dataset: FreiHAND, crops: CropSet) -> Loading:
     rounds = []
     for number in range(REPEATS):
         indices = rng.integers(len(crops), size=BATCH)
-        assert np.array_equal(decode(indices), crops.images[indices])  # the same pictures; and they are warm
+        assert np.array_equal(decode(indices), crops.images[indices])  # the same images; and they are warm
         decoded = _seconds(lambda chosen=indices: decode(chosen)) / BATCH
         stored = _seconds(lambda chosen=indices: crops.images[chosen]) / BATCH
         view = _seconds(lambda place=number: batches[place]) / (2 * BATCH)
@@ -117,18 +119,18 @@ def _seconds(action: Callable[[], object]) -> float:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Measure packing and reading of crops.")
-    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="how many pictures to pack")
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="how many images to pack")
     parser.add_argument("--full", action="store_true", help=f"pack {FULL:,} as well")
     options = parser.parse_args(argv)
     cv2.setNumThreads(0)  # as in a worker
     dataset = FreiHAND(SAMPLE, "training")
     with tempfile.TemporaryDirectory() as folder:
-        small = pack(Repeated(dataset, 1000), Path(folder) / "small", workers=0, progress=False)
+        small = pack(Repeated(dataset, 1000), Path(folder) / "small", SIZE, FACTOR, workers=0, progress=False)
         found = []
         for count in [*options.counts, *((FULL,) if options.full else ())]:
             found.append(measure_packing(dataset, count, Path(folder) / "crops"))
             milliseconds, size = found[-1][1:]
-            print(f"packing {count:>6,} pictures: {milliseconds:.3f} ms and {size:,.0f} bytes each")
+            print(f"packing {count:>6,} images: {milliseconds:.3f} ms and {size:,.0f} bytes each")
         loading = measure_loading(dataset, small)
     each = statistics.median(packing.milliseconds for packing in found)
     print(

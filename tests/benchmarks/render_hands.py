@@ -1,9 +1,9 @@
-"""How many `SyntheticHands` pictures of 224 x 224 one core makes a second.
+"""How many `SyntheticHands` images of 224 x 224 one core renders per second.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/render_hands.py
 
-Each picture is timed several times in processor time and the median is taken, so that other work on the
-machine matters less.
+Each image is timed several times in processor time and the median is taken, so that other work on the machine
+matters less.
 """
 
 import time
@@ -16,17 +16,17 @@ from peclr_utils.datasets.synthetic import SyntheticHands
 from peclr_utils.hands.backgrounds import sample_background
 from peclr_utils.hands.scene import HandScene, scene_surface
 
-PICTURES, REPEATS, SIZE = 60, 9, 224
+IMAGES, REPEATS, SIZE = 60, 9, 224
 AIM = 100
 
 
 def measure() -> list[Row]:
     use_threads(1)
-    hands = SyntheticHands(PICTURES, size=SIZE)
-    scenes = [hands.scene(k) for k in range(PICTURES)]
+    hands = SyntheticHands(IMAGES, size=SIZE)
+    scenes = [hands.scene(k) for k in range(IMAGES)]
     each = seconds_each(lambda k: hands[k])
     parts = {
-        "drawing the scene's values": seconds_each(hands.scene),
+        "sampling the scene's values": seconds_each(hands.scene),
         "posing hand and arm": seconds_each(lambda k: scene_surface(scenes[k])),
         "the background": seconds_each(lambda k: background(scenes[k])),
     }
@@ -39,24 +39,22 @@ def measure() -> list[Row]:
             ratio=1 / each,
             at_least=AIM,
             unit="/s",
-            remark=f"All of it is NumPy and OpenCV: {shares}.",
+            remark=f"NumPy and OpenCV alone: {shares}.",
         )
     ]
 
 
 def seconds_each(draw: Callable[[int], object]) -> float:
-    """Mean over pictures of each one's median."""
+    """Mean over the images of each one's median."""
     times = [
-        [seconds(lambda k=k: draw(k), clock=time.process_time) for k in range(PICTURES)]
-        for _ in range(REPEATS)
+        [seconds(lambda k=k: draw(k), clock=time.process_time) for k in range(IMAGES)] for _ in range(REPEATS)
     ]
     return float(np.median(times, axis=0).mean())
 
 
 def background(scene: HandScene) -> np.ndarray:
     """What is behind a scene's hand."""
-    rng = np.random.Generator(np.random.PCG64(scene.background))
-    return sample_background(rng, (scene.size, scene.size))
+    return sample_background(np.random.default_rng(scene.background), (scene.size, scene.size))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ main(lambda: [Row("what {name} takes", "1 s", "theirs: 2 s", {ratio}, at_least=1
 
 @pytest.fixture
 def benchmarks(repository, monkeypatch):
-    """The modules `run` and `harness`, which are found as they are when `run.py` is started."""
+    """The modules `run` and `harness`, importable as they are for `run.py`."""
     monkeypatch.syspath_prepend(repository / "tests" / "benchmarks")
     import harness
     import run
@@ -43,7 +43,7 @@ def test_a_benchmark_that_fails_costs_no_other_its_row(benchmarks, folder, capsy
     assert run.environment()["machine"] in page and "torch" in page
 
 
-def test_what_was_measured_before_stays_when_some_are_measured_anew(benchmarks, folder, capsys):
+def test_earlier_results_stay_when_some_are_measured_again(benchmarks, folder, capsys):
     run, _ = benchmarks
     names = ("one", "two")
     run.main([], folder, names)
@@ -67,19 +67,19 @@ def test_results_of_another_machine_keep_a_table_of_their_own(benchmarks, folder
     assert len(json.loads((folder / "results.json").read_text())) == 2
 
 
-def test_an_unknown_name_is_refused_with_those_there_are(benchmarks, folder, capsys):
+def test_an_unknown_name_is_refused_with_the_known_ones(benchmarks, folder, capsys):
     run, _ = benchmarks
     with pytest.raises(SystemExit):
         run.main(["tow"], folder, ("one", "two"))
     assert "there is no benchmark tow; there are one, two" in capsys.readouterr().err
 
 
-def test_every_benchmark_has_its_script_and_a_missing_package_is_said(benchmarks, repository):
+def test_every_benchmark_has_its_script_and_a_missing_package_is_named(benchmarks, repository):
     run, harness = benchmarks
     for name in run.BENCHMARKS:
         assert "def measure() -> list[Row]:" in (repository / "tests/benchmarks" / f"{name}.py").read_text()
     row = harness.not_installed("kornia", harness.Row("pairs", at_least=6))
-    assert row.met is None and "pip install" in row.cells()[2]
+    assert row.cells()[-1] == "–" and "pip install" in row.cells()[2]
 
 
 def test_ratios_are_medians_of_pairs_taken_in_turn(benchmarks):

@@ -33,16 +33,12 @@ def test_a_kept_record_is_read_back_from_the_repository(tmp_path, monkeypatch):
     assert ablation.committed() == record
 
 
-def test_the_table_has_each_run_in_its_place_and_the_untrained_features():
+def test_the_table_has_each_run_in_its_place_and_the_verdict_compares_with_untrained_features():
     record = ablation.sum_up(made_up(), 8.0)
     _, _, own, new, untrained = ablation.table(record).splitlines()
     for cell in record["cells"]:
         for line, is_new in ((own, False), (new, True)):
             assert (f"{cell['epe_2d']:.3f}" in line) == (cell["new_background"] == is_new)
     assert "8.000" in untrained
-
-
-def test_the_verdict_calls_runs_too_short_that_do_not_beat_untrained_features():
-    record = ablation.sum_up(made_up(), 8.0)
     assert "better than untrained" in ablation.verdict(record)[-1]
     assert "too short" in ablation.verdict({**record, "untrained": 1.0})[-1]

@@ -1,6 +1,5 @@
 """Runs that chapters resume, and what they find of each other; `tests/notebooks` runs the chapters."""
 
-import json
 import os
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from peclr_utils.course.artefacts import (
 from peclr_utils.crops import pack
 from peclr_utils.datasets import SyntheticHands
 from peclr_utils.evaluation import evaluate_keypoints
-from peclr_utils.experiments.results import load_results, new_results, write_results
+from peclr_utils.experiments.results import new_results, write_results
 from peclr_utils.models import ContrastiveModel
 from peclr_utils.training import FinetuneConfig, PretrainConfig, pretrain
 from peclr_utils.weights import save_checkpoint
@@ -63,7 +62,7 @@ def crops(tmp_path_factory):
 @pytest.fixture
 def config(tmp_path):
     return PretrainConfig(
-        epochs=3, batch_size=8, image_size=32, warmup_epochs=0.5, equivariance_images=4, precision="fp32",
+        epochs=2, batch_size=8, image_size=32, warmup_epochs=0.5, equivariance_images=4, precision="fp32",
         device="cpu", exchange_background=False, output=str(tmp_path / "run"), progress=False,
     )  # fmt: skip
 
@@ -77,13 +76,13 @@ def test_looking_in_between_changes_nothing_about_the_run_and_is_read_back(confi
     result, looks = pretrain_and_look(config, crops, weight, lambda run: shown.append(len(run.losses)))
     straight = pretrain(config.replace(output=str(tmp_path / "straight")), crops)
     assert result.finished
-    assert shown == [2, 4, 6]
+    assert shown == [2, 4]
     np.testing.assert_allclose(result.losses, straight.losses, rtol=1e-6)
     for mine, theirs in zip(*(r.model.state_dict().values() for r in (result, straight)), strict=True):
         torch.testing.assert_close(mine, theirs)
-    assert [look["epoch"] for look in looks] == [1, 2, 3]
-    assert looks[-1]["weight"] == pytest.approx(weight(straight.model)["weight"])
-    assert len({look["weight"] for look in looks}) == 3
+    assert [look["epoch"] for look in looks] == [1, 2]
+    assert looks[1]["weight"] == pytest.approx(weight(straight.model)["weight"])
+    assert looks[0]["weight"] != looks[1]["weight"]
 
     def never(_):
         raise AssertionError("there is nothing left to look at")
@@ -105,10 +104,10 @@ def test_a_killed_run_resumes_after_its_last_whole_epoch_and_one_with_other_sett
         pretrain_and_look(config, crops, killed)
     result, looks = pretrain_and_look(config, crops, weight)
     assert looks[0] == {"epoch": 1, **seen[0]}
-    assert [look["epoch"] for look in looks] == [1, 2, 3]
-    assert result.finished
-    result, looks = pretrain_and_look(config.replace(epochs=2, temperature=0.1), crops, weight)
     assert [look["epoch"] for look in looks] == [1, 2]
+    assert result.finished
+    result, looks = pretrain_and_look(config.replace(epochs=1, temperature=0.1), crops, weight)
+    assert [look["epoch"] for look in looks] == [1]
     assert result.config.temperature == 0.1
 
 
@@ -122,18 +121,12 @@ def test_an_encoder_and_networks_of_earlier_chapters_are_taken_as_they_are(tmp_p
     assert not (tmp_path / "small").exists()
 
 
-def test_cells_make_a_file_that_the_label_fraction_table_reads(tmp_path, rng):
+def test_a_cell_has_what_those_of_the_committed_table_have(tmp_path, rng, monkeypatch):
     true = rng.normal(0, 0.05, size=(4, 21, 3))
     score = evaluate_keypoints(true + 0.01, true, pred_2d=true[..., :2], gt_2d=true[..., :2])
-    losses = [5.0] * 18 + [1.0, 3.0]
-    cells = [make_cell("peclr", 8, 0, score, losses), make_cell("mean_pose", 8, 0, score)]
-    assert [cell["training_loss"] for cell in cells] == [2.0, None]
-    write_results(tmp_path, new_results({"steps": 3}, cells))
-    assert load_results(tmp_path)["cells"] == json.loads(json.dumps(cells))
-
-
-def test_the_committed_table_is_read_where_there_is_one(tmp_path, monkeypatch):
-    assert committed_table()["cells"]
+    cell = make_cell("peclr", 8, 0, score, [5.0] * 18 + [1.0, 3.0])
+    assert cell["training_loss"] == 2.0 and make_cell("mean_pose", 8, 0, score)["training_loss"] is None
+    assert set(cell) == set(committed_table()["cells"][0]) - {"seconds"}
     monkeypatch.setattr(course, "__file__", str(tmp_path / "peclr_utils.py"))
     monkeypatch.chdir(tmp_path)
     assert committed_table() is None

@@ -25,9 +25,7 @@ def test_without_freihand_the_hands_are_rendered_and_no_part_shares_one_with_ano
     names = [labelled_source(["folder:/p"], part, 600) for part in ("training", "validation", "test")]
     assert all(name.startswith("synthetic:600?seed=") for name in names)
     assert len(set(names)) == 3
-
-
-def test_few_labels_are_drawn_from_as_many_hands_as_more_labels():
+    # Few labels are drawn from as many hands as more labels.
     assert labelled_source([], "training", 64) == labelled_source([], "training", 256)
     assert labelled_source([], "validation", 64) != labelled_source([], "validation", 512)
 

@@ -5,14 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from peclr_utils.training.device import choose_device
 
 from peclr_utils.course.whole_images import Measured, evaluate_whole_images, verdict
-from peclr_utils.datasets import SyntheticHands, export_freihand, open_source
+from peclr_utils.datasets import SyntheticHands, export_freihand
 from peclr_utils.evaluation import evaluate_keypoints
-from peclr_utils.inference import predict
 from peclr_utils.models import PoseNetwork25D
-from peclr_utils.weights import load_pose_network, save_checkpoint
+from peclr_utils.weights import save_checkpoint
 
 NAMES = {"backbone.": "backend_model.", "root_refinement.": "zroot_ref.zroot_ref."}
 
@@ -30,32 +28,23 @@ def published_file(path, arch):
     return path
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("downloads")
-    published_file(folder / "rn18.pth", "resnet18")
-    export_freihand(SyntheticHands(6, seed=5, size=64), folder / "FreiHAND", part="evaluation")
-    return folder
-
-
-def test_it_predicts_whole_images_by_two_crops_and_scores_all_of_them(folder):
-    result = evaluate_whole_images(folder / "rn18.pth", [], 5)
-    hands = open_source("synthetic:5?seed=3")
-    samples = [hands[k] for k in range(5)]
-    network = load_pose_network(folder / "rn18.pth").to(choose_device())
-    found = np.stack([hand.keypoints_3d for hand in predict(network, samples)])
-    true = np.stack([sample.keypoints_3d for sample in samples])
-    assert (result.source, result.hands, result.name) == ("synthetic:5?seed=3", 5, "rn18.pth")
-    assert result.evaluation.epe_mm == pytest.approx(evaluate_keypoints(found, true).epe_mm, rel=1e-4)
-
-
-def test_a_published_network_on_freihands_evaluation_set_stands_below_its_published_row(folder):
-    data = [f"freihand:{folder / 'FreiHAND'}"]
-    result = evaluate_whole_images(published_file(folder / "file.pth", "resnet50"), data, 2)
+def test_networks_are_evaluated_on_freihands_evaluation_set_below_a_published_row_or_by_name(tmp_path):
+    export_freihand(SyntheticHands(3, seed=5, size=64), tmp_path / "FreiHAND", part="evaluation")
+    data = [f"freihand:{tmp_path / 'FreiHAND'}"]
+    result = evaluate_whole_images(published_file(tmp_path / "file.pth", "resnet50"), data, 2)
     assert (result.name, result.hands) == ("rn50", 2)
     assert "split=evaluation" in result.source
-    ours = save_checkpoint(folder / "ours.pt", PoseNetwork25D("resnet50"))
-    assert evaluate_whole_images(ours, data, 1).name == "ours.pt"
+    ours = save_checkpoint(tmp_path / "ours.pt", PoseNetwork25D("resnet18"))
+    result = evaluate_whole_images(ours, data, 9)
+    assert (result.name, result.hands, len(result.evaluation.per_hand_epe_mm)) == ("ours.pt", 3, 3)
+
+
+def test_without_freihand_it_is_evaluated_on_rendered_hands_and_a_missing_file_is_named(tmp_path):
+    file = published_file(tmp_path / "rn18.pth", "resnet18")
+    result = evaluate_whole_images(file, [], 2)
+    assert (result.source, result.hands, result.name) == ("synthetic:2?seed=3", 2, "rn18.pth")
+    with pytest.raises(FileNotFoundError, match=r"typo\.pth"):
+        evaluate_whole_images("typo.pth", [], 2)
 
 
 HANDS = np.random.default_rng(0).normal(size=(4, 21, 3)) * 0.05 + [0, 0, 0.7]

@@ -104,10 +104,10 @@ def freihand_root(tmp_path: Path, write_image) -> Callable[..., Path]:
             (root / f"{part}_{kind}.json").write_text(json.dumps(values))
         for file in range(count * versions):
             write_image(root / part / "rgb" / f"{file:08d}.jpg", file)
-        for identity in range(count if part == "training" else 0):
-            mask = root / part / "mask" / f"{identity:08d}.jpg"
-            mask.parent.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(mask), np.full(SIZE, 10 * identity, np.uint8))
+        if part == "training":
+            (root / part / "mask").mkdir(parents=True, exist_ok=True)
+            for k in range(count):
+                cv2.imwrite(str(root / part / "mask" / f"{k:08d}.jpg"), np.full(SIZE, 10 * k, np.uint8))
         return root
 
     return write

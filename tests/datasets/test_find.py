@@ -22,11 +22,8 @@ def names(text) -> list[str]:
     return [str(source) for source in find_data(text)]
 
 
-def test_nothing_gives_nothing():
-    assert find_data(None) == find_data("") == []
-
-
 def test_a_folder_that_is_or_holds_data_sets_gives_each(shelf):
+    assert find_data(None) == find_data("") == []
     freihand, youtube = f"freihand:{shelf / 'FreiHAND'}", f"youtube:{shelf / 'You Tube'}"
     assert names(str(shelf)) == names(shelf) == [freihand, youtube]
     assert names(shelf / "FreiHAND") == [freihand]
@@ -77,6 +74,7 @@ def test_a_data_set_too_far_down_is_not_taken_for_mere_images(tmp_path, label, i
 
 def test_sources_keep_their_options_and_commas_and_get_absolute_paths(shelf, monkeypatch):
     monkeypatch.chdir(shelf)
+    (shelf / "b.csv").touch()
     text = "freihand:FreiHAND?versions=1,2&split=train, folder:notes?boxes=b.csv,synthetic:64?seed=1"
     assert names(text) == [
         f"freihand:{shelf / 'FreiHAND'}?versions=1,2&split=train",

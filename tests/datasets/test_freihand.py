@@ -108,16 +108,15 @@ def test_what_is_done_to_a_sample_does_not_reach_the_labels(freihand_root):
 
 def test_a_wrong_folder_names_the_right_one_if_it_is_near(freihand_root, tmp_path):
     root = freihand_root()
-    for wrong in (root / "training", root / "training" / "rgb", root.parent):
+    for wrong in (root / "training" / "rgb", root.parent):
         with pytest.raises(FileNotFoundError, match=rf"training_K.json: no such file; found it in {root}$"):
             FreiHAND(wrong)
-    (tmp_path / "empty").mkdir()
-    (root / "training_K.json").rename(root / "training_scale.json")
-    for folder in (tmp_path / "empty", root):
-        with pytest.raises(FileNotFoundError, match=r"training_K.json: no such file; data/README.md says"):
-            FreiHAND(folder)
-    with pytest.raises(FileNotFoundError, match="this is a file; name the folder it is in"):
-        FreiHAND(root / "training_scale.json")
+    (root / "training_scale.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"training_scale.json: no such file; data/README.md says"):
+        FreiHAND(root)
+    for wrong, message in ((root / "training_K.json", "this is a file"), (root / "x", "no such folder")):
+        with pytest.raises(FileNotFoundError, match=message):
+            FreiHAND(wrong)
 
 
 @pytest.mark.parametrize(

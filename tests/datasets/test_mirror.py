@@ -15,15 +15,12 @@ def test_the_mirrored_camera_projects_onto_the_mirrored_pixels(memory_hands):
     assert turned.K[0, 0] > 0
 
 
-def test_twice_mirrored_is_the_same(memory_hands):
+def test_twice_mirrored_is_the_same_and_what_is_unknown_stays_unknown(memory_hands):
     sample = memory_hands(1)[0]
     again = mirror(mirror(sample))
-    for name in ("image", "mask", "keypoints_3d", "keypoints_2d", "K"):
+    names = ("image", "mask", "keypoints_3d", "keypoints_2d", "K")
+    for name in names:
         np.testing.assert_allclose(getattr(again, name), getattr(sample, name), rtol=1e-6)
     assert again.handedness == sample.handedness
-
-
-def test_unknown_labels_stay_unknown(memory_hands):
-    unlabelled = {"keypoints_3d": None, "keypoints_2d": None, "K": None, "mask": None}
-    turned = mirror(memory_hands(1, **unlabelled)[0])
-    assert all(getattr(turned, name) is None for name in unlabelled)
+    turned = mirror(memory_hands(1, **dict.fromkeys(names[1:]))[0])
+    assert all(getattr(turned, name) is None for name in names[1:])

@@ -63,12 +63,6 @@ def test_draws_are_shuffled_and_follow_the_generator(mixture):
     assert len({tuple(group) for group in groups}) > 3  # the sources take turns in random order
 
 
-def test_nothing_to_mix_is_refused(memory_hands):
-    for datasets in ([], [memory_hands(2), memory_hands(0)]):
-        with pytest.raises(ValueError, match="expected data sets that are not empty, found lengths"):
-            EvenMixture(datasets)
-
-
 def test_sources_of_one_kind_and_subsets_keep_names_and_identities_of_their_own(memory_hands):
     hands = memory_hands(5)
     mixture = EvenMixture([hands, Subset(hands, [4, 1]), memory_hands(2)])
@@ -77,6 +71,9 @@ def test_sources_of_one_kind_and_subsets_keep_names_and_identities_of_their_own(
     assert names == ["memory"] * 5 + ["memory 2"] * 2 + ["memory 3"] * 2
     np.testing.assert_array_equal(mixture[5].image, hands[4].image)
     assert len(np.unique(mixture.identities)) == 9
+    for datasets in ([], [hands, memory_hands(0)]):
+        with pytest.raises(ValueError, match="expected data sets that are not empty, found lengths"):
+            EvenMixture(datasets)
 
 
 def test_a_subset_is_chosen_by_positions_or_by_a_mask(memory_hands):

@@ -45,40 +45,30 @@ def test_what_would_be_read_as_something_else_is_refused():
             Source("folder", path, options)
 
 
-def test_options_are_replaced_added_and_removed():
-    source = Source.parse("freihand:/data?split=train&versions=2")
-    assert str(source.replace(split="val", val_fraction=0.2)) == (
-        "freihand:/data?split=val&versions=2&val_fraction=0.2"
-    )
-    assert str(source.replace(split=None, versions=None)) == "freihand:/data"
-    assert source == Source.parse("freihand:/data?split=train&versions=2")
-
-
-def test_paths_become_absolute_and_counts_do_not(tmp_path, monkeypatch):
+def test_options_are_replaced_and_paths_made_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    found = [
-        str(Source.parse(text).absolute()) for text in ("folder:a?boxes=b.csv", "synthetic:4?backgrounds=c")
-    ]
-    assert found == [f"folder:{tmp_path}/a?boxes={tmp_path}/b.csv", f"synthetic:4?backgrounds={tmp_path}/c"]
+    source = Source.parse("freihand:data?split=train&versions=2")
+    assert str(source.replace(split="val", seed=1)) == "freihand:data?split=val&versions=2&seed=1"
+    assert str(source.replace(split=None, versions=None)) == "freihand:data"
+    assert str(source.absolute()) == f"freihand:{tmp_path}/data?split=train&versions=2"
+    boxes, rendered = Source.parse("folder:a?boxes=b.csv"), Source.parse("synthetic:4?backgrounds=c")
+    assert str(boxes.absolute()) == f"folder:{tmp_path}/a?boxes=b.csv"  # perhaps a name in the folder
+    (tmp_path / "b.csv").touch()
+    assert str(boxes.absolute()) == f"folder:{tmp_path}/a?boxes={tmp_path}/b.csv"
+    assert str(rendered.absolute()) == f"synthetic:4?backgrounds={tmp_path}/c"
 
 
-def test_rendered_hands_by_name():
-    dataset = open_source("synthetic:6?seed=3&versions=2&size=48&left_fraction=0.5&view=25")
-    assert isinstance(dataset, SyntheticHands)
-    assert len(dataset) == 6
-    assert (dataset.seed, dataset.versions, dataset.size, dataset.left_fraction) == (3, 2, 48, 0.5)
-    assert dataset.view == ViewRange(max_angle_degrees=25)
+def test_options_become_arguments(freihand_root):
+    hands = open_source("synthetic:6?seed=3&versions=2&size=48&left_fraction=0.5&view=25")
+    assert isinstance(hands, SyntheticHands)
+    assert (len(hands), hands.seed, hands.versions, hands.size, hands.left_fraction) == (6, 3, 2, 48, 0.5)
+    assert hands.view == ViewRange(max_angle_degrees=25)
     assert open_source("synthetic:6?view=anywhere").view == ViewRange.anywhere()
-    limited = ViewRange(max_angle_degrees=40, roll_degrees=45)
-    assert open_source("synthetic:6?view=40,45").view == limited
-    assert open_source("synthetic:6").seed == SyntheticHands(6).seed
-
-
-def test_freihand_by_name(freihand_root):
+    assert open_source("synthetic:6?view=40,45").view == ViewRange(max_angle_degrees=40, roll_degrees=45)
     root = freihand_root(count=10, versions=4)
-    dataset = open_source(f"freihand:{root}?split=val&versions=2&val_fraction=0.3")
-    assert isinstance(dataset, FreiHAND)
-    assert len(dataset) == 3 * 2
+    photographs = open_source(f"freihand:{root}?split=val&versions=2&val_fraction=0.3")
+    assert isinstance(photographs, FreiHAND)
+    assert len(photographs) == 3 * 2
     assert open_source(f"freihand:{root}?split=training&versions=1,3").versions == (1, 3)
     assert Source("freihand", str(root)).open().split == "train"
 
@@ -94,14 +84,11 @@ def test_a_folder_with_a_question_mark_in_its_name_opens(tmp_path, write_image):
 
 
 def test_several_sources_are_an_even_mixture(freihand_root):
-    mixture = open_source(
-        ["synthetic:4?size=32", Source("freihand", str(freihand_root())).replace(split="training")]
-    )
+    photographs = Source("freihand", str(freihand_root())).replace(split="training")
+    mixture = open_source(["synthetic:4?size=32", photographs])
     assert isinstance(mixture, EvenMixture)
     assert len(mixture) == 4 + 20
     assert [mixture[index].source for index in (0, 4)] == ["synthetic", "freihand"]
-    drawn = mixture.even_indices(np.random.default_rng(0), 40)
-    assert (mixture.source_of(drawn) == 0).sum() == 20
 
 
 @pytest.mark.parametrize(
@@ -109,9 +96,7 @@ def test_several_sources_are_an_even_mixture(freihand_root):
     [
         ("mpii:here", r"known kind and a path, such as synthetic:4096\?seed=1.*freihand:PATH.*folder:PATH"),
         ("/data/FreiHAND", "'/data/FreiHAND:': expected a known kind and a path"),
-        ("freihand:", "'freihand:': expected a known kind and a path"),
         ("synthetic:many", "source 'synthetic:many': .*'many'"),
-        ("synthetic:4?seed=a", r"source 'synthetic:4\?seed=a': .*'a'"),
         ("synthetic:4?view=400", "must lie in"),
         ("synthetic:4?colour=red", r"unknown option 'colour', known: .*'seed', 'size'"),
         ("youtube:here?versions=4", "unknown option 'versions', known: .*'split', 'regressor'"),
@@ -120,12 +105,6 @@ def test_several_sources_are_an_even_mixture(freihand_root):
 def test_a_name_that_is_not_understood_is_quoted_and_lists_what_is_known(source, message):
     with pytest.raises(ValueError, match=message):
         open_source(source)
-
-
-def test_missing_data_are_said_to_be_missing(tmp_path):
-    for kind in ("freihand", "youtube", "folder"):
-        with pytest.raises(FileNotFoundError, match="there is no such folder"):
-            open_source(f"{kind}:{tmp_path / 'nowhere'}")
 
 
 def test_every_data_set_ends_iteration_counts_from_the_end_and_is_pickled(freihand_root, tmp_path):

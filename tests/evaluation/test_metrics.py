@@ -47,7 +47,7 @@ def slow_measures(pred: np.ndarray, gt: np.ndarray) -> tuple[float, float, np.nd
     return float(np.mean(means)), float(np.mean(areas)), np.mean(curves, 0)
 
 
-def case(name: str) -> tuple[np.ndarray, np.ndarray]:
+def cases() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     gt = random_hands(40, seed=1)
     noise = np.random.default_rng(2).normal(size=gt.shape) * 0.012
     zero = np.zeros_like(gt)
@@ -70,32 +70,15 @@ def case(name: str) -> tuple[np.ndarray, np.ndarray]:
         "one point": (np.broadcast_to(gt[:, :1], gt.shape), gt),
         "one hand": (gt[:1] + noise[:1], gt[:1]),
         "tiny": (gt * 1e-7, gt),
-    }[name]
+    }
 
 
-CASES = [
-    "noisy",
-    "far off",
-    "flat truth",
-    "flat prediction",
-    "both flat",
-    "in one line",
-    "mirrored",
-    "mirrored and noisy",
-    "identical",
-    "zero prediction",
-    "zero truth",
-    "zero both",
-    "some zero",
-    "one point",
-    "one hand",
-    "tiny",
-]
+CASES = cases()
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_equals_the_official_protocol(name):
-    pred, gt = case(name)
+    pred, gt = CASES[name]
     found = evaluate_keypoints(pred, gt)
     aligned = np.stack([slow_alignment(p, g) for p, g in zip(pred, gt, strict=True)])
     for expected, values in (
@@ -104,14 +87,8 @@ def test_equals_the_official_protocol(name):
     ):
         for a, b in zip(expected, values, strict=True):
             np.testing.assert_allclose(b, a, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_every_distance_equals_the_official_one_to_a_nanometre(name):
-    pred, gt = case(name)
-    aligned = np.stack([slow_alignment(p, g) for p, g in zip(pred, gt, strict=True)])
-    found = evaluation.joint_errors(evaluation.procrustes_align(pred, gt), gt)
-    np.testing.assert_allclose(found, np.linalg.norm(aligned - gt, axis=-1), rtol=0, atol=1e-9)
+    distances = evaluation.joint_errors(evaluation.procrustes_align(pred, gt), gt)
+    np.testing.assert_allclose(distances, np.linalg.norm(aligned - gt, axis=-1), rtol=0, atol=1e-9)
 
 
 def squashed(rng: np.random.Generator, axes: tuple[float, ...]) -> np.ndarray:
@@ -148,15 +125,8 @@ def test_an_error_that_equals_a_threshold_falls_on_the_official_side(step, sides
     np.testing.assert_array_equal(evaluate_keypoints(pred, gt).pck, slow_measures(pred, gt)[2])
 
 
-@pytest.mark.parametrize("name", ["noisy", "mirrored", "identical", "zero prediction"])
-def test_aligned_hands_equal_scipy_point_by_point(name):
-    pred, gt = case(name)
-    aligned = np.stack([slow_alignment(p, g) for p, g in zip(pred, gt, strict=True)])
-    np.testing.assert_allclose(evaluation.procrustes_align(pred, gt), aligned, rtol=0, atol=1e-12)
-
-
 def test_a_perfect_prediction_misses_the_first_threshold_once_aligned_and_only_that():
-    found = evaluate_keypoints(*case("identical"))
+    found = evaluate_keypoints(*CASES["identical"])
     assert found.auc == 1.0 and found.pa_auc == pytest.approx(1 - 0.5 / 99, abs=1e-12)
 
 
@@ -178,11 +148,6 @@ def test_auc_of_a_constant_error_is_the_trapezoid_of_a_step(millimetres):
     below = int(np.ceil(millimetres / step))
     expected = 1.0 if below == 0 else (99 - below + 0.5) / 99 if below <= 99 else 0.0
     assert found.auc == pytest.approx(expected, abs=1e-12)
-
-
-def test_pck_counts_an_error_equal_to_the_threshold():
-    thresholds = np.linspace(0.0, 0.05, 100)
-    np.testing.assert_array_equal(evaluation.pck(thresholds[[[7]]], thresholds), np.arange(100) >= 7)
 
 
 @given(
@@ -235,7 +200,7 @@ def test_proper_rotation_is_the_best_similarity_without_mirroring():
 
 
 def test_proper_and_official_alignment_agree_where_no_mirroring_helps():
-    pred, gt = case("noisy")
+    pred, gt = CASES["noisy"]
     np.testing.assert_allclose(
         evaluation.procrustes_align(pred, gt, proper_rotation=True), evaluation.procrustes_align(pred, gt)
     )
@@ -252,7 +217,7 @@ def test_pck_never_falls_and_stays_a_share(seed, noise):
 
 
 def test_joints_hands_and_fingers_are_means_of_the_same_errors():
-    pred, gt = case("noisy")
+    pred, gt = CASES["noisy"]
     found = evaluate_keypoints(pred, gt)
     errors = 1000 * np.linalg.norm(pred - gt, axis=-1)
     np.testing.assert_allclose(found.per_joint_epe_mm, errors.mean(0))
@@ -265,14 +230,14 @@ def test_joints_hands_and_fingers_are_means_of_the_same_errors():
 
 
 def test_root_relative_epe_puts_the_chosen_root_into_place():
-    pred, gt = case("noisy")
+    pred, gt = CASES["noisy"]
     expected = np.linalg.norm((pred - pred[:, 9:10]) - (gt - gt[:, 9:10]), axis=-1).mean()
     assert evaluation.root_relative_epe(pred, gt, root=9) == pytest.approx(expected)
     assert (evaluation.joint_errors(evaluation.align_root(pred, gt), gt)[:, 0] == 0).all()
 
 
 def test_epe_2d_is_the_mean_distance_in_pixels_and_is_absent_without_2d_keypoints():
-    pred, gt = case("noisy")
+    pred, gt = CASES["noisy"]
     gt_2d = gt[..., :2] * 1000
     found = evaluate_keypoints(pred, gt, pred_2d=gt_2d + [3, 4], gt_2d=gt_2d)
     assert found.epe_2d == pytest.approx(5.0)
@@ -281,14 +246,8 @@ def test_epe_2d_is_the_mean_distance_in_pixels_and_is_absent_without_2d_keypoint
 
 
 def turned(points: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    angle = np.radians(degrees)[:, None]
-    return np.stack(
-        [
-            np.cos(angle) * points[..., 0] - np.sin(angle) * points[..., 1],
-            np.sin(angle) * points[..., 0] + np.cos(angle) * points[..., 1],
-        ],
-        axis=-1,
-    )
+    moved = (points[..., 0] + 1j * points[..., 1]) * np.exp(1j * np.radians(degrees))[:, None]
+    return np.stack([moved.real, moved.imag], axis=-1)
 
 
 @given(st.floats(-180, 180), st.floats(0.1, 10), st.floats(-50, 50))
@@ -326,7 +285,7 @@ def test_a_hand_without_extent_has_no_in_plane_error():
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_tensors_give_what_arrays_give_and_nothing_is_changed(dtype):
-    pred, gt = (torch.tensor(x).to(dtype).requires_grad_() for x in case("noisy"))
+    pred, gt = (torch.tensor(x).to(dtype).requires_grad_() for x in CASES["noisy"])
     copies = pred.detach().clone(), gt.detach().clone()
     found = evaluate_keypoints(pred, gt)
     arrays = [x.detach().double().numpy() for x in (pred, gt)]
@@ -335,55 +294,27 @@ def test_tensors_give_what_arrays_give_and_nothing_is_changed(dtype):
     assert found.pck.dtype == np.float64
 
 
-def test_printing_shows_the_official_numbers():
-    pred, gt = case("noisy")
-    found = evaluate_keypoints(pred, gt)
-    for number in (
-        f"{found.epe_mm:.2f}",
-        f"{found.pa_epe_mm:.2f}",
-        f"{found.auc:.3f}",
-        f"{found.pa_auc:.3f}",
-    ):
-        assert number in str(found)
-
-
-def nan_at(hands: np.ndarray) -> np.ndarray:
-    broken = hands.copy()
-    broken[3, 4, 1] = np.nan
-    return broken
-
-
 GT = random_hands(8, seed=13)
 
 
 @pytest.mark.parametrize(
     ("pred", "gt", "words"),
     [
-        (nan_at(GT), GT, r"pred: 1 of 504 values are NaN.*\[3, 4, 1\]"),
+        (np.where(GT == GT[3, 4, 1], np.nan, GT), GT, r"pred: 1 of 504 values are NaN.*\[3, 4, 1\]"),
         (GT, np.where(GT == GT[0, 0, 0], np.inf, GT), "gt: 1 of 504"),
-        (GT[:, :20], GT[:, :20], r"pred: expected shape \(N, 21, 3\), found \(8, 20, 3\)"),
-        (GT[0], GT[0], r"expected shape \(N, 21, 3\), found \(21, 3\)"),
-        (GT[..., :2], GT[..., :2], r"found \(8, 21, 2\)"),
-        (GT[:7], GT, r"same shape, found \(7, 21, 3\) and \(8, 21, 3\)"),
-        (GT[:0], GT[:0], "at least one hand"),
-        (GT * 1000, GT * 1000, r"gt doesn't look like metres.*may be millimetres.*\(millimetres / 1000\)"),
+        (GT[:, :20], GT[:, :20], r"pred: expected shape \(N, 21, 3\) with N > 0, found \(8, 20, 3\)"),
+        (GT[0], GT[0], r"found \(21, 3\)"),
+        (GT[:0], GT[:0], r"found \(0, 21, 3\)"),
+        (GT[:7], GT, r"same shape .*, found \(7, 21, 3\) and \(8, 21, 3\)"),
+        (["a hand"], GT, "pred: expected an array or tensor"),
         (GT, GT * 1000, "gt doesn't look like metres"),
-        (GT * 1000, GT, "pred doesn't look like metres.*may be millimetres"),
-        (GT * 100, GT, "pred doesn't look like metres.*may be centimetres"),
-        (GT / 0.03, GT, "pred doesn't look like metres.*may be bone lengths"),
-        (GT * 1e6, GT, r"pred doesn't look like metres.*pass metres \(millimetres / 1000, or bone"),
+        (GT * 1000, GT, "pred doesn't look like metres"),
+        (GT / 0.03, GT, "pred doesn't look like metres"),
     ],
 )
 def test_bad_hands_are_refused_with_the_reason(pred, gt, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises((TypeError, ValueError), match=words):
         evaluate_keypoints(pred, gt)
-
-
-def test_things_that_are_not_numbers_are_refused():
-    with pytest.raises(TypeError, match="pred: expected an array or tensor"):
-        evaluate_keypoints(["a hand"], GT)
-    with pytest.raises(TypeError, match="gt: expected an array or tensor"):
-        evaluate_keypoints(GT, {"xyz": GT})
 
 
 def test_unit_check_can_be_turned_off_for_toy_data():

@@ -31,7 +31,7 @@ def test_plain_table_lines_up_and_has_no_bars():
 
 
 @pytest.mark.parametrize(
-    ("rows", "style", "words"), [([], "markdown", "no rows"), ([{"a": 1}], "html", "found 'html'")]
+    ("rows", "style", "words"), [([], "markdown", "found 0 rows"), ([{"a": 1}], "html", "style 'html'")]
 )
 def test_bad_tables_are_refused(rows, style, words):
     with pytest.raises(ValueError, match=words):

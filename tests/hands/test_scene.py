@@ -81,10 +81,9 @@ def test_the_wrist_s_depth_stays_within_its_bounds():
 
 def test_versions_share_the_hand_and_differ_in_light_and_background():
     first, second = (sample_scene(3, 7, version) for version in (0, 1))
-    own = ("light", "sensor", "background")
-    for field in dataclasses.fields(first):
-        values = getattr(first, field.name), getattr(second, field.name)
-        assert same(*values) != (field.name in own), field.name
+    for name in (field.name for field in dataclasses.fields(first)):
+        differs = name in ("light", "sensor", "background")
+        assert same(getattr(first, name), getattr(second, name)) != differs, name
     images = render_scene(first), render_scene(second)
     assert np.array_equal(images[0].mask, images[1].mask)
     assert np.array_equal(images[0].keypoints_3d, images[1].keypoints_3d)

@@ -4,9 +4,9 @@ import json
 import re
 
 import nbformat
+import papermill
 import pytest
 
-from peclr_utils.course.execution import parameter_names
 from peclr_utils.course.exercises import chapter_exercises
 from peclr_utils.course.profiles import CHAPTERS, PROFILES
 
@@ -42,7 +42,7 @@ def headings(notebook):
 
 
 def texts(notebook):
-    """Everything a notebook holds but its pictures."""
+    """Everything a notebook holds but its images."""
     for cell in notebook.cells:
         yield cell.source
         for output in cell.get("outputs", []):
@@ -58,7 +58,7 @@ def test_it_is_a_valid_notebook_for_the_python3_kernel(notebook):
 
 
 def test_its_parameters_cell_has_the_run_folder_and_all_that_the_profiles_set(path, chapter):
-    names = parameter_names(path)
+    names = set(papermill.inspect_notebook(path))
     assert "run_dir" in names
     for profile in PROFILES:
         assert set(PROFILES[profile][chapter]) <= names, profile
@@ -75,7 +75,7 @@ def test_it_shows_no_error_and_no_warning(notebook):
             assert "Warning:" not in output.get("text", ""), output.text
 
 
-def test_it_shows_pictures(notebook):
+def test_it_shows_images(notebook):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert any(kind.startswith("image/") for output in outputs for kind in output.get("data", {}))
 
@@ -137,7 +137,7 @@ def test_exercises_are_numbered_from_one(chapter):
 WIDGET = re.compile(r"^(?:\w+_explorer|rotating_hand)\(", flags=re.MULTILINE)
 
 
-def test_a_picture_stands_beside_every_widget(code):
+def test_an_image_stands_beside_every_widget(code):
     """A page on the web and a run without a window show no widget."""
     for before, cell in zip(code, code[1:], strict=False):
         if WIDGET.search(cell.source):

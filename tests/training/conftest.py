@@ -9,7 +9,7 @@ import torch
 from peclr_utils.crops import CropSet, pack
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _one_thread(one_thread):
     """Every training test computes in one thread."""
 
@@ -35,8 +35,4 @@ def crops16(pack_dots) -> CropSet:
 def same_weights() -> Callable[[torch.nn.Module, torch.nn.Module], bool]:
     """Whether two networks have bit-equal tensors."""
 
-    def compare(one: torch.nn.Module, other: torch.nn.Module) -> bool:
-        pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-        return all(torch.equal(a, b) for a, b in pairs)
-
-    return compare
+    return lambda one, other: all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))

@@ -14,7 +14,6 @@ from peclr_utils.training.authors import AuthorsPairDataset
 from peclr_utils.training.device import choose_compute
 from peclr_utils.training.optim import LayerwiseAdam
 from peclr_utils.training.pretrain import contrastive_loss
-from peclr_utils.training.views import load
 
 CPU = torch.device("cpu")
 EXACT = PretrainConfig(
@@ -37,9 +36,7 @@ class Outlined:
         sample = self.hands[index]
         image = np.pad(sample.image, ((0, 10), (0, 30), (0, 0)))
         outline = None if self.bare else sample.keypoints_2d
-        return replace(
-            sample, image=image, mask=None, keypoints_2d=None, outline=outline, source="outlined"
-        )
+        return replace(sample, image=image, mask=None, keypoints_2d=None, outline=outline, source="outlined")
 
 
 def test_both_views_of_a_pair_are_the_authors_views_of_one_whole_image(dot_hands):
@@ -65,13 +62,6 @@ def test_images_of_any_size_with_keypoints_or_an_outline_make_even_batches(dot_h
     assert (chosen < 4).sum() == 12 and (chosen >= 4).sum() == 12
     batch = pairs[0].to(CPU, 32)
     assert batch.views.shape == (2, 4, 3, 32, 32) and batch.shift.shape == (2, 4, 2)
-
-
-def test_workers_do_not_change_a_batch(dot_hands):
-    pairs = AuthorsPairDataset(dot_hands(12), EXACT)
-    alone, shared = (list(load(pairs, range(1, 3), workers, CPU)) for workers in (0, 2))
-    for one, other in zip(alone, shared, strict=True):
-        assert torch.equal(one.views.images, other.views.images) and torch.equal(one.shift, other.shift)
 
 
 def test_what_cannot_be_cropped_as_the_authors_do_is_refused(dot_hands, crops16):

@@ -1,4 +1,8 @@
-"""When a checkpoint is written, and what a killed process's files do to the next one."""
+"""A run's folder: when it is saved, who may resume from it, and that two runs do not share it."""
+
+import functools
+import json
+import os
 
 import pytest
 import torch
@@ -6,20 +10,13 @@ from torch import nn
 
 from peclr_utils import weights
 from peclr_utils.models import build_encoder
-from peclr_utils.training import PretrainConfig
-from peclr_utils.training.engine import Run, choose_machine
-from peclr_utils.training.optimisation import NonFiniteLossError
-from peclr_utils.training.resume import Saving, find_checkpoint, resume, start_folder
-from peclr_utils.training.runlog import RunLog, read_log
+from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, log, pretrain, read_log
+from peclr_utils.training.checkpoint import CHECKPOINT, CONFIG, RunFolder
+from peclr_utils.training.stop import EarlyStop
 
-
-class Clock:
-    """A clock that is set by hand."""
-
-    seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
+NO_SCALER = torch.amp.GradScaler("cpu", enabled=False)
+SMALL = {"batch_size": 8, "image_size": 32, "device": "cpu", "precision": "fp32", "progress": False}
+TINY = PretrainConfig(epochs=2, exchange_background=False, **SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -28,129 +25,120 @@ def encoder() -> nn.Module:
 
 
 @pytest.fixture
-def saving(encoder, tmp_path):
-    """Saving of a run of 20 steps on a clock set by hand, and a function that tells the steps saved."""
-
-    def make(**settings):
-        config = PretrainConfig(output=str(tmp_path), device="cpu", **settings)
-        machine = choose_machine(config)
-        optimiser = torch.optim.SGD(encoder.parameters(), lr=0.1)
-        run = Run(config, machine, encoder, optimiser, machine.scaler())
-        return Saving(run, pictures=7, steps=20, clock=clock)
-
-    def saved() -> int:
-        path = tmp_path / "checkpoint.pt"
-        return weights.read_checkpoint(path)["extra"]["steps_done"] if path.is_file() else 0
-
-    clock = Clock()
-    return make, clock, saved
+def sgd(encoder) -> torch.optim.Optimizer:
+    return torch.optim.SGD(encoder.parameters(), lr=0.1)
 
 
-def test_a_checkpoint_is_written_when_the_last_one_is_old(saving):
-    make, clock, saved = saving
-    saves = make(save_every_minutes=2.0)
-    clock.seconds += 119
-    saves.after_log_line(3, due=False)
-    assert saved() == 0
-    clock.seconds += 1
-    saves.after_log_line(4, due=False)
-    assert saved() == 4
-    clock.seconds += 119
-    saves.after_log_line(5, due=False)
-    assert saved() == 4
+def test_other_ranks_write_nothing_and_a_finished_run_keeps_no_optimiser(encoder, sgd, tmp_path):
+    config = TINY.replace(output=str(tmp_path))
+    other = RunFolder(config, 7, writes=False)
+    other.start()
+    other.save(encoder, sgd, NO_SCALER, 3, finished=False)
+    assert not list(tmp_path.iterdir())
+    for finished in (False, True):
+        RunFolder(config, 7).save(encoder, sgd, NO_SCALER, 3, finished=finished)
+        saved = weights.read_checkpoint(tmp_path / CHECKPOINT)
+        assert (saved["training"] is None) == finished == saved["extra"]["finished"]
+        assert RunFolder(config, 7).resume(encoder, sgd, NO_SCALER) == 3
+    changed = config.replace(temperature=0.2)
+    with pytest.raises(ValueError, match=r"temperature \(there 0.5, here 0.2\); number of images \(there 7"):
+        RunFolder(changed, 8).resume(encoder, sgd, NO_SCALER)
+    assert RunFolder(changed.replace(resume=False), 8).resume(encoder, sgd, NO_SCALER) == 0
 
 
-def test_a_checkpoint_that_was_due_anyway_starts_the_minutes_anew(saving):
-    make, clock, saved = saving
-    saves = make(save_every_minutes=2.0)
-    for step, due in ((3, True), (4, False)):
-        clock.seconds += 100
-        saves.after_log_line(step, due)
-    assert saved() == 3
-
-
-@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_weights_of_a_loss_that_nobody_has_read_do_not_replace_good_ones(saving, bad):
-    make, _, saved = saving
-    saves = make()
-    saves.save(3, unread=[torch.tensor(1.0)])
-    with pytest.raises(NonFiniteLossError, match="at step 5"):
-        saves.save(6, unread=[torch.tensor(bad), torch.tensor(1.0)])
-    assert saved() == 3
-
-
-def test_a_run_without_float16_goes_on_with_it(saving, encoder, tmp_path):
-    saving[0]().save(3)
-    config = PretrainConfig(output=str(tmp_path), device="cpu")
-    optimiser = torch.optim.SGD(encoder.parameters(), lr=0.1)
+def test_a_run_resumes_on_a_machine_with_float16_and_fused_optimisers(encoder, tmp_path):
+    weight = nn.Parameter(torch.ones(2))
+    saving, resuming = (torch.optim.Adam([weight], fused=fused) for fused in (False, True))
+    weight.sum().backward()
+    saving.step()
+    folder = RunFolder(TINY.replace(output=str(tmp_path)), 7)
+    folder.save(encoder, saving, NO_SCALER, 3, finished=False)
     scaler = torch.amp.GradScaler("cpu", enabled=True)
     before = scaler.state_dict()
-    assert resume(config, encoder, optimiser, scaler, pictures=7) == 3
+    assert folder.resume(encoder, resuming, scaler) == 3
     assert scaler.state_dict() == before
+    assert [group["fused"] for group in resuming.param_groups] == [True]
+    resuming.step()
 
 
-def test_the_optimiser_is_fused_where_the_machine_that_goes_on_can_do_it(encoder, tmp_path):
-    config = PretrainConfig(output=str(tmp_path), device="cpu")
-    machine, weight = choose_machine(config), nn.Parameter(torch.ones(2))
-    first, second = (torch.optim.Adam([weight], fused=fused) for fused in (False, True))
-    weight.sum().backward()
-    first.step()
-    run = Run(config, machine, encoder, first, machine.scaler())
-    Saving(run, pictures=7, steps=20).save(3)
-    assert resume(config, encoder, second, machine.scaler(), 7) == 3
-    assert [group["fused"] for group in second.param_groups] == [True]
-    second.step()
+@pytest.mark.parametrize(("run", "kind"), [(pretrain, PretrainConfig), (finetune, FinetuneConfig)])
+def test_a_run_with_nested_tuples_resumes_from_its_own_json_and_is_read_back(
+    run, kind, crops16, tmp_path, same_weights
+):
+    length = {"epochs": 2} if run is pretrain else {"steps": 4, "warmup_steps": 1, "log_every": 1}
+    config = kind(augmentation={"scale": (0.8, 1.25)}, **SMALL, **length)
+    straight = run(config, crops16)
+    config = config.replace(output=str(tmp_path))
+    assert not run(config.replace(max_steps=2), crops16).finished
+    read = kind.load(tmp_path / CONFIG).replace(max_steps=0)
+    assert read.augmentation == {"scale": [0.8, 1.25]}
+    for same in (read, config):  # resumes, and is read back
+        rest = run(same, crops16)
+        assert rest.finished and rest.losses == straight.losses
+        assert same_weights(rest.model, straight.model)
 
 
-@pytest.mark.parametrize("change", [{"hold_activations": "always"}, {"workers": 2}, {"executor": "batch"}])
-def test_another_machine_may_compute_the_rest_in_another_way(saving, tmp_path, change):
-    saving[0]().save(3)
-    config = PretrainConfig(output=str(tmp_path), device="cpu", **change)
-    assert find_checkpoint(config, pictures=7)["extra"]["steps_done"] == 3
-    with pytest.raises(ValueError, match="this run has other settings: temperature"):
-        find_checkpoint(config.replace(temperature=0.3), pictures=7)
+def test_a_second_run_is_kept_out_while_the_first_is_running_and_does_not_harm_it(
+    crops16, tmp_path, monkeypatch, same_weights
+):
+    straight = pretrain(TINY, crops16)
+    config, refused = TINY.replace(output=str(tmp_path)), []
+    reason = EarlyStop.reason
+
+    def start_another(stop, steps_done):
+        if steps_done == 2 and not refused:
+            refused.append(True)
+            with pytest.raises(BlockingIOError, match="another run is using this folder"):
+                pretrain(config.replace(seed=1), crops16)
+            with pytest.raises(BlockingIOError, match="another run is using this folder"):
+                finetune(FinetuneConfig(output=str(tmp_path)), crops16)
+        return reason(stop, steps_done)
+
+    monkeypatch.setattr(EarlyStop, "reason", start_another)
+    first = pretrain(config, crops16)
+    assert (
+        refused
+        and first.finished
+        and first.losses == straight.losses
+        and same_weights(first.model, straight.model)
+    )
+    assert [row["loss"] for row in read_log(tmp_path)] == straight.losses
+    assert json.loads((tmp_path / CONFIG).read_text())["seed"] == 0
+    assert pretrain(config.replace(seed=1, resume=False, max_steps=1), crops16).losses  # free again
 
 
-def test_no_minutes_mean_that_only_the_loop_decides(saving):
-    make, clock, saved = saving
-    saves = make(save_every_minutes=0.0)
-    clock.seconds += 1e6
-    saves.after_log_line(3, due=False)
-    assert saved() == 0
+def test_a_finished_run_is_read_back_from_a_folder_that_cannot_be_written_to(
+    crops16, tmp_path, monkeypatch, same_weights
+):
+    """Root may write anywhere, so the question is answered here; and nothing tries to write."""
+    config = TINY.replace(output=str(tmp_path), epochs=1, warmup_epochs=0.5)
+    first = pretrain(config, crops16)
+    (tmp_path / ".lock").unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setitem(log.OPEN, "comet", lambda *_: pytest.fail("opened a logger"))
+    second = pretrain(config.replace(loggers=("comet",)), crops16)
+    assert second.finished and second.history == first.history and same_weights(first.model, second.model)
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
 
 
-def test_only_the_last_steps_checkpoint_is_finished(saving, tmp_path):
-    make, _, saved = saving
-    saves = make()
-    saves.after_log_line(20, due=True)  # is left to `save`, or it would be written twice
-    assert saved() == 0
-    for steps_done in (19, 20):
-        saves.save(steps_done)
-        checkpoint = weights.read_checkpoint(tmp_path / "checkpoint.pt")
-        assert checkpoint["extra"]["finished"] == (steps_done == 20) == (checkpoint["training"] is None)
+@pytest.mark.parametrize(("run", "kind"), [(pretrain, PretrainConfig), (finetune, FinetuneConfig)])
+def test_a_compiled_run_learns_the_same_and_saves_under_plain_names(
+    run, kind, crops16, tmp_path, monkeypatch
+):
+    """By a compiler that compiles nothing: real compiling takes half a minute."""
+    length = {"epochs": 1, "warmup_epochs": 0.5} if run is pretrain else {"steps": 2, "warmup_steps": 1}
+    config = kind(**SMALL, **length)
+    plain = run(config, crops16)
+    compile_, compiled = functools.partial(torch.compile, backend="eager"), []
+    monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or compile_(module))
+    result = run(config.replace(compile=True, output=str(tmp_path)), crops16)
+    assert len(compiled) == 1
+    assert result.losses == pytest.approx(plain.losses, rel=1e-3)
+    assert weights.read_checkpoint(tmp_path / CHECKPOINT)["model"].keys() == plain.model.state_dict().keys()
 
 
-def test_minutes_must_not_be_negative():
-    with pytest.raises(ValueError, match="save_every_minutes: expected a number of at least 0, found -1"):
-        PretrainConfig(sources=("synthetic:8",), save_every_minutes=-1).validate()
-
-
-def test_a_starting_run_clears_away_what_a_kill_left(tmp_path):
-    config = PretrainConfig(output=str(tmp_path))
-    for name in ("checkpoint.pt", ".checkpoint.pt.123.tmp", ".other.pt.123.tmp"):
-        (tmp_path / name).write_text("x")
-    start_folder(config)
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [".other.pt.123.tmp", "checkpoint.pt", "config.json"]
-    assert PretrainConfig.load(tmp_path / "config.json") == config
-
-
-def test_the_log_goes_on_at_the_checkpoint_whatever_a_kill_left(tmp_path):
-    (tmp_path / "log.jsonl").write_text('{"step": 0, "loss": 3}\n{"step": 1, "loss": 2}\n{"step": 2, "lo')
-    (tmp_path / ".log.jsonl.tmp").write_text("half a lo")
-    config = PretrainConfig(output=str(tmp_path), progress=False, tensorboard=False)
-    assert [row["step"] for row in read_log(tmp_path)] == [0, 1]
-    with RunLog(config, 1, 4, 8, "test") as log:
-        log.write(1, {"loss": 2.5})
-    assert read_log(tmp_path) == log.history == [{"step": 0, "loss": 3}, {"step": 1, "loss": 2.5}]
-    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+def test_limits_stop_a_run():
+    assert EarlyStop(TINY.replace(max_steps=5)).reason(4) == ""
+    assert EarlyStop(TINY.replace(max_steps=5)).reason(5) == "step limit reached"
+    assert EarlyStop(TINY.replace(time_limit_minutes=1e-9)).reason(0) == "time limit reached"

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import types
 import warnings
 import zipfile
 
@@ -26,61 +25,30 @@ def _config(tmp_path, *loggers: str, **changes) -> PretrainConfig:
     return PretrainConfig(output=str(tmp_path / "run"), progress=False, loggers=loggers, **changes)
 
 
-def test_the_log_continues_at_the_checkpoint_whatever_a_kill_left(tmp_path):
-    config = _config(tmp_path)
-    (tmp_path / "run").mkdir()
-    path = tmp_path / "run" / "log.jsonl"
-    path.write_text('{"step": 0, "loss": 3}\n{"step": 1, "loss": 2}\n{"step": 2, "lo')
-    assert [row["step"] for row in read_log(config.output)] == [0, 1]
-    log = _write(config, first_step=1)
-    assert read_log(config.output) == log.history == [{"step": 0, "loss": 3}, {"step": 1, **ROWS[1][1]}]
-
-
-def test_without_a_folder_the_log_is_in_memory():
-    assert [row["loss"] for row in _write(PretrainConfig(progress=False)).history] == [2.5, 2.25]
-
-
 def test_a_logger_that_fails_is_switched_off_with_one_warning_and_the_run_ends_as_without_it(
     crops16, tmp_path, monkeypatch
 ):
     def fail(*_):
         raise ConnectionError("no network")
 
-    def nothing(*_):
+    def nothing():
         pass
 
-    monkeypatch.setitem(run_log.OPEN, "comet", fail)
-    monkeypatch.setitem(run_log.OPEN, "wandb", lambda *_: (fail, nothing))
-    monkeypatch.setitem(run_log.OPEN, "tensorboard", lambda *_: (nothing, fail))
-    config = _config(tmp_path, "comet", "wandb", "tensorboard", epochs=2, batch_size=8, image_size=32)
+    written = []
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
+    monkeypatch.setitem(run_log.OPEN, "comet", lambda *_: (fail, nothing))
+    monkeypatch.setitem(run_log.OPEN, "tensorboard", lambda *_: (lambda *row: written.append(row), fail))
+    config = _config(tmp_path, "wandb", "comet", "tensorboard", epochs=2, batch_size=8, image_size=32)
     config = config.replace(device="cpu", exchange_background=False)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = pretrain(config, crops16)
-    told = [str(warning.message) for warning in caught if "Logging to" in str(warning.message)]
-    names = ("comet", "wandb", "tensorboard")  # at the start, at the first line, at the end
-    assert told == [f"Logging to {name} is off: ConnectionError: no network" for name in names]
+    told = [str(w.message).split(":")[0] for w in caught if "Logging to" in str(w.message)]
+    # At the start, at the first line, at the end; the last one wrote in spite of the others.
+    assert told == [f"Logging to {name} is off" for name in ("wandb", "comet", "tensorboard")]
+    assert [values["loss"] for _, values in written] == result.losses
     assert result.finished and len(read_log(config.output)) == 4
     assert result.losses == pretrain(config.replace(output="", loggers=()), crops16).losses
-
-
-def test_one_broken_logger_does_not_switch_off_another(tmp_path, monkeypatch):
-    written = []
-    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
-    monkeypatch.setitem(run_log.OPEN, "comet", lambda *_: (lambda *row: written.append(row), lambda: None))
-    with pytest.warns(UserWarning, match="Logging to wandb is off: ModuleNotFoundError"):
-        _write(_config(tmp_path, "wandb", "comet"))
-    assert written == [(0, {"loss": 2.5, "epoch": 0.5}), (1, {"loss": 2.25, "epoch": 1.0})]
-
-
-def test_a_finished_run_that_is_read_back_opens_no_logger_and_writes_nothing(tmp_path, monkeypatch):
-    config = _config(tmp_path, "comet")
-    _write(config.replace(loggers=()))
-    monkeypatch.setitem(run_log.OPEN, "comet", lambda *_: pytest.fail("opened"))
-    file = tmp_path / "run" / "log.jsonl"
-    before = file.stat()
-    assert [row["step"] for row in _write(config, first_step=2).history] == [0, 1]
-    assert (file.stat().st_ino, file.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
 def test_tensorboard_gets_the_numbers_and_hides_what_a_resumed_run_computes_again(tmp_path):
@@ -108,16 +76,3 @@ def test_comet_writes_settings_and_numbers_into_an_archive_offline(tmp_path, mon
     with zipfile.ZipFile(archive) as file:
         text = b"".join(file.read(name) for name in file.namelist()).decode(errors="replace")
     assert "temperature" in text and "loss" in text and json.dumps(2.25) in text
-
-
-def test_weights_and_biases_gets_settings_and_numbers(tmp_path, monkeypatch):
-    calls = []
-    run = types.SimpleNamespace(
-        log=lambda values, step: calls.append((step, values)), finish=lambda: calls.append("finished")
-    )
-    module = types.ModuleType("wandb")
-    module.init = lambda **options: calls.append(options) or run
-    monkeypatch.setitem(sys.modules, "wandb", module)
-    _write(_config(tmp_path, "wandb", temperature=0.3))
-    assert calls[0]["config"]["temperature"] == 0.3 and calls[0]["dir"] == str(tmp_path / "run")
-    assert calls[1:] == [(0, {"loss": 2.5, "epoch": 0.5}), (1, {"loss": 2.25, "epoch": 1.0}), "finished"]

@@ -7,7 +7,7 @@ import torch
 from peclr_utils import camera
 from peclr_utils.augmentation import AugmentationConfig
 from peclr_utils.training.poses import PoseDataset, choose_labels, plain_labels
-from peclr_utils.training.views import load, paint_backgrounds
+from peclr_utils.training.views import load
 
 CPU = torch.device("cpu")
 MOVING = AugmentationConfig.weak(rotation=180.0, scale=(0.7, 1.4), shift=0.2)
@@ -91,11 +91,3 @@ def test_labels_are_whole_identities_and_fewer_lie_within_more():
     assert choose_labels(identities, 0, seed=0).tolist() == list(range(300))
     with pytest.raises(ValueError, match="labels: expected at most 100.*found 101"):
         choose_labels(identities, 101, seed=0)
-
-
-def test_labelled_views_can_get_new_backgrounds(crops):
-    augmentation = AugmentationConfig.none(background=1.0)
-    painted = paint_backgrounds(augmentation, crops, 48, seed=0)
-    old, new = (_poses(crops, augmentation, backgrounds=each)[0].to(CPU, 48) for each in (None, painted))
-    assert (old.image[:, :, :4] != new.image[:, :, :4]).any(dim=1).float().mean() > 0.9
-    assert torch.equal(old.keypoints_2d, new.keypoints_2d)

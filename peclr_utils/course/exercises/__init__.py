@@ -3,14 +3,8 @@
 A right answer gets one line of praise, a wrong one raises `ExerciseError` with a hint, and no answer is only
 noted, so that a chapter runs from top to bottom untouched.
 
-An exercise is a function that draws one case: arguments, the right result, and the results of common
-mistakes by their hints. Its docstring is the hint against any other mistake::
-
-    @exercise("1.1", "Project points")
-    def project_points(rng):
-        '''Multiply each point by K, then divide by the third coordinate.'''
-        K, points = random_camera(rng), random_points(rng)
-        return (points, K), camera.project(points, K), {"Divide by the depth.": (points @ K.T)[:, :2]}
+An exercise is a function that draws one case: the answer's arguments, the right result, and the results of
+common mistakes by their hints. Its docstring is the hint against any other mistake.
 """
 
 import zlib
@@ -20,8 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 CASES = 5
-TOLERANCE = 1e-5
-"""Largest accepted difference relative to the largest right value: answers may be in single precision."""
+TOLERANCE = 1e-5  # of the largest right value: answers may be in single precision
 
 Case = tuple[tuple[Any, ...], Any, dict[str, Any]]
 Draw = Callable[[np.random.Generator], Case]

@@ -101,7 +101,6 @@ def rotation_about_centre(rng: Generator) -> Case:
     mistakes = {
         "y points down, so counter-clockwise is [[cos, sin], [-sin, cos]].": rotation(centre, -angle),
         "That turns about the corner: bring the centre to the origin first.": rotation((0, 0), angle),
-        "x and y of the centre are swapped.": rotation(centre[::-1], angle),
         "cos and sin take radians: np.deg2rad.": rotation(centre, np.rad2deg(angle)),
     }
     return (centre, angle), rotation(centre, angle), mistakes
@@ -142,7 +141,6 @@ def shift_fraction(rng: Generator) -> Case:
         "You divided by the side after resizing, as the authors' code does.": shift / size,
         "Those are the pixels after resizing, not a fraction yet.": shift * size / side,
         "The sign is wrong: the content moves, and right and down are positive.": -shift / side,
-        "x and y are swapped.": shift[::-1] / side,
     }
     return (shift, side, size), shift / side, mistakes
 
@@ -175,7 +173,6 @@ def loss_by_hand(rng: Generator) -> Case:
         "A row is not compared with itself.": row_losses(similarity, itself & False).mean(),
         "The positive is in the denominator too.": row_losses(similarity, itself | positive).mean(),
         "The rows were not normalised.": row_losses(z @ z.T / temperature, itself).mean(),
-        "Divide by the temperature, don't multiply.": nt_xent(z1, z2, 1 / temperature),
         "That is the sum over the rows: take the mean.": rows.sum(),
         "Average over both views: you took the first N rows only.": rows[:count].mean(),
         "The other rows of the same view are negatives too.": row_losses(similarity, same_view).mean(),
@@ -230,13 +227,11 @@ def undo_then_compare(rng: Generator) -> Case:
     m1, m2 = ((torch.from_numpy(a), torch.from_numpy(s)) for a, s in zip(angles, shifts, strict=True))
     z1, z2 = apply_to_projection(z1, *m1), apply_to_projection(z2, *m2)
     undone = undo_on_projection(z1, *m1), undo_on_projection(z2, *m2)
-    again = apply_to_projection(z1, *m1), apply_to_projection(z2, *m2)
     swapped = undo_on_projection(z1, *m2), undo_on_projection(z2, *m1)
     mistakes = {
         "That is SimCLR: nothing was undone.": nt_xent(z1, z2, temperature),
         "Only the first view was undone.": nt_xent(undone[0], z2, temperature),
         "Only the second view was undone.": nt_xent(z1, undone[1], temperature),
-        "You moved the projections once more instead of back.": nt_xent(*again, temperature),
         "Each view has its own motion: they are swapped.": nt_xent(*swapped, temperature),
         "The temperature is missing.": nt_xent(*undone),
     }
