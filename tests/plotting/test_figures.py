@@ -98,7 +98,7 @@ def test_a_figure_fits_the_page_without_pyplot_a_window_or_other_settings(name):
 def test_measured_axes_are_labelled_with_units(name):
     for ax in FIGURES[name]().axes:
         labels = [ax.get_xlabel(), ax.get_ylabel()] + ([ax.get_zlabel()] if hasattr(ax, "get_zlabel") else [])
-        dimensionless = ("keypoint", "labelled pictures", "step")
+        dimensionless = ("keypoint", "labelled hands", "step")
         assert all("(" in label or label.startswith(dimensionless) for label in labels)
 
 
