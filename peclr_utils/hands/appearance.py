@@ -1,13 +1,11 @@
 """What an image of a hand looks like: skin of all kinds, sleeves, light, and what the camera adds.
 
-Chapter 01 shows one pose in many skins. The skin is a texture made of a few maps that all hands share
-(palm, redness, nails, creases, mottling), drawn once from the mesh itself, and a palette with one colour per
-map, which differs from hand to hand.
+Chapter 01 shows one pose in many skins. All hands share a few maps (palm, redness, nails, creases, mottling);
+each has a palette with one colour per map.
 
-Skin tones are drawn evenly over lightness, L* 26 to 78. Their a* and b* were chosen by eye, not measured. All
-six classes of the individual typology angle occur: ITA = atan((L* - 50) / b*), very light above 55 degrees,
-dark below -30 (Chardon et al. 1991, doi:10.1111/j.1467-2494.1991.tb00561.x; Del Bino et al. 2018,
-doi:10.3390/ijms19092668).
+Skin tones are even in lightness, L* 26 to 78; a* and b* were chosen by eye. All six classes of the individual
+typology angle occur: ITA = atan((L* - 50) / b*), very light above 55 degrees, dark below -30 (Chardon et al.
+1991, doi:10.1111/j.1467-2494.1991.tb00561.x; Del Bino et al. 2018, doi:10.3390/ijms19092668).
 """
 
 import functools
@@ -20,36 +18,19 @@ from peclr_utils.hands.mesh import HandMesh
 from peclr_utils.hands.renderer import Light, Texture
 from peclr_utils.hands.skin import MAPS, skin_maps
 
-SLEEVED = 0.45  # share of the arms
-VARNISHED = 0.08  # share of the hands
 LIGHTNESS = (26.0, 78.0)
 # Lightness, a*, b* from dark to very light skin; the hue turns yellow in the middle.
-_TONES = np.array(
-    [[26, 8, 9], [34, 11, 13], [45, 13, 18], [57, 12, 19.5], [67, 10.5, 17], [78, 7, 13]], dtype=np.float64
-)
+_TONES = np.array([[26, 8, 9], [34, 11, 13], [45, 13, 18], [57, 12, 19.5], [67, 10.5, 17], [78, 7, 13]])
 
 
 @dataclass(frozen=True, eq=False)
 class Appearance:
-    """One hand's skin and sleeve.
+    """One hand's skin and sleeve."""
 
-    Attributes:
-        tone: (3,) CIE L*, a*, b* of the back of the hand.
-        palette: (len(MAPS), 3) float32 sRGB colour that each map of `skin_maps` adds.
-        sleeve: (3,) sRGB colour of the sleeve, or None for a bare arm.
-        sleeve_start: metres from the wrist's rim to the sleeve.
-    """
-
-    tone: np.ndarray
-    palette: np.ndarray
-    sleeve: np.ndarray | None
-    sleeve_start: float
-
-
-def _lab_to_rgb(lab: np.ndarray) -> np.ndarray:
-    """(..., 3) CIE L*a*b*, D65, to (..., 3) float32 sRGB, cut to 0..1."""
-    flat = lab.astype(np.float32).reshape(-1, 1, 3)
-    return np.clip(cv2.cvtColor(flat, cv2.COLOR_LAB2RGB), 0, 1).reshape(lab.shape)
+    tone: np.ndarray  # (3,) CIE L*, a*, b* of the back of the hand
+    palette: np.ndarray  # (len(MAPS), 3) float32 sRGB colour that each map of `skin_maps` adds
+    sleeve: np.ndarray | None  # (3,) sRGB colour of the sleeve; None for a bare arm
+    sleeve_start: float  # metres from the wrist's rim to the sleeve
 
 
 def _hsv_to_rgb(hue: float, saturation: float, value: float) -> np.ndarray:
@@ -57,18 +38,13 @@ def _hsv_to_rgb(hue: float, saturation: float, value: float) -> np.ndarray:
     return cv2.cvtColor(np.array([[[hue, saturation, value]]], dtype=np.float32), cv2.COLOR_HSV2RGB)[0, 0]
 
 
-def _sample_tone(rng: np.random.Generator) -> np.ndarray:
-    """(3,) CIE L*, a*, b* of a skin tone, evenly distributed in lightness."""
+def sample_appearance(rng: np.random.Generator) -> Appearance:
+    """Draw one hand's skin and sleeve."""
     lightness = rng.uniform(*LIGHTNESS)
     a = np.interp(lightness, _TONES[:, 0], _TONES[:, 1]) + rng.normal(0, 1.5)
     b = np.interp(lightness, _TONES[:, 0], _TONES[:, 2]) + rng.normal(0, 1.7)
-    return np.array([lightness, a, b])
-
-
-def sample_appearance(rng: np.random.Generator) -> Appearance:
-    """Draw one hand's skin and sleeve."""
-    tone = _sample_tone(rng)
-    darkness = float(np.interp(tone[0], LIGHTNESS, (1.0, 0.0)))
+    tone = np.array([lightness, a, b])
+    darkness = float(np.interp(lightness, LIGHTNESS, (1.0, 0.0)))
     # What each map changes in L*, a*, b*. The palm has little melanin: the darker the back, the larger.
     changes = {
         "skin": (0, 0, 0),
@@ -81,14 +57,16 @@ def sample_appearance(rng: np.random.Generator) -> Appearance:
         "blotched": (rng.uniform(-2, 2), rng.uniform(0.5, 2), 0),
         "tendon": (rng.uniform(0.5, 4), 0, 0),
     }
-    colours = dict(zip(changes, _lab_to_rgb(tone + np.array(list(changes.values()))), strict=True))
-    if rng.random() < VARNISHED:
+    lab = (tone + np.array(list(changes.values()))).astype(np.float32)
+    rgb = np.clip(cv2.cvtColor(lab[:, None], cv2.COLOR_LAB2RGB), 0, 1)[:, 0]  # D65
+    colours = dict(zip(changes, rgb, strict=True))
+    if rng.random() < 0.08:  # varnished
         colours["nail"] = _hsv_to_rgb(rng.uniform(0, 360), 0.8, 0.7)
     skin = colours["skin"]
     palette = {name: colour - skin for name, colour in colours.items()} | {"plain": np.ones(3), "skin": skin}
 
     sleeve = None
-    if rng.random() < SLEEVED:
+    if rng.random() < 0.45:
         sleeve = _hsv_to_rgb(rng.uniform(0, 360), rng.beta(1.2, 2.5), rng.uniform(0.1, 0.95))
     palette = np.stack([palette[name] for name in MAPS]).astype(np.float32)
     return Appearance(tone, palette, sleeve, float(rng.uniform(0.0, 0.12)))
@@ -115,25 +93,18 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 
 def hand_texture(mesh: HandMesh, appearance: Appearance) -> Texture:
-    """The texture of one hand: the maps of the mesh, which all hands share, and the hand's own palette."""
+    """The texture of one hand: the (h, w, M) maps that all hands share, and its own (M, 3) sRGB palette."""
     return Texture(skin_maps(mesh), appearance.palette)
 
 
 @dataclass(frozen=True)
 class Sensor:
-    """What the camera adds.
+    """What the camera adds."""
 
-    Attributes:
-        blur: standard deviation of a Gaussian blur, pixels of an image of 224.
-        noise: standard deviation of the grain, grey levels.
-        noise_offset: where the grain is cut out of a fixed sheet of it.
-        quality: JPEG quality, or None for no compression.
-    """
-
-    blur: float
-    noise: float
-    noise_offset: tuple[int, int]
-    quality: int | None
+    blur: float  # standard deviation of a Gaussian blur, pixels of an image of 224
+    noise: float  # standard deviation of the grain, grey levels
+    noise_offset: tuple[int, int]  # where the grain is cut out of a fixed sheet of it
+    quality: int | None  # JPEG quality; None for no compression
 
 
 def sample_sensor(rng: np.random.Generator) -> Sensor:

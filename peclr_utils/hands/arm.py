@@ -1,10 +1,9 @@
 """A forearm for a hand mesh that ends at the wrist, bare or in a sleeve.
 
-Chapter 01 shows hands with it. A flat cut looks wrong and tells a network where the wrist is, so the rim of
-the cut is continued as a tube that bends at the wrist and widens towards the elbow.
+Chapter 01 shows hands with it. A flat cut would tell a network where the wrist is, so a tube continues its
+rim, bends at the wrist and widens towards the elbow.
 
-**Convention.** The hand's own frame of `mesh`. Flexion tilts the hand towards its palm, deviation towards
-its thumb; in the hand's frame it is the arm that turns, the other way.
+**Convention.** The hand's own frame of `mesh`: it is the arm that turns, opposite to `ArmPose`.
 """
 
 import functools
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from peclr_utils.hands.articulation import turn
 from peclr_utils.hands.kinematics import PosedHand
 from peclr_utils.hands.mesh import HandMesh
 
@@ -48,30 +48,32 @@ class Surface:
 
 @dataclass(frozen=True)
 class ArmPose:
-    """How the forearm leaves the hand.
+    """How the forearm leaves the hand."""
 
-    Attributes:
-        flexion: degrees; positive when the palm leans towards the inside of the forearm.
-        deviation: degrees; positive when the hand leans towards the thumb.
-        length: metres from the rim.
-    """
+    flexion: float = 0.0  # degrees; positive when the palm leans towards the inside of the forearm
+    deviation: float = 0.0  # degrees; positive when the hand leans towards the thumb
+    length: float = 0.32  # metres from the rim
 
-    flexion: float = 0.0
-    deviation: float = 0.0
-    length: float = 0.32
+
+def sample_arm(rng: np.random.Generator, to_camera: np.ndarray, wrist_depth: float) -> ArmPose:
+    """A bent wrist whose arm does not point at the camera, or ends before it gets near."""
+    bends = np.clip(rng.normal((0, 0), (22, 10), (6, 2)), (-50, -22), (50, 28))
+    depth = _bend(*np.radians(bends.T))[:, :, 1] @ to_camera[2]  # of the unit vectors along the arm
+    clear = np.flatnonzero(depth > -0.4)
+    chosen = int(clear[0]) if len(clear) else int(depth.argmax())
+    length = 0.32 if depth[chosen] > 0 else min(0.32, 0.3 * wrist_depth / -depth[chosen])
+    return ArmPose(*bends[chosen].tolist(), float(length))
 
 
 @functools.cache
 def _wrist_rim(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray]:
-    """(F', 3) faces without those that close the cut, and the rim's (N, 2) edges, one after the other.
-
-    At a texture seam an edge starts with another vertex than the last one ended with, at the same place.
-    """
+    """(F', 3) faces without those that close the cut, and the rim's (N, 2) edges, one after the other."""
     closing = mesh.normals[mesh.faces, 1].min(axis=1) > 0.9  # no other part of the hand faces the elbow
     body = mesh.faces[~closing]
     edges = body[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2)
     ends = [tuple(edge) for edge in mesh.weld[edges].tolist()]
     known = set(ends)
+    # At a texture seam two consecutive edges meet in different vertices; welded, these are the same.
     following = {a: (b, k) for k, (a, b) in enumerate(ends) if (b, a) not in known}
     at, rim = min(following), []
     for _ in following:
@@ -80,18 +82,9 @@ def _wrist_rim(mesh: HandMesh) -> tuple[np.ndarray, np.ndarray]:
     return body, edges[rim]
 
 
-def arm_directions(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """(N, 3) unit directions about which the forearm points, in the hand's own frame, from degrees."""
-    return _turn(np.radians(flexion), np.radians(deviation)) @ (0.0, 1.0, 0.0)
-
-
-def _turn(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:
-    """(N, 3, 3) turns of the arm about the wrist in the hand's own frame, from radians."""
-    cf, sf, cd, sd = np.cos(flexion), np.sin(flexion), np.cos(deviation), np.sin(deviation)
-    zero, one = np.zeros_like(cf), np.ones_like(cf)
-    about_x = np.array([[one, zero, zero], [zero, cf, sf], [zero, -sf, cf]])
-    about_z = np.array([[cd, sd, zero], [-sd, cd, zero], [zero, zero, one]])
-    return np.moveaxis(about_z, 2, 0) @ np.moveaxis(about_x, 2, 0)
+def _bend(flexion: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """(N, 3, 3) turns of the arm about the wrist in the hand's own frame, from (N,) radians."""
+    return turn(2, -deviation) @ turn(0, -flexion)
 
 
 def _tube(rim: np.ndarray, distance: np.ndarray, width: np.ndarray, pose: ArmPose) -> tuple[np.ndarray, ...]:
@@ -112,7 +105,7 @@ def _tube(rim: np.ndarray, distance: np.ndarray, width: np.ndarray, pose: ArmPos
     # The arm's direction turns within a few centimetres of the rim; its path is the sum of its steps.
     turned = np.radians([pose.flexion, pose.deviation])[:, None]
     bent = np.concatenate([_STEPS_BENT, np.clip(distance / _BEND_LENGTH, 0, 1)])
-    heading, turns = np.split(_turn(*(turned * bent)), [len(_STEPS_BENT)])
+    heading, turns = np.split(_bend(*(turned * bent)), [len(_STEPS_BENT)])
     path = np.zeros((len(_STEPS), 3))
     np.cumsum((heading @ axis) * np.diff(_STEPS)[:, None], axis=0, out=path[1:])
     path = np.stack([np.interp(distance, _STEPS, path[:, k]) for k in range(3)], axis=-1)
@@ -160,11 +153,7 @@ def _layout(mesh: HandMesh, sleeved: bool) -> tuple[np.ndarray, np.ndarray]:
 def with_arm(
     mesh: HandMesh, posed: PosedHand, pose: ArmPose, sleeve: np.ndarray | None, sleeve_start: float
 ) -> Surface:
-    """Continue a posed right hand with a forearm, in the hand's own frame.
-
-    `sleeve` is the (3,) sRGB colour of a sleeve that starts `sleeve_start` metres from the rim, or None. The
-    first V vertices of the result are the hand's.
-    """
+    """A posed right hand, then its forearm; `sleeve` is (3,) sRGB or None, `sleeve_start` metres from rim."""
     faces, uv = _layout(mesh, sleeve is not None)
     rim = posed.vertices[_wrist_rim(mesh)[1][:, 0]]
     colours = np.ones((len(uv), 3))

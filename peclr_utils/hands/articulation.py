@@ -3,12 +3,10 @@
 Chapter 01 bends one finger by its angles.
 
 **Convention.** Degrees. *Flexion* brings the fingertip towards the palm; 0 is a straight finger. At the
-thumb's base (CMC) it carries the thumb across the palm, and 0 is the resting thumb. *Abduction* turns a
-finger at its knuckle away from the middle finger, and the middle finger towards the thumb; 0 is the resting
-spread, from which fingers close side by side. Abduction of the thumb lifts it out of the palm's plane; 0 is
-at rest. *Opposition* rolls the thumb about its own axis so that its pad faces the fingers. *Arch* flexes the
-little finger's metacarpal, and the ring finger's by half as much: it hollows the palm. The wrist is the root
-and has no angle of its own.
+thumb's base (CMC) it carries the thumb across the palm, and 0 is at rest. *Abduction* turns a finger at its
+knuckle away from the middle finger, and the middle finger towards the thumb; that of the thumb lifts it out
+of the palm's plane; 0 is at rest. *Opposition* rolls the thumb so that its pad faces the fingers. *Arch*
+flexes the little finger's metacarpal, and the ring finger's by half as much. The wrist has no angle.
 """
 
 import functools
@@ -16,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from peclr_utils.hands.mesh import CHAINS, JOINT_NAMES, load_hand_mesh, read_only
+from peclr_utils.hands.mesh import CHAINS, JOINT_NAMES, KEYPOINT_JOINTS, load_hand_mesh, read_only
 
 _FINGER_LIMITS = {"mcp": (-20.0, 90.0), "pip": (-3.0, 105.0), "dip": (-5.0, 80.0)}
 
@@ -39,21 +37,17 @@ JOINT_LIMITS: dict[str, tuple[float, float]] = {
 }
 """Lowest and highest angle of each joint, in degrees.
 
-They start from textbook values of the American Academy of Orthopaedic Surgeons (fingers: MCP −45..90, PIP
-0..100, DIP 0..90, spread 20; thumb: MCP 0..50, IP −20..80), narrowed where people rarely go unaided (MCP
-extension). Thumb MCP as in Barakat et al. 2013, "The range of movement of the thumb", Hand 8. Thumb base, in
-all: 53° of flexion (Cooney et al. 1981, doi:10.2106/00004623-198163090-00002), 51° of abduction and 21° of
-roll (Goubier et al. 2009, doi:10.1016/j.main.2009.07.003), divided about the resting thumb by eye. The arch
-is the motion of the fourth and fifth carpometacarpal joints; its limit was chosen by eye too.
+From the American Academy of Orthopaedic Surgeons (fingers: MCP −45..90, PIP 0..100, DIP 0..90, spread 20;
+thumb: MCP 0..50, IP −20..80), with less MCP extension, rare unaided. Thumb MCP: Barakat et al. 2013, "The
+range of movement of the thumb", Hand 8. Thumb base, divided about rest by eye: 53° of flexion (Cooney et al.
+1981, doi:10.2106/00004623-198163090-00002), 51° of abduction and 21° of roll (Goubier et al. 2009,
+doi:10.1016/j.main.2009.07.003). Arch (fourth and fifth carpometacarpal joints): by eye.
 """
 
 ANGLE_NAMES: tuple[str, ...] = tuple(JOINT_LIMITS)
 
 _LOW_HIGH = np.array(list(JOINT_LIMITS.values())).T
 
-# A straight finger spreads freely at the knuckle, one bent by 90° hardly: the collateral ligaments tighten.
-_SPREAD_GONE_AT = 90.0
-_SPREAD_LEFT = 0.15
 # The end joint hardly bends on its own, because one deep flexor moves both joints: it stays within this many
 # degrees of DIP = 2/3 PIP (Rijpkema and Girard 1991, "Computer animation of knowledge-based human grasping").
 _DIP_SLACK = 20.0
@@ -109,7 +103,8 @@ def constrain(pose: HandPose) -> HandPose:
     """
     pose = HandPose.from_angles(np.clip(pose.angles, *_LOW_HIGH))
     flexion, abduction = pose.flexion.copy(), pose.abduction.copy()
-    slack = np.clip(1 - flexion[1:, 0] / _SPREAD_GONE_AT, _SPREAD_LEFT, 1.0)
+    # A straight finger spreads freely, one bent by 90° hardly: the knuckle's collateral ligaments tighten.
+    slack = np.clip(1 - flexion[1:, 0] / 90, 0.15, 1.0)
     abduction[1:] = np.clip(abduction[1:], *(_LOW_HIGH[:, 16:20] * slack))
     follow = flexion[1:, 1] * 2 / 3
     flexion[1:, 2] = np.clip(flexion[1:, 2], follow - _DIP_SLACK, follow + _DIP_SLACK)
@@ -137,18 +132,18 @@ def rest_pose() -> HandPose:
     return HandPose(flexion, np.zeros(5))
 
 
-def _turn(axis: int, degrees: np.ndarray) -> np.ndarray:
-    """(n,) degrees about one coordinate axis -> (n, 3, 3)."""
+def turn(axis: int, radians: np.ndarray) -> np.ndarray:
+    """(N, 3, 3) rotations by (N,) radians about one coordinate axis."""
     i, j = (axis + 1) % 3, (axis + 2) % 3
-    turn = np.zeros((len(degrees), 3, 3))
-    turn[:, axis, axis] = 1
-    turn[:, i, i] = turn[:, j, j] = np.cos(np.radians(degrees))
-    turn[:, j, i] = np.sin(np.radians(degrees))
-    turn[:, i, j] = -turn[:, j, i]
-    return turn
+    rotations = np.zeros((len(radians), 3, 3))
+    rotations[:, axis, axis] = 1
+    rotations[:, i, i] = rotations[:, j, j] = np.cos(radians)
+    rotations[:, j, i] = np.sin(radians)
+    rotations[:, i, j] = -rotations[:, j, i]
+    return rotations
 
 
-_FLEXING = np.array([[JOINT_NAMES.index(name) for name in chain[-4:-1]] for chain in CHAINS])
+_FLEXING = KEYPOINT_JOINTS[1:].reshape(5, 4)[:, :3]
 _METACARPALS = np.array([JOINT_NAMES.index(f"{finger}-finger-metacarpal") for finger in ("ring", "pinky")])
 # Turning about a joint's +y carries a right hand's finger towards the thumb.
 _AWAY_FROM_MIDDLE = np.array([1.0, 1.0, 1.0, -1.0, -1.0])
@@ -167,12 +162,11 @@ def local_rotations(pose: HandPose) -> np.ndarray:
     Returns:
         (25, 3, 3) float64, ready for `pose_hand`; identities for `rest_pose()`.
     """
-    rest = rest_pose()
     rotations = np.tile(np.eye(3), (len(JOINT_NAMES), 1, 1))
-    flexion = pose.flexion - rest.flexion
-    rotations[_FLEXING.ravel()] = _turn(0, -flexion.ravel())
+    flexion = np.radians(pose.flexion - rest_pose().flexion)
+    rotations[_FLEXING] = turn(0, -flexion.ravel()).reshape(5, 3, 3, 3)
     bases = _FLEXING[:, 0]
-    rotations[bases] = rotations[bases] @ _turn(1, _AWAY_FROM_MIDDLE * pose.abduction)
-    rotations[bases[0]] = rotations[bases[0]] @ _turn(2, np.array([pose.opposition]))[0]
-    rotations[_METACARPALS] = _turn(0, -pose.arch * np.array([0.5, 1.0]))
+    rotations[bases] = rotations[bases] @ turn(1, np.radians(_AWAY_FROM_MIDDLE * pose.abduction))
+    rotations[bases[0]] = rotations[bases[0]] @ turn(2, np.radians([pose.opposition]))[0]
+    rotations[_METACARPALS] = turn(0, np.radians([-0.5 * pose.arch, -pose.arch]))
     return rotations

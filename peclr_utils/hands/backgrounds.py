@@ -1,8 +1,8 @@
 """Backgrounds to put a rendered hand in front of: painted images, or crops of a folder of photographs.
 
-Chapter 01 shows a row of them. They need not look real: they must vary in colour, scale, sharpness and
-layout, so that two images of one pose share nothing but the hand. All kinds are made to be cheap: waves are
-looked up by phase in a table of 256, noise is built from coarse to fine and enlarged once, colour comes last.
+Chapter 01 shows a row of them. They vary in colour, scale, sharpness and layout, so that two images of one
+pose share nothing but the hand. For speed, waves are looked up in a table of 256 phases, noise is built from
+coarse to fine, and colour comes last.
 
 **Convention.** RGB uint8; `size` is (height, width).
 """
@@ -32,10 +32,8 @@ def _noise(
 
 def _colours(rng: np.random.Generator, count: int, bright: tuple[float, float] = (0.1, 0.95)) -> np.ndarray:
     """(count, 3) float32 RGB in 0..255: mostly muted, sometimes vivid."""
-    hsv = np.stack(
-        [rng.uniform(0, 360, count), rng.beta(1.2, 2.6, count), rng.uniform(*bright, count)], axis=-1
-    )
-    return cv2.cvtColor(hsv.astype(np.float32)[None], cv2.COLOR_HSV2RGB)[0] * 255
+    hsv = rng.uniform(0, 360, count), rng.beta(1.2, 2.6, count), rng.uniform(*bright, count)
+    return cv2.cvtColor(np.stack(hsv, axis=-1).astype(np.float32)[None], cv2.COLOR_HSV2RGB)[0] * 255
 
 
 def _ramp(values: np.ndarray, stops: np.ndarray) -> np.ndarray:
@@ -220,17 +218,8 @@ def _soften(image: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / 2), (width, height))
 
 
-KINDS = {
-    "gradient": _gradient,
-    "clouds": _clouds,
-    "wood": _wood,
-    "fabric": _fabric,
-    "tiles": _tiles,
-    "bokeh": _bokeh,
-    "room": _room,
-    "clutter": _clutter,
-    "leaves": _leaves,
-}
+_PAINTERS = (_gradient, _clouds, _wood, _fabric, _tiles, _bokeh, _room, _clutter, _leaves)
+KINDS = {painter.__name__.removeprefix("_"): painter for painter in _PAINTERS}
 """Painters by name: each takes a generator and (height, width) and returns (H, W, 3) uint8 RGB."""
 _SHARES = np.array([1, 1, 1, 1, 1, 1, 2, 2, 1])
 
@@ -259,11 +248,7 @@ def sample_background(rng: np.random.Generator, size: tuple[int, int], kind: str
 
 
 def photo_background(rng: np.random.Generator, folder: str | Path, size: tuple[int, int]) -> np.ndarray:
-    """Cut a random piece of (H, W, 3) uint8 RGB out of a random photograph, one of `list_photos(folder)`.
-
-    Raises:
-        ValueError: if the photograph can't be read.
-    """
+    """Cut a random piece of (H, W, 3) uint8 RGB out of a random photograph, one of `list_photos(folder)`."""
     files = list_photos(folder)
     path = files[int(rng.integers(len(files)))]
     photo = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)

@@ -1,14 +1,13 @@
 """A person's hand in a pose: proportions, forward kinematics, skinning.
 
-Chapter 01 turns one finger and watches its children follow, and shows several people's hands in one pose.
+Chapter 01 turns one finger and its children follow, and shows several people's hands in one pose.
 
 Forward kinematics: T_j = T_parent(j) · O_j · R_j, with O_j the joint relative to its parent in the bind pose
 and R_j its local rotation. Linear-blend skinning: v' = Σ_j w_vj · T_j · F_j · B_j⁻¹ · v, with B_j the bind
-pose and F_j the joint's flesh map. A `HandShape` changes O and F: a bone's flesh is scaled along the bone by
-the bone's own factor and across it by the girth. Girth moves no joint, so it changes no keypoint.
+pose and F_j the joint's flesh map. A `HandShape` changes O and F; girth only F, so it moves no keypoint.
 
-**Convention.** The hand's own frame of `mesh`: metres, wrist at the origin, fingers to −y, palm to −z. Local
-rotations are relative to the bind pose, in the joint's own frame, and turn the joint with its descendants.
+**Convention.** The hand's own frame of `mesh`, metres. Local rotations are relative to the bind pose, in the
+joint's own frame, and turn the joint with its descendants.
 """
 
 import functools
@@ -18,12 +17,10 @@ import numpy as np
 
 from peclr_utils.hands.mesh import CHAINS, JOINT_NAMES, KEYPOINT_JOINTS, HandMesh, read_only
 
-_FINGER_JOINTS = np.array([[JOINT_NAMES.index(name) for name in chain[-4:]] for chain in CHAINS])
+_FINGER_JOINTS = KEYPOINT_JOINTS[1:].reshape(5, 4)
 _PALM_JOINTS = np.array([0, *(JOINT_NAMES.index(chain[0]) for chain in CHAINS[1:])])
 
 _ADULT_SIZES = ((1.02, 0.05), (0.95, 0.05))  # 194 ± 10 mm for men, 181 ± 10 mm for women, in round numbers
-_CHILD_SIZES = (0.68, 0.86)  # from about six years on
-_CHILD_SHARE = 0.15
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +58,8 @@ def sample_shape(rng: np.random.Generator) -> HandShape:
     Returns:
         A `HandShape`; hands are 125 to 222 mm long before their proportions vary.
     """
-    is_child, adult = rng.random() < _CHILD_SHARE, _ADULT_SIZES[rng.integers(2)]
-    child_size, adult_size = rng.uniform(*_CHILD_SIZES), rng.normal(*adult)
+    is_child, adult = rng.random() < 0.15, _ADULT_SIZES[rng.integers(2)]
+    child_size, adult_size = rng.uniform(0.68, 0.86), rng.normal(*adult)  # children from about six years on
     size = float(np.clip(child_size if is_child else adult_size, 0.66, 1.17))
 
     def spread(scale: float, *shape: int) -> np.ndarray:

@@ -4,10 +4,9 @@ Chapter 01 shows it. The mesh is the WebXR Input Profiles' generic hand (MIT, li
 `peclr_utils/assets`): 1360 vertices, 2314 triangles, closed, with 25 joints.
 
 **Convention.** The *hand's own frame* is oriented like the camera's: metres, x right, y down, z forward. The
-wrist is the origin, the fingers point up (−y), the palm faces the viewer (−z) and a right hand's thumb is on
-the viewer's right (+x): moved to z = 0.5 m it is a right hand held up, palm to the camera. A joint's own −z
-axis runs along its bone, its x axis is the axis of flexion (turning by a *negative* angle about it flexes),
-its +y axis points to the back of the hand.
+wrist is the origin, the fingers point up (−y), the palm faces the viewer (−z), a right hand's thumb is on the
+viewer's right (+x). A joint's own −z axis runs along its bone, its x axis is the axis of flexion (a
+*negative* angle flexes), its +y axis points to the back of the hand.
 """
 
 import functools
@@ -31,10 +30,10 @@ CHAINS: tuple[tuple[str, ...], ...] = (
     *(tuple(f"{finger}-{part}" for part in _FINGER_PARTS) for finger in _RIG_FINGERS),
 )
 JOINT_NAMES: tuple[str, ...] = ("wrist", *(name for chain in CHAINS for name in chain))
+_PARENT = {name: parent for chain in CHAINS for parent, name in zip(("wrist", *chain), chain, strict=False)}
 
 # The last four joints of each chain are its keypoints; the fingers' metacarpals, deep in the palm, are not.
-_KEYPOINT_NAMES = ("wrist", *(name for chain in CHAINS for name in chain[-4:]))
-KEYPOINT_JOINTS = np.array([JOINT_NAMES.index(name) for name in _KEYPOINT_NAMES], dtype=np.int64)
+KEYPOINT_JOINTS = np.array([0, *(JOINT_NAMES.index(name) for chain in CHAINS for name in chain[-4:])])
 
 _COMPONENTS = {5121: "<u1", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -54,8 +53,8 @@ class HandMesh:
         parents: (25,) int64 index of each joint's parent, −1 for the wrist; a parent precedes its children.
         bind: (25, 4, 4) float64, joint to mesh.
         inverse_bind: (25, 4, 4) float64, mesh to joint.
-        weld: (V,) int64, the first vertex at the same place on the same smooth surface. Texture seams repeat
-            vertices; their normals must agree. The rim of the wrist's cut stays sharp.
+        weld: (V,) int64, the first vertex at the same place on the same smooth surface: texture seams repeat
+            vertices whose normals must agree.
     """
 
     vertices: np.ndarray
@@ -104,14 +103,6 @@ def _accessor(head: dict, blob: bytes, index: int) -> np.ndarray:
     return values if width == 1 else values.reshape(-1, width)
 
 
-def _parents() -> np.ndarray:
-    """Every chain starts at the wrist; within a chain each joint's parent is the one before it."""
-    parents = [-1]
-    for chain in CHAINS:
-        parents += [0, *range(len(parents), len(parents) + len(chain) - 1)]
-    return np.array(parents, dtype=np.int64)
-
-
 def _weld(vertices: np.ndarray, normals: np.ndarray, tolerance: float = 1e-6) -> np.ndarray:
     """Index of the first vertex at the same place whose normal differs by less than 60°."""
     _, group = np.unique(np.round(vertices / tolerance), axis=0, return_inverse=True)
@@ -123,10 +114,7 @@ def _weld(vertices: np.ndarray, normals: np.ndarray, tolerance: float = 1e-6) ->
 
 
 def _tips_to_surface(bind: np.ndarray, vertices: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Move each tip joint 11 mm outwards to the end of the finger, which annotated data sets mark.
-
-    The tips carry no skinning weight, so only the keypoints change.
-    """
+    """Move each tip joint 11 mm outwards to the end of the finger, which annotated data sets mark."""
     bind = bind.copy()
     for chain in CHAINS:
         last, tip = JOINT_NAMES.index(chain[-2]), JOINT_NAMES.index(chain[-1])
@@ -142,7 +130,7 @@ def load_hand_mesh() -> HandMesh:
     """The package's right hand, read once per process.
 
     Returns:
-        The `HandMesh`, in the hand's own frame (see this module's Convention).
+        The `HandMesh`, in the hand's own frame.
     """
     data = resources.files("peclr_utils").joinpath("assets", "generic_hand_right.glb").read_bytes()
     # A binary glTF 2.0 file: 20 bytes of header, a JSON head, 8 bytes of header, a binary chunk.
@@ -176,7 +164,7 @@ def load_hand_mesh() -> HandMesh:
         uv=fields["TEXCOORD_0"].astype(np.float32),
         weights=(weights / weights.sum(1, keepdims=True)).astype(np.float32),
         joint_names=JOINT_NAMES,
-        parents=_parents(),
+        parents=np.array([-1, *(JOINT_NAMES.index(_PARENT[name]) for name in JOINT_NAMES[1:])]),
         bind=bind,
         inverse_bind=np.linalg.inv(bind),
         weld=_weld(vertices, normals),

@@ -1,10 +1,7 @@
 """Random hand poses that a hand can make: named gestures, what lies between them, and free bends.
 
-Chapter 01 shows all gestures and a row of random poses.
-
-A pose is a gesture with some looseness, a blend of two gestures, or fingers bent freely. Neighbouring fingers
-bend together, because they share tendons and muscles (Häger-Ross & Schieber 2000,
-doi:10.1523/JNEUROSCI.20-22-08542.2000); here their angles are correlated.
+Chapter 01 shows all gestures and a row of random poses. Neighbouring fingers' angles are correlated, because
+they share tendons and muscles (Häger-Ross & Schieber 2000, doi:10.1523/JNEUROSCI.20-22-08542.2000).
 
 Poses in which fingers go through fingers are drawn again, and eased open if no draw succeeds. The test: each
 bone carries five spheres as large as the flesh around them, and spheres of different fingers, or of a finger
@@ -19,11 +16,7 @@ from peclr_utils.hands.articulation import ANGLE_NAMES, JOINT_LIMITS, HandPose, 
 from peclr_utils.hands.kinematics import forward_kinematics
 from peclr_utils.hands.mesh import CHAINS, JOINT_NAMES, load_hand_mesh
 
-SOFTNESS = 0.0005
-"""Overlap in metres that soft fingertips yield to."""
-
-_GESTURE_SHARE, _BLEND_SHARE = 0.35, 0.4  # the rest is bent freely
-_TRIES = 8
+SOFTNESS = 0.0005  # metres of overlap that soft fingertips yield to
 
 # Correlation 0.6 between neighbouring fingers, 0.36 to the next but one, and so on.
 _NEIGHBOURS = np.linalg.cholesky(0.6 ** np.abs(np.subtract.outer(np.arange(4), np.arange(4))))
@@ -31,10 +24,9 @@ _THUMB = [k for k, name in enumerate(ANGLE_NAMES) if name.startswith("thumb")]
 _LOW, _HIGH = (HandPose.from_angles(limits) for limits in np.array(list(JOINT_LIMITS.values())).T)
 
 _PER_BONE = 5
-# A sphere's radius is the mean distance to this many nearest vertices. The nearest alone misses overlaps at
-# the broader side of a finger; more call close neighbours a collision (checked against winding numbers).
+# A sphere's radius is the mean distance to the nearest vertices: fewer miss overlaps, more invent them.
 _NEAREST = 4
-_PALM = 5  # the part after the five fingers
+_PALM = 5  # parts 0 to 4 are the fingers
 
 # In degrees: flexion of the thumb (CMC, MCP, IP), of index, middle, ring and little finger (MCP, PIP, and DIP
 # if it is not 2/3 PIP); abduction of these fingers, abduction and opposition of the thumb; arch.
@@ -96,10 +88,7 @@ def gesture(name: str) -> HandPose:
 
 @functools.cache
 def _spheres() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(S,) joint that carries each sphere, (S, 3) centre in its frame, (S, S) distance at which two touch.
-
-    The distance is −inf for spheres that may overlap.
-    """
+    """(S,) joint that carries each sphere, (S, 3) centre in its frame, (S, S) distance at which they meet."""
     mesh = load_hand_mesh()
     joint, centre, part, bone_number = [], [], [], []
     for finger, chain in enumerate(CHAINS):
@@ -191,10 +180,10 @@ def sample_pose(rng: np.random.Generator) -> HandPose:
     """
     kind = rng.random()
     best, depth = None, np.inf
-    for _ in range(_TRIES):
-        if kind < _GESTURE_SHARE:
+    for _ in range(8):
+        if kind < 0.35:
             pose = _loosen(_GESTURES[rng.integers(len(_GESTURES))], rng, 1.0)
-        elif kind < _GESTURE_SHARE + _BLEND_SHARE:
+        elif kind < 0.75:
             pose = _loosen(_between(rng), rng, 0.6)
         else:
             pose = _free(rng)

@@ -1,12 +1,12 @@
 """Which triangle is seen where: exact coverage and a depth buffer, in NumPy.
 
-Chapter 01 shows what it draws. It needs no graphics library: every triangle is cut into rows of samples by
-its edge equations, all rows of all triangles at once, and a depth buffer keeps the nearest sample.
+Chapter 01 shows what it draws. Edge equations cut all triangles at once into rows of samples, and a depth
+buffer keeps the nearest sample.
 
-**Convention.** Camera frame with x right, y down, z forward, metres. Pixel centres lie at integers. An image
-is drawn `supersample` times larger and averaged; sample j of pixel x lies at x + (j + 0.5) / supersample -
-0.5, so image, mask and projected keypoints agree without a half-pixel shift. Triangles are wound so that
-(b - a) x (c - a) points out of the body; those that face away from the camera are not drawn.
+**Convention.** Camera frame with x right, y down, z forward, metres; pixel centres at integers. Sample j of
+pixel x lies at x + (j + 0.5) / supersample - 0.5, so image, mask and projected keypoints agree without a
+half-pixel shift. Triangles are wound so that (b - a) x (c - a) points out of the body; those that face away
+from the camera are not drawn.
 """
 
 import functools
@@ -22,25 +22,15 @@ FAST = "wrap"  # numpy's fastest way to take elements, for indices that are know
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """The visible samples of a mesh.
+    """The visible samples of a mesh."""
 
-    Attributes:
-        box: (top, left, height, width) of the part of the image that holds them, pixels.
-        pixel: (P,) flat index of each covered pixel within the box, row by row.
-        slot: (N,) which of these pixels each sample belongs to.
-        share: (N,) float32, the share of the pixel that the sample stands for; their sum is its coverage.
-        corners: (3, N) vertex indices of the triangle seen there.
-        weights: (3, N) float32 perspective-correct barycentric weights of those corners.
-        depth: (N,) float32 metres.
-    """
-
-    box: tuple[int, int, int, int]
-    pixel: np.ndarray
-    slot: np.ndarray
-    share: np.ndarray
-    corners: np.ndarray
-    weights: np.ndarray
-    depth: np.ndarray
+    box: tuple[int, int, int, int]  # top, left, height, width of the part of the image that holds them
+    pixel: np.ndarray  # (P,) flat index of each covered pixel within the box, row by row
+    slot: np.ndarray  # (N,) which of these pixels each sample belongs to
+    share: np.ndarray  # (N,) float32 share of its pixel that the sample stands for; their sum is the coverage
+    corners: np.ndarray  # (3, N) vertex indices of the triangle seen there
+    weights: np.ndarray  # (3, N) float32 perspective-correct barycentric weights of those corners
+    depth: np.ndarray  # (N,) float32 metres
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """(P,) float32 sums for the covered pixels of the samples' (N,) values, weighted by their shares."""
@@ -67,11 +57,10 @@ def rasterise(
         supersample: samples per pixel along each axis.
 
     Returns:
-        The nearest sample at each covered position. A pixel wholly covered by one continuous surface is
-        represented by a single sample at its centre, which saves most of the shading.
+        The nearest sample at each covered position; a single one, at its centre, for each pixel that one
+        continuous surface covers, which saves most of the shading.
     """
-    if (vertices[:, 2] <= NEAR).any():
-        faces = faces[(vertices[:, 2] > NEAR)[faces].all(axis=1)]
+    faces = faces[(vertices[:, 2] > NEAR)[faces].all(axis=1)]
     inverse_depth = 1.0 / np.maximum(vertices[:, 2], NEAR)
     triangles = _front_facing(vertices, inverse_depth, faces, K, supersample)
     grid = size[0] * supersample, size[1] * supersample
@@ -83,8 +72,10 @@ def rasterise(
     height = int(row_y.max()) // supersample + 1 - top
     width = int((start + count).max() - 1) // supersample + 1 - left
 
-    triangles = triangles.seen_from(left * supersample, top * supersample)
-    rows = face, row_y - top * supersample, start - left * supersample, count
+    x, y = left * supersample, top * supersample  # the sample that becomes the origin
+    c = triangles.c + triangles.a * x + triangles.b * y
+    triangles = replace(triangles, x=triangles.x - x, y=triangles.y - y, c=c)
+    rows = face, row_y - y, start - x, count
     nearest, packed = _nearest(triangles, rows, (height * supersample, width * supersample))
     pixel, slot, index, column, line, whole = _choose(nearest, supersample)
     face = face.take(packed.take(index).astype(np.int32))
@@ -96,25 +87,15 @@ def rasterise(
 
 @dataclass(frozen=True, eq=False)
 class _Triangles:
-    """Triangles on the grid of samples; all arrays are (3, F), one row per corner.
-
-    The edge function a x + b y + c of corner i is its weight times twice the area; all three are positive
-    inside a triangle that faces the camera. Times `share` they are the corners' weights over their depths,
-    which are linear on the screen and add up to 1/z.
-    """
+    """Triangles on the grid of samples; all arrays are (3, F), one row per corner."""
 
     corners: np.ndarray  # vertex indices
     x: np.ndarray  # places, in samples
     y: np.ndarray
-    a: np.ndarray
+    a: np.ndarray  # a x + b y + c is the corner's weight times twice the area, positive inside
     b: np.ndarray
     c: np.ndarray
-    share: np.ndarray
-
-    def seen_from(self, left: int, top: int) -> "_Triangles":
-        """The same triangles with the sample (left, top) as the origin."""
-        c = self.c + self.a * left + self.b * top
-        return replace(self, x=self.x - left, y=self.y - top, c=c)
+    share: np.ndarray  # times this, it is the weight over the corner's depth: linear on screen, sums to 1/z
 
     def weights(
         self, face: np.ndarray, x: np.ndarray, y: np.ndarray, inverse_depth: np.ndarray
@@ -155,11 +136,9 @@ def _front_facing(
 
 
 def _rows(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Cut (3, F) triangles into rows of samples: each row's triangle, y, first x, and length.
-
-    A triangle lies between its long edge, from its highest to its lowest corner, and two short ones.
-    Neighbours compute their edge from the same corners in the same order, so they leave no gap.
-    """
+    """Cut (3, F) triangles into rows of samples: each row's triangle, y, first x, and length."""
+    # A triangle lies between its long edge, from its highest to its lowest corner, and two short ones.
+    # Neighbours compute their edge from the same corners in the same order, so they leave no gap.
     height, width = size
     downwards = np.argsort(y, axis=0, kind="stable")
     x, y = (np.take_along_axis(corners, downwards, axis=0) for corners in (x, y))
@@ -183,10 +162,7 @@ def _rows(x: np.ndarray, y: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarr
 def _nearest(
     triangles: _Triangles, rows: tuple[np.ndarray, ...], size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The depth buffer: each sample's largest inverse depth, (H, W) float32, 0 where nothing is seen.
-
-    Also (H * W,) int64, the same with the row that it belongs to in the lower 32 bits.
-    """
+    """The largest inverse depths: (H, W) float32, 0 off the mesh; (H * W,) int64, with row numbers."""
     face, y, start, count = rows
     slope_x, slope_y, level = (
         (v * triangles.share).sum(axis=0) for v in (triangles.a, triangles.b, triangles.c)
@@ -214,13 +190,7 @@ def _nearest(
 
 
 def _choose(nearest: np.ndarray, supersample: int) -> tuple[np.ndarray, ...]:
-    """Which samples to shade, from the inverse depths of all.
-
-    `pixel` (P,): flat indices of the covered pixels. `slot` (N,): the pixel that each sample belongs to.
-    `index` (N,): the sample's flat index, or that of one near its pixel's centre if it stands for all.
-    `column`, `line` (N,) float64: the sample's place on the grid. `whole`: how many samples, the first ones,
-    each stand for a pixel that one continuous surface covers.
-    """
+    """Which samples to shade, from the inverse depths of all."""
     step, width = supersample, nearest.shape[1]
     low, high = (_over_pixels(extreme, nearest, step) for extreme in (np.minimum, np.maximum))
     pixel = np.flatnonzero(high > 0)
@@ -237,14 +207,13 @@ def _choose(nearest: np.ndarray, supersample: int) -> tuple[np.ndarray, ...]:
     edge_column = (column.take(edge)[:, None] + offset_x).ravel()
     edge_index = edge_line * width + edge_column
     covered = np.flatnonzero(nearest.take(edge_index) > 0)
-    return (
-        pixel,
-        np.concatenate([inner, edge.take(covered // step**2)]),
-        np.concatenate([(inner_line + middle) * width + inner_column + middle, edge_index.take(covered)]),
-        np.concatenate([inner_column + to_centre, edge_column.take(covered)]),
-        np.concatenate([inner_line + to_centre, edge_line.take(covered)]),
-        len(inner),
-    )
+    slot = np.concatenate([inner, edge.take(covered // step**2)])
+    inner_index = (inner_line + middle) * width + inner_column + middle  # near the pixel's centre
+    index = np.concatenate([inner_index, edge_index.take(covered)])
+    column = np.concatenate([inner_column + to_centre, edge_column.take(covered)])
+    line = np.concatenate([inner_line + to_centre, edge_line.take(covered)])
+    # The first samples, len(inner) of them, each stand for a pixel that one continuous surface covers.
+    return pixel, slot, index, column, line, len(inner)
 
 
 def _over_pixels(extreme: np.ufunc, samples: np.ndarray, step: int) -> np.ndarray:

@@ -1,9 +1,8 @@
 """Draw a mesh: per-pixel light on interpolated normals and colours, and an antialiased mask.
 
-Chapter 01 shows what it draws. Normals, colours and texture coordinates are interpolated and the light is
-evaluated for each pixel, so a mesh of two thousand triangles looks smooth.
+Chapter 01 shows what it draws. Light is evaluated for each pixel, so that two thousand triangles look smooth.
 
-**Convention.** That of `rasteriser`: pixel centres at integers; triangles seen from behind are not drawn.
+**Convention.** That of `rasteriser`: pixel centres at integers.
 """
 
 from dataclasses import dataclass, field
@@ -12,10 +11,6 @@ import cv2
 import numpy as np
 
 from peclr_utils.hands.rasteriser import FAST, NEAR, Samples, rasterise
-
-
-def _vector(*values: float) -> np.ndarray:
-    return np.array(values, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +28,11 @@ class Light:
         shininess: exponent of the highlight; larger is sharper.
     """
 
-    direction: np.ndarray = field(default_factory=lambda: _vector(0.3, -0.6, -1.0))
-    colour: np.ndarray = field(default_factory=lambda: _vector(0.75, 0.75, 0.75))
-    sky: np.ndarray = field(default_factory=lambda: _vector(0.3, 0.3, 0.3))
-    ground: np.ndarray = field(default_factory=lambda: _vector(0.2, 0.2, 0.2))
-    wrap: np.ndarray = field(default_factory=lambda: _vector(0.45, 0.3, 0.25))
+    direction: np.ndarray = field(default_factory=lambda: np.float32([0.3, -0.6, -1.0]))
+    colour: np.ndarray = field(default_factory=lambda: np.float32([0.75, 0.75, 0.75]))
+    sky: np.ndarray = field(default_factory=lambda: np.float32([0.3, 0.3, 0.3]))
+    ground: np.ndarray = field(default_factory=lambda: np.float32([0.2, 0.2, 0.2]))
+    wrap: np.ndarray = field(default_factory=lambda: np.float32([0.45, 0.3, 0.25]))
     specular: float = 0.12
     shininess: float = 18.0
 
@@ -59,23 +54,15 @@ class RenderedHand:
 
 @dataclass(frozen=True, eq=False)
 class Texture:
-    """Colour as a few maps, shared by all hands, times a palette, which is one hand's.
+    """A texel's sRGB colour is maps @ palette; it multiplies the vertex colours."""
 
-    Args:
-        maps: (h, w, M) float32, how much of each palette colour every texel takes.
-        palette: (M, 3) float32 sRGB. A texel's colour, maps @ palette, multiplies the vertex colours.
-    """
-
-    maps: np.ndarray
-    palette: np.ndarray
+    maps: np.ndarray  # (h, w, M) float32, shared by all hands
+    palette: np.ndarray  # (M, 3) float32, one hand's
 
 
 def _occlusion(depth: np.ndarray, covered: np.ndarray, radius: int) -> np.ndarray:
-    """How much nearer a pixel's surroundings are than the pixel, 0 to 1: creases and gaps between fingers.
-
-    The depth buffer minus its blurred copy, after Luft, Colditz and Deussen 2006, "Image enhancement by
-    unsharp masking the depth buffer", ACM Transactions on Graphics 25(3).
-    """
+    """How much nearer a pixel's surroundings are than the pixel, 0 to 1: creases and gaps between fingers."""
+    # Luft, Colditz and Deussen 2006, "Image enhancement by unsharp masking the depth buffer", ACM TOG 25(3).
     kernel = (2 * radius + 1, 2 * radius + 1)
     weight = cv2.blur(covered, kernel)
     nearer = depth / np.maximum(covered, 1e-6) - cv2.blur(depth, kernel) / np.maximum(weight, 1e-6)
@@ -85,11 +72,7 @@ def _occlusion(depth: np.ndarray, covered: np.ndarray, radius: int) -> np.ndarra
 def _shade(
     normals: np.ndarray, halfway: np.ndarray, colours: np.ndarray, open_sky: np.ndarray, light: Light
 ) -> np.ndarray:
-    """(3, N) linear RGB, not clipped: wrapped diffuse, ambient from above and below, Blinn-Phong highlight.
-
-    `normals` (3, N) have any length; `halfway` (3, N) lies between the directions to light and camera;
-    `colours` (3, N) are linear; `open_sky` (N,) is the share of the surroundings that is open.
-    """
+    """(3, N) linear RGB, not clipped: wrapped diffuse, ambient by direction, Blinn-Phong highlight."""
     normals = normals / np.sqrt(np.einsum("cn,cn->n", normals, normals))
     cosine = _unit(light.direction) @ normals
     up = (0.5 - 0.5 * normals[1]) * open_sky

@@ -2,10 +2,9 @@
 
 Chapter 01 builds one by hand and then shows sheets of them, and the range of views.
 
-**Convention.** Camera frame with x right, y down, z forward, metres; pixel centres at integers; angles in
-degrees, positive turns the image counter-clockwise on screen. The hand's own frame is `mesh`'s: palm to the
-camera, fingers up. All randomness comes from (seed, identity, version): what belongs to the hand (pose,
-shape, skin, view, camera) from (seed, identity), the rest (background, light, sensor) from all three.
+**Convention.** Camera frame with x right, y down, z forward, metres; pixel centres at integers; degrees,
+positive counter-clockwise on screen. The hand's own frame is `mesh`'s. Pose, shape, skin, view and camera
+come from (seed, identity); background, light and sensor from (seed, identity, version).
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from peclr_utils.hands.appearance import (
     sample_light,
     sample_sensor,
 )
-from peclr_utils.hands.arm import ArmPose, Surface, arm_directions, with_arm
+from peclr_utils.hands.arm import ArmPose, Surface, sample_arm, with_arm
 from peclr_utils.hands.articulation import HandPose, local_rotations
 from peclr_utils.hands.backgrounds import composite, photo_background, sample_background
 from peclr_utils.hands.kinematics import HandShape, forward_kinematics, pose_hand, sample_shape
@@ -136,36 +135,21 @@ def _flip(handedness: str) -> np.ndarray:
     return np.array([-1.0 if handedness == "left" else 1.0, 1.0, 1.0])
 
 
-def _place(
-    keypoints: np.ndarray, K: np.ndarray, centre: np.ndarray, extent: float, bone: float
-) -> np.ndarray:
-    """(3,) metres that put the keypoints' box at a (2,) centre, with a longer side of `extent`, in pixels.
-
-    The wrist stays within `ROOT_DEPTH_BONES` of `bone`; else this converges to well under a pixel.
-    """
-    low, high = bone * ROOT_DEPTH_BONES[0], bone * ROOT_DEPTH_BONES[1]
-    low = max(low, 0.12 - keypoints[:, 2].min())
+def _place(points: np.ndarray, K: np.ndarray, centre: np.ndarray, extent: float, bone: float) -> np.ndarray:
+    """(3,) metres that put the keypoints' box at a (2,) centre, with a longer side of `extent`, in pixels."""
+    low, high = bone * ROOT_DEPTH_BONES[0], bone * ROOT_DEPTH_BONES[1]  # the wrist stays in between
+    low = max(low, 0.12 - points[:, 2].min())
     focal, middle = K[[0, 1], [0, 1]], K[:2, 2]
-    span = np.ptp(keypoints[:, :2], axis=0).max()
+    span = np.ptp(points[:, :2], axis=0).max()
     translation = np.array([0.0, 0.0, np.clip(K[0, 0] * span / extent, low, high)])
     for _ in range(5):
-        shifted = keypoints + translation
+        shifted = points + translation
         uv = shifted[:, :2] / shifted[:, 2:] * focal + middle
         low_uv, high_uv = uv.min(axis=0), uv.max(axis=0)
         depth = translation[2] * (high_uv - low_uv).max() / extent
         translation[2] = min(max(depth, low), high)
         translation[:2] += (centre - (low_uv + high_uv) / 2) / focal * translation[2]
     return translation
-
-
-def _sample_arm(rng: np.random.Generator, rotation: np.ndarray, wrist_depth: float) -> ArmPose:
-    """A bent wrist whose arm does not point at the camera, or ends before it gets near."""
-    bends = np.clip(rng.normal((0, 0), (22, 10), (6, 2)), (-50, -22), (50, 28))
-    depth = arm_directions(*bends.T) @ rotation[2]
-    clear = np.flatnonzero(depth > -0.4)
-    chosen = int(clear[0]) if len(clear) else int(depth.argmax())
-    length = 0.32 if depth[chosen] > 0 else min(0.32, 0.3 * wrist_depth / -depth[chosen])
-    return ArmPose(*bends[chosen].tolist(), float(length))
 
 
 def sample_scene(
@@ -201,7 +185,8 @@ def sample_scene(
     K = np.array([[focal, 0, middle[0]], [0, focal, middle[1]], [0, 0, 1]], dtype=np.float32)
 
     joints = forward_kinematics(load_hand_mesh(), local_rotations(pose), shape)
-    keypoints = joints[KEYPOINT_JOINTS, :3, 3] @ (rotation * _flip(handedness)).T
+    to_camera = rotation * _flip(handedness)
+    keypoints = joints[KEYPOINT_JOINTS, :3, 3] @ to_camera.T
     bone = float(np.linalg.norm(np.subtract(*keypoints[list(REFERENCE_BONE)])))
     # A fist is smaller than an open hand, so it should look smaller too, but by less.
     reach = np.linalg.norm(np.diff(keypoints[[0, *FINGERS["middle"]]], axis=0), axis=1).sum()
@@ -210,7 +195,7 @@ def sample_scene(
     room = np.clip((1 - CROP * fill) / 2, 0.0, 0.12)
     centre = (size - 1) / 2 + size * room * rng.uniform(-1, 1, 2)
     translation = _place(keypoints, K.astype(np.float64), centre, fill * size, bone)
-    arm = _sample_arm(rng, rotation * _flip(handedness), translation[2])
+    arm = sample_arm(rng, to_camera, translation[2])
 
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1 + version, identity)))
     light, sensor = sample_light(rng), sample_sensor(rng)

@@ -1,10 +1,8 @@
 """The skin of the hand as a few maps over its texture: palm, redness, nails, creases, mottling.
 
-Chapter 01 shows them. They are drawn from the mesh itself, once per process: the joints tell where knuckles,
-nails and creases go.
+Chapter 01 shows them. They are drawn once per process from the mesh, whose joints tell where things go.
 
-**Convention.** Texture coordinates (u, v) in 0..1, u right and v down in the texture; texel centres at
-half-integers.
+**Convention.** Texture coordinates (u, v) in 0..1, u right, v down; texel centres at half-integers.
 """
 
 import functools
@@ -21,11 +19,7 @@ MAPS = ("plain", "skin", "palm", "red", "nail", "nail edge", "crease", "mottled"
 
 @functools.cache
 def skin_maps(mesh: HandMesh) -> np.ndarray:
-    """(TEXTURE_SIZE, TEXTURE_SIZE, len(MAPS)) float32 maps that all hands share, read-only.
-
-    They are in 0..1, except the last three, which are in -1..1. Texel (0, 0) belongs to no skin: only "plain"
-    is 1 there, so that a vertex's own colour shows.
-    """
+    """(TEXTURE_SIZE, TEXTURE_SIZE, len(MAPS)) float32 in 0..1, the last three in -1..1; read-only."""
     texel, position, back = _texels(mesh)
     red, joint_creases = _joint_marks(mesh, position, back)
     nail, nail_edge = _nails(mesh, position)
@@ -45,6 +39,7 @@ def skin_maps(mesh: HandMesh) -> np.ndarray:
     maps[:, 0] = 1.0
     maps[texel] = np.stack([fields[name] for name in MAPS], axis=-1)
     maps = _bleed(maps.reshape(TEXTURE_SIZE, TEXTURE_SIZE, -1))
+    # Texel (0, 0) belongs to no skin: a vertex's own colour shows there.
     maps[0, 0] = np.eye(len(MAPS), dtype=np.float32)[0]
     maps.setflags(write=False)
     return maps
@@ -158,20 +153,12 @@ def _palm_lines(mesh: HandMesh, position: np.ndarray, back: np.ndarray) -> np.nd
     """The three long creases of the palm: curves through points between the knuckles and the wrist."""
     wrist, thumb, thumb_knuckle, index, middle, ring, little = mesh.keypoints[[0, 1, 2, 5, 9, 13, 17]]
     web, between = 0.62 * index + 0.38 * thumb_knuckle, 0.5 * (index + middle)
+    side = little + 0.30 * (wrist - little) + (-0.012, 0, 0)
+    heel = 0.72 * wrist + 0.18 * middle + 0.10 * thumb
     curves = [
-        [
-            little + 0.30 * (wrist - little) + (-0.012, 0, 0),
-            0.80 * ring + 0.20 * wrist,
-            0.86 * middle + 0.14 * wrist,
-            between + 0.02 * wrist,
-        ],
+        [side, 0.80 * ring + 0.20 * wrist, 0.86 * middle + 0.14 * wrist, between + 0.02 * wrist],
         [web, 0.70 * between + 0.30 * wrist, 0.55 * ring + 0.45 * wrist, 0.45 * little + 0.55 * wrist],
-        [
-            web,
-            0.55 * index + 0.25 * middle + 0.20 * thumb,
-            0.45 * middle + 0.30 * wrist + 0.25 * thumb,
-            0.72 * wrist + 0.18 * middle + 0.10 * thumb,
-        ],
+        [web, 0.55 * index + 0.25 * middle + 0.20 * thumb, 0.45 * middle + 0.30 * wrist + 0.25 * thumb, heel],
     ]
     palm = np.flatnonzero(back < -0.2)
     x, y = position[palm, 0], position[palm, 1]
