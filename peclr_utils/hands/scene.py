@@ -41,7 +41,7 @@ ROOT_DEPTH_BONES = (4.5, 48.0)  # inside the 4 to 50 that the 2.5D representatio
 
 @dataclass(frozen=True)
 class ViewRange:
-    """From where a hand is seen.
+    """Directions from which a hand is seen.
 
     Attributes:
         max_angle_degrees: largest angle between the camera's axis and the normal of the palm or of the back
@@ -141,7 +141,7 @@ def _place(
 ) -> np.ndarray:
     """(3,) metres that put the keypoints' box at a (2,) centre, with a longer side of `extent`, in pixels.
 
-    The wrist stays within `ROOT_DEPTH_BONES` of `bone`; else this converges to well under a pixel.
+    The wrist stays within `ROOT_DEPTH_BONES` of `bone`; otherwise this converges to well under a pixel.
     """
     low, high = bone * ROOT_DEPTH_BONES[0], bone * ROOT_DEPTH_BONES[1]
     low = max(low, 0.12 - keypoints[:, 2].min())
@@ -178,14 +178,14 @@ def sample_scene(
     left_fraction: float = 0.0,
     backgrounds: str | Path | None = None,
 ) -> HandScene:
-    """Draw everything in one image.
+    """Sample everything in one image.
 
     Args:
         seed: of the whole set.
         identity: which hand and pose.
         version: which background, light and sensor; images of one identity differ in nothing else.
         size: side of the square image, pixels.
-        view: from where the hand is seen; `ViewRange()` by default.
+        view: the directions to see the hand from; `ViewRange()` by default.
         left_fraction: share of left hands.
         backgrounds: folder of photographs, or None for painted backgrounds.
 
