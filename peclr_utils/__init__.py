@@ -1,6 +1,6 @@
 """PeCLR as a course and a package: equivariant contrastive pre-training for 3D hand pose.
 
-The rooms, in the order data flows through them: `skeleton`, `camera`, `hands`, `datasets`, `crops`,
+The modules, in the order data flows through them: `skeleton`, `camera`, `hands`, `datasets`, `crops`,
 `augmentation`, `equivariance`, `losses`, `models`, `weights`, `inference`, `evaluation`, `training`,
 `experiments`, `plotting`, `widgets`, `course`. Each is imported when its name is first used, so `import
 peclr_utils` is fast.

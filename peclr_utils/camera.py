@@ -21,7 +21,7 @@ from peclr_utils.skeleton import REFERENCE_BONE, ROOT
 Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
 EPSILON = 1e-8
-"""What the quadratic's leading coefficient and discriminant are kept above, as in the authors' network."""
+"""Lower bound of the quadratic's leading coefficient and discriminant, as in the authors' network."""
 
 
 def _library(array: Array):

@@ -26,7 +26,7 @@ ROOT_DEPTH_RANGE = (4.0, 50.0)
 
 def _check_architecture(arch: str) -> None:
     if arch not in FEATURES:
-        raise ValueError(f"unknown architecture {arch!r}; known are {', '.join(FEATURES)}")
+        raise ValueError(f"unknown architecture {arch!r}; expected one of {', '.join(FEATURES)}")
 
 
 def build_encoder(arch: str = "resnet50") -> nn.Module:
@@ -149,7 +149,7 @@ class PoseNetwork25D(nn.Module):
         super().__init__()
         if keypoint_order not in REFERENCE_BONES:
             raise ValueError(
-                f"unknown keypoint order {keypoint_order!r}; known are {', '.join(REFERENCE_BONES)}"
+                f"unknown keypoint order {keypoint_order!r}; expected one of {', '.join(REFERENCE_BONES)}"
             )
         outputs = 3 * skeleton.NUM_KEYPOINTS + 1
         self.arch = arch

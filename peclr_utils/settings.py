@@ -130,7 +130,7 @@ class Settings:
 
 
 def _fits(value: Any, kind: Any) -> bool:
-    """Whether a value has a field's type; True is no number, and infinity and NaN are none either."""
+    """Whether a value has a field's type; True is not a number, nor are infinity and NaN."""
     arguments = typing.get_args(kind)
     match typing.get_origin(kind):
         case typing.Literal:
@@ -153,7 +153,7 @@ def _describe(kind: Any) -> str:
         # A lone string is a sequence of letters: the most common slip.
         items = {str: 'strings such as ("a",)', int: "whole numbers such as (1, 2)"}
         return "a tuple of " + items.get(arguments[0], f"any of {typing.get_args(arguments[0])}")
-    names = {bool: "True or False", str: "a text", int: "a whole number", float: "a finite number"}
+    names = {bool: "True or False", str: "a string", int: "a whole number", float: "a finite number"}
     return names.get(kind, 'a dict of settings such as {"batch_size": 64}')
 
 

@@ -82,7 +82,7 @@ def reorder(points: Points, source: str, target: str) -> Points:
     """
     for order in (source, target):
         if order not in FREIHAND_INDEX:
-            raise ValueError(f"unknown keypoint order {order!r}; known are {', '.join(FREIHAND_INDEX)}")
+            raise ValueError(f"unknown keypoint order {order!r}; expected one of {', '.join(FREIHAND_INDEX)}")
     if points.shape[-2] != NUM_KEYPOINTS:
         raise ValueError(f"keypoints: expected shape (..., {NUM_KEYPOINTS}, C), found {tuple(points.shape)}")
     position = {freihand: k for k, freihand in enumerate(FREIHAND_INDEX[source])}

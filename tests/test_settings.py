@@ -48,7 +48,7 @@ class Small(Settings):
         ("temperature", 0.0, "a positive number"),
         ("temperature", float("nan"), "a finite number"),
         ("resume", 1, "True or False, found 1"),
-        ("output", None, "a text, found None"),
+        ("output", None, "a string, found None"),
         ("sources", "synthetic:64", "a tuple of strings"),
         ("labels", (1.5,), "a tuple of whole numbers"),
         ("augmentation", None, "a dict"),

@@ -1,7 +1,7 @@
-"""The views that the authors' published code makes, step by step, with what is wrong about them.
+"""The views that the authors' published code makes, step by step, mistakes included.
 
 Chapter 02 shows the differences; training uses these views where `authors_exact` is set. For everything else
-take `AugmentationConfig.peclr()`.
+use `AugmentationConfig.peclr()`.
 
 A view is made from the whole image and the hand's points, in this order:
 
@@ -37,7 +37,7 @@ class AuthorsAugmentation:
         radius: (low, high) of half the crop's side, as a multiple of the largest distance from the mean.
         jitter: pixels of the image; the corner moves by 0 to jitter - 1 along each axis.
         hue, saturation, value: (low, high) of the factor of each channel.
-        value_offset: (low, high) of what is added to value, of 255.
+        value_offset: (low, high) of what is added to value, out of 255.
     """
 
     rotation: float = 45.0
@@ -69,7 +69,7 @@ class AuthorsParameters:
         return len(self.angle)
 
     def __getitem__(self, index: slice | np.ndarray | Sequence[int]) -> "AuthorsParameters":
-        """Some of the views."""
+        """Select some of the views."""
         return AuthorsParameters(**{name: value[index] for name, value in vars(self).items()})
 
 
@@ -92,7 +92,7 @@ def sample_authors_parameters(
     """Draw the parameters of some views; n views and then m are the n + m views drawn at once.
 
     Args:
-        config: what to draw from.
+        config: the ranges to draw from.
         count: number of views.
         rng: the generator, which is advanced.
 
@@ -115,8 +115,8 @@ def apply_authors(
     Args:
         image: (H, W, 3) uint8, the whole image.
         points: (N, 2) pixels; the authors take the 21 keypoints.
-        params: of some views.
-        index: which of them.
+        params: parameters of some views.
+        index: which of them to apply.
         out_size: side of the view.
 
     Returns:
@@ -132,7 +132,7 @@ def apply_authors(
     image, seen = _rotate(image, seen, float(params.angle[index]))
     part, motion = _crop(image, seen, float(params.radius[index]), params.jitter[index])
     view = cv2.resize(part, (out_size, out_size), interpolation=cv2.INTER_AREA)
-    # The image is RGB: red and blue change places, so hues run backwards.
+    # The image is RGB: red and blue are swapped, so hues run backwards.
     factors = np.array([params.hue[index], params.saturation[index], params.value[index]])
     hsv = cv2.cvtColor(view, cv2.COLOR_BGR2HSV) * factors + [0, 0, params.value_offset[index]]
     return AuthorsView(cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2BGR), motion)

@@ -118,7 +118,7 @@ class AugmentationConfig:
 
     @classmethod
     def simclr(cls, **changes: object) -> "AugmentationConfig":
-        """The same views without rotation: scale and shift stand for SimCLR's random crop; the same colour.
+        """The same views without rotation: scale and shift replace SimCLR's random crop; same colour.
 
         SimCLR on hands with rotation as one more invariance is `peclr()` trained without undoing. `changes`
         are any settings.

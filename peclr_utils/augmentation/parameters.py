@@ -88,7 +88,7 @@ def sample_parameters(config: AugmentationConfig, count: int, rng: np.random.Gen
     what the others give. Drawing n views and then m gives the n + m views drawn at once.
 
     Args:
-        config: what to draw from.
+        config: the ranges to draw from.
         count: number of views.
         rng: the generator, which is advanced.
 

@@ -1,6 +1,6 @@
 """Run the chapters in order, and check a reader's answers.
 
-`python -m peclr_utils.course --profile laptop` runs the five notebooks by papermill (`runner`) with the
+`python -m peclr_utils.course --profile laptop` runs the five notebooks with papermill (`runner`) with the
 numbers of a profile (`profiles.toml`). Every chapter's exercises call `peclr_utils.course.exercises.check`.
 """
 

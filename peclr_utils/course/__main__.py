@@ -17,18 +17,18 @@ from .runner import report, run_course, select_chapters
 class Options:
     """Run the five chapters in order, without JupyterLab, and print the result table."""
 
-    # smoke: does everything work; laptop: long enough to see the effect; the others: photographs and a GPU.
+    # smoke checks that all works; laptop shows the effect; the others need photographs and a GPU.
     profile: Literal["smoke", "laptop", "paper", "paper_rn152"] = "laptop"
     # Photographs: a folder with FreiHAND, YouTube3DHands or both, a folder of images, or
     # freihand:PATH,youtube:PATH,folder:PATH; rendered hands if empty.
     data: str = ""
     # Run folder; runs/PROFILE in the repository if not given.
     output: Path | None = None
-    # Only these: 1,3 or 3-5; all if empty.
+    # Chapters to run, such as 1,3 or 3-5; all if empty.
     chapters: str = ""
     # Skip the chapters that are finished.
     resume: bool = False
-    # Instead run the committed chapters in place, with their own numbers.
+    # Run the committed chapters in place instead, with their own numbers.
     refresh: bool = False
 
 

@@ -1,6 +1,6 @@
 """Background against temperature: the four runs of chapter 03, summed up, saved and shown.
 
-The same probe on the same test hands reads each run, so that two of them can be compared hand by hand.
+The same probe measures each run on the same test hands, so that two of them can be compared hand by hand.
 """
 
 import json

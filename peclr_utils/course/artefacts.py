@@ -50,9 +50,9 @@ class Artefact:
 
 
 def resume_if_same(config: Config) -> Config:
-    """Set `resume` if the output folder holds this very run, so that chapters can be run with new numbers.
+    """Set `resume` if the output folder holds this same run, so that chapters can be run with new numbers.
 
-    A run with other settings, or from an encoder that has been trained again since, starts again.
+    A run with other settings, or from an encoder that has been trained again since, starts over.
     """
     checkpoint, saved = Path(config.output, CHECKPOINT), Path(config.output, CONFIG)
     if not (checkpoint.is_file() and saved.is_file()):
@@ -74,7 +74,7 @@ def pretrain_and_look(
     Args:
         config: the run's settings, with an output folder; a killed run resumes, a finished one is read back.
         crops: the hands.
-        look: from the network, in evaluation mode, to measures by name.
+        look: takes the network, in evaluation mode, and returns measures by name.
         after_epoch: called with the run so far, for example to draw its loss.
 
     Returns:
@@ -101,7 +101,7 @@ def find_encoder(folder: Path, method: str, arch: str, image_size: int, seed: in
     Args:
         folder: the run folder.
         method: one of `label_fractions.PRETRAINED`.
-        arch, image_size, seed: of a small one; side of its views in pixels.
+        arch, image_size, seed: of a small stand-in; `image_size` is the side of its views in pixels.
     """
     path = folder / "pretrain" / method / CHECKPOINT
     if path.is_file():
@@ -125,7 +125,7 @@ def find_finetuned(folder: Path, image_size: int, seed: int = 0, arch: str = "re
 
     Args:
         folder: the run folder.
-        image_size, seed, arch: of small ones; side of their views in pixels.
+        image_size, seed, arch: of small stand-ins; `image_size` is the side of their views in pixels.
     """
     path = folder / "finetune"
     if (path / results.RESULTS).is_file():

@@ -59,7 +59,7 @@ def execute_chapter(notebook: Path, executed: Path, parameters: dict[str, Any], 
     except PapermillExecutionError as error:
         place, reason = f"cell [{error.exec_count}]", f"{error.ename}: {error.evalue}"
     except DeadKernelError:
-        place, reason = "an unknown cell", "its Python process died, most often for lack of memory"
+        place, reason = "an unknown cell", "its Python process died, most often because memory ran out"
     else:
         return
     reason = reason.strip().splitlines()[-1]

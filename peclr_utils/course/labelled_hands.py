@@ -40,7 +40,7 @@ def labelled_source(data: Sequence[str], part: str, count: int) -> str:
 def labelled_crops(config: FinetuneConfig) -> CropSet:
     """Crop all images of the hands that a fine-tuning learns from, and no others.
 
-    Fewer labels lie within more: the hands are the first `config.labels` of an order given by the seed.
+    The hands are the first `config.labels` of an order given by the seed, so fewer are a subset of more.
     """
     pool = open_source(config.sources[0] if len(config.sources) == 1 else config.sources)
     return _crops(Subset(pool, choose_labels(pool.identities, config.labels, config.seed)), config)

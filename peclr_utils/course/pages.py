@@ -1,4 +1,4 @@
-"""What the Markdown pages show, made again: tables of results, and the README's figures.
+"""Regenerate what the Markdown pages show: tables of results, and the README's figures.
 
     python -m peclr_utils.course.pages data/results/README.md
     python -m peclr_utils.course.pages notebooks/figures/cover.png notebooks/figures/result.png

@@ -20,7 +20,7 @@ WHOLE_IMAGE = 1.2  # the factor that shows an image without points as it is; the
 def crop_box(sample: HandSample, factor: float = 1.0) -> tuple[np.ndarray, float]:
     """Find the square around a hand: mean keypoint, and twice the largest distance from it.
 
-    Without keypoints the outline counts; points that are not finite don't. A sample with neither is taken to
+    Without keypoints the outline is used; non-finite points are ignored. A sample with neither is taken to
     show one hand that fills it: with the factor `WHOLE_IMAGE` the box is the square on its longer side.
 
     Args:
@@ -91,7 +91,7 @@ def warp_sample(
         sample: any sample.
         matrix: (3, 3), source to output pixels.
         size: side of the output in pixels.
-        image: (size, size, 3) uint8, the warped image if it is known already.
+        image: (size, size, 3) uint8, the warped image if it is already known.
 
     Returns:
         The sample with image, mask, keypoints_2d, outline and K' = A K of the output; the rest stays.

@@ -114,7 +114,7 @@ def pack(
 
     Raises:
         ValueError: if the data set is empty, or size or factor is not positive.
-        FileNotFoundError: if the folder at `path` holds something else than crops.
+        FileNotFoundError: if the folder at `path` holds something other than crops.
         OSError: if there is not enough space on the disk; says how much is needed.
         BrokenProcessPool: if a worker died, for example because memory ran out; fewer workers need less.
     """
@@ -142,7 +142,7 @@ def pack(
 def describe_dataset(dataset: HandDataset) -> dict[str, Any]:
     """Describe a data set in a few values that change when its content does.
 
-    All identities count, and the full content of eight evenly spread samples: that tells apart another seed,
+    It covers all identities and the full content of eight evenly spread samples. That detects another seed,
     folder, split, order or number of samples, but not one exchanged image in the middle.
 
     Args:
@@ -175,7 +175,7 @@ def _holds(folder: Path, plan: dict[str, Any]) -> bool:
         if plan != {key: stamp[key] for key in plan}:
             raise ValueError(f"{folder} holds crops of other data, size or factor")
     except ValueError as error:
-        warnings.warn(f"Packing anew: {error}", stacklevel=3)
+        warnings.warn(f"Packing again: {error}", stacklevel=3)
         return False
     return True
 
@@ -214,7 +214,7 @@ def _fill(folder: Path, dataset: HandDataset, workers: int | None, progress: boo
     make = partial(_crop_chunk, dataset, stamp["size"], stamp["factor"])
     bar = tqdm(desc=f"packing {dataset.source}", total=count, initial=done, unit="img", disable=not progress)
     try:
-        # Closed at the end, however that comes, so that no worker outlives the file lock.
+        # Closed at the end, even after an error, so that no worker outlives the file lock.
         with bar, closing(_make_chunks(make, missing, workers)) as chunks:
             for number, rows, sources in chunks:
                 new = [name for name in dict.fromkeys(sources) if name not in stamp["sources"]]

@@ -9,7 +9,7 @@ Bilinear interpolation reads four source pixels. Where an output pixel covers mo
 fine texture turns into noise. A view that shrinks by `s > 1.5` is therefore read from a smoothed image:
 averaged over boxes of `reduce` pixels, then by taps (side, 1 - 2 side, side) along both axes, chosen so that
 box, taps and bilinear kernel together have the variance s^2 / 6 of the triangle of an antialiased bilinear
-resize (a third more just above s = 2, where boxes of two set in).
+resize (a third more just above s = 2, where boxes of two start).
 """
 
 import math

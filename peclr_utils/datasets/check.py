@@ -117,7 +117,7 @@ def _check_freihand(report: Report, root: Path, part: str, decode: int | None) -
 
 
 def _check_files(report: Report, folder: Path, count: int, versions: int) -> list[Path]:
-    """Compare the files there with those that `count` photographs in up to so many versions ask for."""
+    """Compare the files there with those that `count` photographs in up to `versions` versions need."""
     files = {int(path.stem): path for path in sorted(folder.glob("[0-9]" * 8 + ".jpg"))}
     found = {number // count for number in files} & set(range(versions))
     report.found.append(f"{folder}: {len(files):,} files, {len(found)} version(s) of {count:,} photographs")

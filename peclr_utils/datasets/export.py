@@ -29,11 +29,11 @@ def export_freihand(
 
     Samples of one identity become versions of one photograph: identities in ascending order become the ids 0,
     1, ..., and versions follow the order in the data set. Left hands are mirrored, because FreiHAND holds
-    right hands. Labels are written so that float32 reads back exactly. A failed export leaves what was there.
+    right hands. Labels are written so that float32 reads back exactly. A failed export changes nothing.
 
     Args:
         dataset: a set whose samples have keypoints_3d and K; masks are written if they are known.
-        root: folder to write; made if need be. It may hold the other part already.
+        root: folder to write; created if necessary. It may hold the other part already.
         part: "training" or "evaluation".
         quality: of the JPEG images, 1 to 100.
         overwrite: whether to replace this part if it is there.
@@ -58,7 +58,7 @@ def export_freihand(
         count, files = len(positions), enumerate(positions.T.ravel().tolist())
         rows = [_write_sample(dataset[k], folder / part, file, count, quality) for file, k in files]
         _write_labels(folder, part, rows, count)
-        # The labels come last: without them the folder isn't taken for whole.
+        # The labels come last: without them the folder isn't mistaken for a complete one.
         for path in reversed(found):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         for path in parts:

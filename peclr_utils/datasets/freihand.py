@@ -57,7 +57,7 @@ class FreiHAND:
     Args:
         root: the folder that holds `training/` and `training_K.json`.
         split: "training" for all labelled photographs, "train" or "val" for a part of them, or "evaluation".
-            Where the evaluation's xyz and scale are not there, its samples come without.
+            Where the evaluation's xyz and scale files are missing, its samples have neither.
         versions: how many versions of each photograph, or which ones, e.g. (1, 2, 3); None takes those found
             in `training/rgb`.
         val_fraction: share of the photographs in "val".
@@ -148,7 +148,7 @@ class FreiHAND:
         return tuple(int(version) for version in chosen)
 
     def _found_versions(self) -> list[int]:
-        """The versions whose images are there, told by a few files of each."""
+        """The versions whose images are there, judged by a few files of each."""
         folder = self.root / "training" / "rgb"
         found = []
         for version in range(MAX_VERSIONS + 1):

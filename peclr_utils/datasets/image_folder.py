@@ -1,4 +1,4 @@
-"""Anyone's own images of hands, without labels: whole, or with boxes around the hands.
+"""Your own images of hands, without labels: whole, or with boxes around the hands.
 
 Chapter 03 pre-trains on such a folder if you name one.
 
@@ -51,7 +51,7 @@ class ImageFolderHands:
 
     Raises:
         FileNotFoundError: if the folder, the CSV file or an image it names is missing, or no image is there.
-        ValueError: if the CSV file is not UTF-8, a column is missing or a row makes no sense; names the line.
+        ValueError: if the CSV file is not UTF-8, a column is missing or a row is invalid; names the line.
     """
 
     source = "folder"
@@ -106,7 +106,7 @@ def _read_boxes(root: Path, path: Path, names: list[str]) -> list[Box]:
 
 
 def _box(row: dict, where: str, line: int) -> Box:
-    if any(row.get(None, [])):  # where the reader puts what has no column; a comma at the end does no harm
+    if any(row.get(None, [])):  # where the reader puts what has no column; a trailing comma is harmless
         raise ValueError(f"{where}: more values than columns; quote names with a comma, write 0.5, not 0,5")
     found = ",".join(str(row[column]) for column in COLUMNS)
     try:

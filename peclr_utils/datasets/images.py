@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Files taken for images, in lower case."""
+"""Suffixes of image files, in lower case."""
 
 
 def read_image(path: Path | str) -> np.ndarray:
@@ -80,14 +80,14 @@ def find_images(root: Path) -> list[str]:
 
 
 def require_folder(root: Path) -> None:
-    """Raise FileNotFoundError if a path is no folder."""
+    """Raise FileNotFoundError if a path is not a folder."""
     if not root.is_dir():
         reason = "this is a file; name the folder it is in" if root.exists() else "there is no such folder"
         raise FileNotFoundError(f"{root}: {reason}")
 
 
 def require_file(path: Path, data: str) -> None:
-    """Raise FileNotFoundError if a data set's file is missing; names a folder near by that has it."""
+    """Raise FileNotFoundError if a data set's file is missing; names a nearby folder that has it."""
     root = path.parent
     require_folder(root)
     if not path.is_file():

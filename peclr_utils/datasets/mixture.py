@@ -70,9 +70,9 @@ class EvenMixture:
 def even_indices(sources: np.ndarray, rng: np.random.Generator, count: int) -> np.ndarray:
     """Draw samples so that every source comes equally often, however large it is.
 
-    Cut into groups of S, the number of sources, the draws hold each source once a group, in random order. A
-    source is drawn without replacement until it is exhausted, and then anew: over an epoch a small source's
-    samples come several times, and none more than once more often than another.
+    The draws come in groups of S, the number of sources; each group holds every source once, in random order.
+    A source is drawn without replacement until it is exhausted, then from the start again: a small source's
+    samples come several times in an epoch, and their counts differ by at most one.
 
     Args:
         sources: (N,) which source each sample is of; any integers.

@@ -87,7 +87,7 @@ class Subset:
         indices: positions in it, or a mask of the data set's length.
 
     Raises:
-        IndexError: if an index lies outside the data set or is no whole number, or a mask has another length.
+        IndexError: if an index is outside the data set or not a whole number, or a mask has another length.
     """
 
     def __init__(self, dataset: HandDataset, indices: Sequence[int] | np.ndarray):

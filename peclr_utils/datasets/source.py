@@ -51,8 +51,8 @@ class Source:
             of the data set's class.
 
     Raises:
-        ValueError: if the kind is unknown, there is no path, or the printed name would be read otherwise: an
-            option with "&" in it, or a path that ends as options do.
+        ValueError: if the kind is unknown, there is no path, or its printed name would be read differently:
+            an option with "&" in it, or a path that ends as options do.
     """
 
     kind: str
@@ -81,7 +81,7 @@ class Source:
         return type(self)(self.kind, self.path, kept)
 
     def absolute(self) -> Self:
-        """Return the source with absolute paths, so that it holds in whatever folder it is opened."""
+        """Return the source with absolute paths, so that it can be opened from any folder."""
         path = self.path if self.kind == "synthetic" else _absolute(self.path)
         found = {key: _absolute(text) for key, text in self.options.items() if key in _PATHS}
         if Path(self.options.get("boxes", "")).is_file():  # otherwise it may be a name in the folder

@@ -24,7 +24,7 @@ class SyntheticHands:
         seed: of the whole set; sets of different seeds share nothing.
         size: side of the square images, pixels.
         versions: images of each hand: same pose, skin and camera, another background and light.
-        view: from where the hands are seen, `ViewRange()` by default.
+        view: the directions that the hands are seen from, `ViewRange()` by default.
         left_fraction: share of left hands. FreiHAND has none.
         backgrounds: folder of photographs to put behind the hands, or None for procedural ones.
 

@@ -3,9 +3,9 @@
 Chapter 01 shows it beside the other data sets. Layout:
 
     youtube_{train,val,test}.json
-    youtube/VIDEO/video/frames/FRAME.png      as the file's `images` name them; .jpg also does
+    youtube/VIDEO/video/frames/FRAME.png      as the file's `images` name them, or .jpg
 
-The training label file has gigabytes and does not fit into memory as Python objects. It is read once, in a
+The training label file holds gigabytes and does not fit into memory as Python objects. It is read once, in a
 stream, into a file of vertices and a small table of everything else. Both are kept in `.peclr_utils` beside
 it or, where that can't be written to, in the user's cache.
 
@@ -13,7 +13,7 @@ Pre-training needs no keypoints: the crop comes from the vertices. The finger ti
 the other joints need the joint regressor of MANO, which has its own licence and isn't shipped here.
 
 **Convention.** As in `HandSample`. The label file states a resolution for each frame; a frame kept at another
-one is taken to cover the same view, so pixel centres move as x -> (x + 1/2) * scale - 1/2. Left hands are
+one is assumed to cover the same view, so pixel centres move as x -> (x + 1/2) * scale - 1/2. Left hands are
 mirrored (x -> W - 1 - x): every sample shows a right hand.
 """
 
@@ -63,7 +63,7 @@ class YouTube3DHands:
 
     Raises:
         FileNotFoundError: if the folder, the label file or all frames are missing.
-        ValueError: if the label file or the regressor is not as it should be.
+        ValueError: if the label file or the regressor is invalid.
     """
 
     source = "youtube"
@@ -117,7 +117,7 @@ class YouTube3DHands:
 
     def vertices(self, index: int) -> np.ndarray:
         """A sample's mesh (778, 3) float32 as labelled: pixels at the stated resolution, not mirrored."""
-        numbers = VERTICES * 3  # 4 bytes each; the file is opened anew, so that workers share nothing
+        numbers = VERTICES * 3  # 4 bytes each; the file is reopened, so that workers share nothing
         start = 4 * numbers * int(self.annotations[index])
         return np.fromfile(self.index.vertices_path, "<f4", numbers, offset=start).reshape(VERTICES, 3)
 

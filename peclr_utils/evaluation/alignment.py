@@ -62,7 +62,7 @@ def align_root(pred: ArrayLike, gt: ArrayLike, root: int = ROOT) -> np.ndarray:
     Args:
         pred: (..., J, C).
         gt: (..., J, C), the same unit.
-        root: the keypoint to align: the wrist, or whatever a paper takes (middle MCP: 9).
+        root: the keypoint to align: the wrist, or whatever a paper uses (middle MCP: 9).
 
     Returns:
         (..., J, C) float64.

@@ -3,7 +3,7 @@
 Chapter 05 derives them and says what each one hides.
 
 **Convention.** Predictions and truth are (N, 21, 3), metres, camera frame, FreiHAND's keypoint order. What
-ends in `_mm` is in millimetres; everything else keeps the unit that goes in. All sums are in float64.
+ends in `_mm` is in millimetres; everything else keeps the input's unit. All sums are in float64.
 
 **Definitions differ between papers.** EPE and PA-EPE (also MPJPE, PA-MPJPE) don't always name the same
 number:
@@ -12,17 +12,17 @@ number:
   does `evaluate_keypoints`. Most papers describe a rotation, without mirroring: `proper_rotation=True`. The
   two differ only for hands that fit better mirrored (nearly flat ones, or very wrong ones); there the
   official alignment leaves the smaller squared error.
-- *Scale.* Both alignments fit a scale. The error after rotation and shift alone is larger; it isn't here.
+- *Scale.* Both alignments fit a scale. The error after rotation and shift alone is larger; not computed here.
 - *What is aligned away is not measured.* PA-EPE doesn't see whether a hand points the right way. A method
   whose gain is just this, as PeCLR's may be, shows it in `root_relative_epe`, `epe_2d` and
   `in_plane_errors`.
 - *Unaligned EPE* is absolute in FreiHAND: a wrong distance to the camera counts in full. Papers on STB, RHD
   or InterHand first shift the predicted root onto the true one (`root_relative_epe`). Some take the wrist as
-  root, some the middle MCP, some the palm, and some divide by a bone length too. Say which.
+  root, some the middle MCP, some the palm, and some divide by a bone length too. State which.
 - *AUC.* FreiHAND integrates PCK from 0 to 50 mm, papers on STB and RHD from 20 to 50 mm. These can't be
   compared. A perfect prediction has an aligned AUC of 0.995, not 1: the 1e-8 in the alignment leaves errors
-  of a nanometre, which the first threshold, 0, doesn't admit.
-- *Mean.* Here the mean over keypoints of each one's mean. Some evaluators print the median.
+  of a nanometre, which the first threshold, 0, excludes.
+- *Mean.* Here it is the mean over keypoints of each one's mean. Some evaluators print the median.
 - *Visibility.* FreiHAND's evaluator counts all 21 keypoints of all hands, hidden ones too.
 - *Units.* FreiHAND prints centimetres, and so does `published_table`.
 """
@@ -164,7 +164,7 @@ def joint_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
         gt: (..., J, C), the same unit.
 
     Returns:
-        (..., J) float64, in the unit that goes in.
+        (..., J) float64, in the input's unit.
 
     Raises:
         ValueError: if the shapes differ, or something isn't finite.
@@ -180,17 +180,17 @@ def joint_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
 
 
 def epe(pred: ArrayLike, gt: ArrayLike) -> float:
-    """End-point error: the mean over keypoints of each one's mean distance, in the unit that goes in."""
+    """End-point error: the mean over keypoints of each one's mean distance, in the input's unit."""
     return _mean(joint_errors(pred, gt))
 
 
 def pa_epe(pred: ArrayLike, gt: ArrayLike, proper_rotation: bool = False) -> float:
-    """End-point error after `procrustes_align`, in the unit that goes in."""
+    """End-point error after `procrustes_align`, in the input's unit."""
     return epe(procrustes_align(pred, gt, proper_rotation), gt)
 
 
 def root_relative_epe(pred: ArrayLike, gt: ArrayLike, root: int = ROOT) -> float:
-    """End-point error after `align_root`, in the unit that goes in; not FreiHAND's, but many papers'."""
+    """End-point error after `align_root`, in the input's unit; not FreiHAND's, but many papers'."""
     return epe(align_root(pred, gt, root), gt)
 
 

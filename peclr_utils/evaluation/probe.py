@@ -39,7 +39,7 @@ def ridge_probe(
         alpha: strength; None tries `ALPHAS` and keeps the one with the smallest squared error, each target
             divided by its own deviation, on held-out training rows; then fits all rows with it.
         identity: (N,) integers, equal for images of one hand in one pose; those are held out together. None
-            treats every row as another hand.
+            treats every row as a different hand.
 
     Returns:
         (M, T) float64.

@@ -42,7 +42,7 @@ LABELLED_VIEWS: dict[str, Any] = {
     "rotation": 45.0, "scale": [0.8, 1.25], "shift": 0.1, "brightness": 0.3, "contrast": 0.3,
     "saturation": 0.4, "hue": 12.0, "gain": 0.1, "grey": 0.1, "background": 1.0,
 }  # fmt: skip
-"""Labelled views as strong as pre-training's: with 64 labels better than fine-tuning's mild ones, for all."""
+"""Views of labelled images as strong as pre-training's: all methods do better with them on 64 labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +52,17 @@ class LabelFractionsConfig(Settings):
     output: str = "runs/table"  # Folder: results.json, and one run folder per pre-training and fine-tuning.
     cache: str = "data/cache"  # Folder for packed crops; "" for a temporary one.
     methods: tuple[str, ...] = METHODS  # Which rows of the table.
-    labels: tuple[int, ...] = (64, 256)  # Numbers of labelled identities, fewer within more.
+    labels: tuple[int, ...] = (64, 256)  # Numbers of labelled identities; fewer are a subset of more.
     seeds: tuple[int, ...] = (0, 1, 2)  # Of weights, order, views and the choice of labels.
     # Hands to pre-train on; the defaults tilt by up to 40° and roll by any angle.
     unlabelled: tuple[str, ...] = ("synthetic:6144?seed=1&view=40,180",)
     labelled: tuple[str, ...] = ("synthetic:256?seed=2&view=40,180",)  # Hands to draw the labels from.
     test: tuple[str, ...] = ("synthetic:1024?seed=3&view=40,180",)  # Hands that every cell is evaluated on.
-    # Fields of PretrainConfig that differ from its defaults, equal for all methods.
+    # Fields of PretrainConfig that differ from its defaults, the same for all methods.
     pretrain: JSON = field(default_factory=lambda: {"epochs": 10, "temperature": 0.2})
-    # Fields of FinetuneConfig that differ from its defaults, equal for all methods.
+    # Fields of FinetuneConfig that differ from its defaults, the same for all methods.
     finetune: JSON = field(default_factory=lambda: {"steps": 400, "augmentation": dict(LABELLED_VIEWS)})
-    # Further ones where the encoder was pre-trained, such as a smaller rate for it, or freeze_encoder.
+    # More such fields where the encoder was pre-trained, such as a smaller rate for it, or freeze_encoder.
     finetune_pretrained: JSON = field(default_factory=dict)
     keep_networks: bool = False  # Keep every fine-tuned network's checkpoint, 45 MB each for a ResNet-18.
 
@@ -108,7 +108,7 @@ class LabelFractionsConfig(Settings):
 
 
 def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
-    """Fill the table, and keep the cells that are there.
+    """Fill the table, and keep the cells it already has.
 
     Returns:
         The results, as in `results.json`.

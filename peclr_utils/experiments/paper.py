@@ -9,7 +9,7 @@ Pre-training is the paper's (`PretrainConfig.paper_rn50`), a true batch of 2,048
 `--authors_exact` what the authors' code does. Started by torchrun, all processes pre-train together, and
 rank 0 continues alone. Fine-tuning (`FinetuneConfig.paper_rn50`) is ours, because the authors publish neither
 schedule nor losses. The published networks find the hand themselves, by two crops (`peclr_utils.inference`),
-and so does the row "measured here" below theirs; "crops around the true keypoints" is told where it is.
+and so does the row "measured here" below theirs; "crops around the true keypoints" gets its place.
 """
 
 import sys
@@ -45,7 +45,7 @@ class PaperConfig(Settings):
 
     @classmethod
     def paper_rn50(cls, **changes: Any) -> Self:
-        """The paper's ResNet-50; needs a GPU, and days."""
+        """The paper's ResNet-50; needs a GPU and days."""
         return cls().replace(**changes)
 
     @classmethod
@@ -126,7 +126,7 @@ def _table(pretrained: PretrainConfig, two_crops: Evaluation, true_crops: Evalua
 Measured here on {hands:,} hands, published on {EVALUATION_HANDS:,}.
 Pre-trained {exactly}, {pretrained.epochs} epochs on {kinds}.
 Fine-tuning's schedule and losses are ours, because the authors do not publish theirs. Our networks see
-crops as they were trained on, the authors' see crops around the predicted keypoints' box."""
+crops like those they were trained on; the authors' see crops around the box of the predicted keypoints."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What frozen encoders know of hands: a ridge regression on their features, on any labelled hands.
+"""What frozen encoders know about hands: a ridge regression on their features, on any labelled hands.
 
     python -m peclr_utils.experiments.probes --encoders runs/table/pretrain/*/checkpoint.pt \
         --test "synthetic:1024?seed=3&view=40,180" --labelled "synthetic:1024?seed=2&view=40,180"
@@ -41,7 +41,7 @@ class ProbeConfig(Settings):
     encoders: tuple[str, ...] = ()  # Checkpoints; those in folders NAME-seed0, NAME-seed1, ... share a row.
     labelled: tuple[str, ...] = ("synthetic:1024?seed=2",)  # Hands to fit the regression to.
     test: tuple[str, ...] = ("synthetic:1024?seed=3",)  # Hands to measure it on.
-    untrained_seeds: tuple[int, ...] = (0, 1, 2)  # Untrained networks, the bar to clear; none: leave it out.
+    untrained_seeds: tuple[int, ...] = (0, 1, 2)  # Untrained networks, the bar to clear; empty: skip them.
     arch: Arch = "resnet18"  # A torchvision ResNet; must be the checkpoints'.
     image_size: int = 64  # Side of a view in pixels, at least 32.
     view_factor: float = 1.2  # See PretrainConfig.

@@ -119,7 +119,7 @@ def sample_sensor(rng: np.random.Generator) -> Sensor:
 
 @functools.cache
 def _grain_sheet(side: int = 512) -> np.ndarray:
-    """(side, side, 3) float32 standard normal grain; drawing it anew would cost more than shading a hand."""
+    """(side, side, 3) float32 standard normal grain; drawing it again would cost more than shading a hand."""
     return np.random.default_rng(20210).standard_normal((side, side, 3), dtype=np.float32)
 
 

@@ -32,10 +32,10 @@ class Options:
         output: The image to write, for example out.png.
         json: Also write the keypoints to this file.
         box: Pixels around the hand, x1 y1 x2 y2. Without it, the hand is expected in the middle of the image.
-        intrinsics: Of the camera, fx fy cx cy in pixels. Without them, the distance is a guess.
+        intrinsics: The camera's fx fy cx cy in pixels. Without them, the distance is a guess.
         scale: Length of the middle finger's proximal phalanx in metres, for a result in metres; "average"
             takes an adult's, 0.0446 m (Buryanov and Kotiuk 2010).
-        left: It is a left hand.
+        left: The hand is a left hand.
         size: Side of the network's crops in pixels. Default: as trained, or 224.
         view_factor: Half a crop's side over the farthest keypoint's distance from the mean one. Default: as
             trained, or the authors' crops.
@@ -61,7 +61,7 @@ def check_outputs(options: Options) -> None:
         FileNotFoundError: if its folder is missing.
     """
     if options.output.suffix.lower() not in IMAGE_SUFFIXES:
-        raise ValueError(f"{options.output}: expected an ending out of {', '.join(IMAGE_SUFFIXES)}")
+        raise ValueError(f"{options.output}: expected an ending from {', '.join(IMAGE_SUFFIXES)}")
     for path in filter(None, (options.output, options.json)):
         if path.is_dir():
             raise ValueError(f"{path}: expected a file to write, found a folder; name a file in it")

@@ -81,7 +81,7 @@ class TrainingCuts:
     view_factor: float
 
     def first(self, given: HandImage) -> Cut:
-        """Cut around the given box as large as its hand usually needs, or a good part of the given."""
+        """Crop around the given box, as large as its hand usually needs; without one, around the middle."""
         smallest = self.smallest(given)
         if given.box is not None:
             centre = (given.box[:2] + given.box[2:]) / 2

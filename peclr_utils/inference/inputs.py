@@ -50,7 +50,7 @@ class HandImage:
 
 
 def is_single(source: Source) -> bool:
-    """Whether a source is one image: a file, an array (H, W, 3) or a sample; TypeError if it is no source."""
+    """Whether a source is one image: a file, an array (H, W, 3) or a sample; TypeError if not a source."""
     if isinstance(source, str | os.PathLike):
         return not Path(source).expanduser().is_dir()
     if isinstance(source, np.ndarray):

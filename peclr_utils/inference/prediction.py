@@ -29,7 +29,7 @@ class HandPrediction:
         K: (3, 3) float64 intrinsics of the image.
         K_is_default: whether no K was given, so that this is the authors' default.
         bone_is_average: whether the bone's length is the average adult's.
-        is_left: whether the hand was taken for a left one, and the image mirrored.
+        is_left: whether the hand was treated as a left one, and the image mirrored.
         box: (4,) float64, x1, y1, x2, y2 in pixels that the second crop was made around: the keypoints of the
             first crop, or the first crop's own box if it fell back.
         crop: (3, 3) float64 affine from the image's to the second crop's pixels; it mirrors a left hand.

@@ -1,7 +1,7 @@
 """Predict the hand in an image by two crops, as the authors' evaluation does.
 
 Chapter 05 predicts with it. The first crop is made around the given box, or the middle of the image; the
-second around the prediction of the first, and its own prediction counts. `cutting` says how large they are.
+second around the prediction of the first; its prediction is the result. `cutting` says how large they are.
 """
 
 import itertools
@@ -53,8 +53,8 @@ def predict(
 
     Args:
         model: a `PoseNetwork25D`, left in the mode it was in; or any function of (B, 3, size, size)
-            normalised crops and (B, 3, 3) intrinsics that returns a `PoseOutput`. Its `keypoint_order` counts
-            if it has one, otherwise the order is FreiHAND's.
+            normalised crops and (B, 3, 3) intrinsics that returns a `PoseOutput`. Its `keypoint_order` is
+            used if it has one; otherwise the order is FreiHAND's.
         image: (H, W, 3) uint8 RGB, a file, or a `HandSample`; or many: (N, H, W, 3), a folder, a list of
             images or files of any sizes, or a data set.
         K: (3, 3) intrinsics of the image in pixels, or (N, 3, 3). None takes a sample's own, or otherwise
@@ -77,8 +77,8 @@ def predict(
 
     Raises:
         FileNotFoundError: if the file is missing, or a folder holds no image.
-        ValueError: if a file or array is no RGB image, or K, scale or box don't fit.
-        TypeError: if `image` is nothing of the above.
+        ValueError: if a file or array is not an RGB image, or K, scale or box don't fit.
+        TypeError: if `image` is none of the above.
     """
     size = size if size is not None else getattr(model, "image_size", None) or CROP_SIZE
     view_factor = view_factor if view_factor is not None else getattr(model, "view_factor", None)

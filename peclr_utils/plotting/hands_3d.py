@@ -1,4 +1,4 @@
-"""A hand in space: one view from any direction, and three fixed views for paper.
+"""A hand in space: one view from any direction, and three fixed views for print.
 
 Chapter 01 shows a rotating hand, with `plot_hand_views` beside it.
 

@@ -1,6 +1,6 @@
 """Pre-training and fine-tuning: one readable loop each.
 
-Chapter 03 runs `pretrain`, chapter 04 `finetune`. What the authors' published code does otherwise is in
+Chapter 03 runs `pretrain`, chapter 04 `finetune`. What the authors' published code does differently is in
 `authors` (their batches), `optim` (their optimiser) and `augmentation.authors_views` (their views);
 `PretrainConfig.as_authors()` switches all of it on.
 """

@@ -12,8 +12,8 @@ With it:
   compute in float32 in either case; the authors' partly in float16;
 - with the presets, the gradients of 16 losses over 128 pairs each are added up (`grad_cache` is off).
 
-Not reproduced: the authors draw images with replacement; here an epoch shows each at most once more than
-another of its data set. Their warm-up begins at a rate of 0, one step behind. They validate on one photograph
+Not reproduced: the authors draw images with replacement; here, within a data set, an epoch's counts differ
+by at most one. Their warm-up begins at a rate of 0, one step behind. They validate on one photograph
 of FreiHAND, and train on an epoch's last batch even if it isn't full. They mirror left hands of
 YouTube3DHands to x = W - x, one pixel further right. Without MANO's joint regressor
 (`youtube:PATH?regressor=FILE`) the crop is taken about all vertices of the mesh instead of the 21 joints.

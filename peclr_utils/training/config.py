@@ -51,10 +51,10 @@ class RunSettings(Settings):
     # "auto" is bf16 where the hardware has it, fp16 on older GPUs, else fp32. "tf32" is fp32 with rounded
     # convolutions on GPUs since Ampere. "fp16" on a CPU computes in fp32.
     precision: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
-    # Who warps the views: "opencv" in the loader or "batch" on the device; "auto" is batch on CUDA.
+    # What warps the views: "opencv" in the loader or "batch" on the device; "auto" is batch on CUDA.
     backend: Literal["auto", "opencv", "batch"] = "auto"
     workers: int = -1  # Loader processes; -1: none on a CPU, where the network needs the cores, else up to 4.
-    compile: bool = False  # torch.compile the network: a slow start that only long runs earn back.
+    compile: bool = False  # torch.compile the network: a slow start that pays off only in long runs.
 
     # Where the log goes beside log.jsonl: "tensorboard", "comet", "wandb".
     loggers: tuple[Literal["tensorboard", "comet", "wandb"], ...] = ()
@@ -140,7 +140,7 @@ class PretrainConfig(RunSettings):
 
     @classmethod
     def laptop(cls, **changes: Any) -> Self:
-        """Two cores and some minutes: ResNet-18 at 64 x 64 on rendered hands."""
+        """Two cores and a few minutes: ResNet-18 at 64 x 64 on rendered hands."""
         start = cls(sources=("synthetic:2048?seed=1",), output="runs/pretrain", cache="data/cache")
         return start.replace(**{"epochs": 8, "temperature": 0.2, **changes})
 
@@ -156,7 +156,7 @@ class PretrainConfig(RunSettings):
 
         The loss compares the paper's 2,048 pairs, 128 at a time through the encoder. Images of one identity
         (FreiHAND's four versions of a photograph) are positives. The authors' code (`as_authors`) adds up 16
-        losses over 128 pairs each, and takes the four versions for different hands.
+        losses over 128 pairs each, and treats the four versions as different hands.
         """
         start = cls(
             exchange_background=False, arch="resnet50", encoder="imagenet", image_size=128,
@@ -187,7 +187,7 @@ class FinetuneConfig(RunSettings):
     """Settings of `training.finetune`."""
 
     sources: tuple[str, ...] = ()  # Labelled hands, see `datasets.open_source`.
-    labels: int = 0  # Labelled identities to use, drawn by the seed, fewer within more; 0: all.
+    labels: int = 0  # Labelled identities to use, drawn by the seed; fewer are a subset of more; 0: all.
     test_sources: tuple[str, ...] = ()  # Labelled hands to evaluate on at the end; none: no evaluation.
 
     freeze_encoder: bool = False  # Train only the linear layer and the root refinement.

@@ -1,4 +1,4 @@
-"""What a run computes with: device, number format, who warps the views. Each "auto" is settled here."""
+"""What a run computes with: device, number format, what warps the views. Each "auto" is resolved here."""
 
 import contextlib
 import os
@@ -48,11 +48,11 @@ def choose_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 class Compute(NamedTuple):
-    """What a run computes with, every "auto" settled."""
+    """What a run computes with, every "auto" resolved."""
 
     device: torch.device  # where the network is
     dtype: torch.dtype  # what the encoder computes in
-    backend: str  # who warps the views, "opencv" in the loader or "batch" on the device
+    backend: str  # what warps the views, "opencv" in the loader or "batch" on the device
     workers: int  # loader processes
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class Compute(NamedTuple):
 
 
 def choose_compute(config: RunSettings) -> Compute:
-    """Settle device, precision, backend and workers of a run; on CUDA, set up cuDNN.
+    """Resolve device, precision, backend and workers of a run; on CUDA, set up cuDNN.
 
     Raises:
         ValueError: if the named device can't be used.

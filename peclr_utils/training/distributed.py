@@ -64,7 +64,7 @@ def process_group(device: str) -> Iterator[None]:
 
 
 def single_process() -> None:
-    """Refuse to be started several times by torchrun, with a ValueError."""
+    """Raise a ValueError if torchrun started several processes."""
     if world_size() > 1:
         raise ValueError(f"expected one process, found {world_size()}; only pre-training runs in several")
 

@@ -79,8 +79,8 @@ def finetune(
 ) -> FinetuneResult:
     """Train a pose network on labelled hands, from random or pre-trained weights.
 
-    A run with an output folder saves every so many steps and minutes. Called again it resumes; a finished run
-    is read back. Ctrl-C saves, too.
+    A run with an output folder saves every few steps and minutes. Called again it resumes; a finished run is
+    read back. Ctrl-C saves too.
 
     Args:
         config: all settings.

@@ -2,8 +2,7 @@
 
 Chapter 03 draws its learning curves from the log. A logger is a function `on_log(step, values)`; TensorBoard,
 Comet and Weights & Biases each have one here, imported only if asked for. A logger that fails is switched off
-with one
-warning: it never stops a run.
+with one warning: it never stops a run.
 """
 
 import contextlib

@@ -52,8 +52,8 @@ def parameter_groups(module: nn.Module, learning_rate: float, weight_decay: floa
 def authors_parameter_groups(model: nn.Module, learning_rate: float, weight_decay: float) -> list[dict]:
     """Split a `ContrastiveModel`'s parameters by whether they decay in the authors' code.
 
-    It spares what has "bias" or "bn" in its name, and so misses the norms whose names lack both: the first
-    layer's, those of the shortcuts and the projector's.
+    It exempts what has "bias" or "bn" in its name, and so still decays norms whose names lack both: the
+    first layer's, those of the shortcuts and the projector's.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     spared = {name for name, _ in named if "bias" in name or ("bn" in name and name != "encoder.bn1.weight")}

@@ -64,7 +64,7 @@ def pair_augmentation(config: PretrainConfig) -> AugmentationConfig:
 class PairDataset(Dataset):
     """Batches of pairs of views, by number.
 
-    An epoch has as many pairs as there are images, less what does not fill a step. Each source gives equally
+    An epoch has as many pairs as there are images, minus what does not fill a step. Each source gives equally
     many of them, however large it is; with one source every image is a first view once. The second view comes
     from another image of the same identity where there is one and `pair_identities` is on.
 

@@ -162,7 +162,7 @@ def plain_labels(
 
 
 def choose_labels(identities: np.ndarray, labels: int, seed: int) -> np.ndarray:
-    """Pick the images of so many labelled identities (0: all), by the seed; fewer lie within more.
+    """Pick the images of `labels` identities (0: all) by the seed; fewer are a subset of more.
 
     Returns:
         Positions of their images in `identities` (N,), ascending.

@@ -59,7 +59,7 @@ def predict_dataset(
         FreiHAND's protocol, and from the predicted root depth.
 
     Raises:
-        ValueError: if an image lacks its 3D keypoints or its intrinsics, or the sizes are known to nobody.
+        ValueError: if an image lacks its 3D keypoints or its intrinsics, or the sizes are unknown.
     """
     image_size = _own(network, "image_size", image_size)
     view_factor = _own(network, "view_factor", view_factor)

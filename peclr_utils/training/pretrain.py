@@ -94,7 +94,7 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
     """Pre-train an encoder on unlabelled hands.
 
     A run with an output folder saves after every epoch, and every few minutes within one. Called again it
-    resumes; a finished run is read back. Ctrl-C saves, too. Started by torchrun, several processes train
+    resumes; a finished run is read back. Ctrl-C saves too. Started by torchrun, several processes train
     together (`training.distributed`).
 
     Args:

@@ -21,7 +21,7 @@ class EarlyStop(HeldInterrupt):
         self._deadline, self._max_steps = time.monotonic() + 60 * minutes, config.max_steps or math.inf
 
     def reason(self, steps_done: int) -> str:
-        """Why to stop after so many steps; "" to continue."""
+        """Why to stop after `steps_done` steps; "" to continue."""
         if self.came:
             return "interrupted"
         if time.monotonic() >= self._deadline:

@@ -84,7 +84,7 @@ def make_views(
 def finish_views(
     views: Views, image_size: int, device: torch.device, backgrounds: Tensor | None = None
 ) -> Tensor:
-    """Bring views to the device, warp them if that is left to do; (B, 3, S, S) float32, normalised."""
+    """Bring views to the device, warp them if that is still to do; (B, 3, S, S) float32, normalised."""
     if views.parameters is None:
         images = to_batch(views.images, device)
     else:

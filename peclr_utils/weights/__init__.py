@@ -1,10 +1,10 @@
-"""Every checkpoint format in and out.
+"""Read and write every checkpoint format.
 
 Chapters 03 and 04 save and load with it; chapter 05 takes the authors' published weights.
 
 It reads this project's files; the authors' published pre-trained and fine-tuned files and their training
 checkpoints; torchvision state dicts; all of these as `.safetensors`, and with the prefixes `module.` and
-`_orig_mod.`. Every tensor of a file must have its place and every place its tensor, with three exceptions: an
+`_orig_mod.`. Tensors of a file and of its network must match one to one, with three exceptions: an
 encoder's `fc.*`, the 1000 classes of a classifier, and `encoder.final_layer.0.*`, a layer that the authors'
 training never used, are dropped; `num_batches_tracked` may be missing.
 

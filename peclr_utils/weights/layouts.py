@@ -12,10 +12,10 @@ from torch import Tensor
 FORMAT = "peclr_utils 1"
 
 VIEW = {"image_size": int, "view_factor": float}
-"""What this project's checkpoints say of the crops that a pose network was trained on."""
+"""What this project's checkpoints say about the crops that a pose network was trained on."""
 
 LABELS = ("kind", "arch", "keypoint_order", *VIEW)
-"""What this project's checkpoints say of their network besides its tensors."""
+"""What this project's checkpoints say about their network besides its tensors."""
 
 WRAPPERS = ("module", "_orig_mod")
 """What DistributedDataParallel and `torch.compile` add to the keys of what they wrap."""

@@ -167,7 +167,7 @@ def _build(checkpoint: Mapping[str, Any], path: str, kind: str | None, arch: str
         last = state.get(layout.translate("projector.3.weight"))
         if last is not None and last.ndim == 2:
             options["out"], options["hidden"] = last.shape
-    # The random weights are overwritten, so the caller's random stream doesn't notice them.
+    # The random weights are overwritten, so they don't come from the caller's random stream.
     with torch.random.fork_rng(devices=[]):
         try:
             network = NETWORKS[layout.kind](found, **options)
@@ -195,7 +195,7 @@ def _set_view(network: PoseNetwork25D, checkpoint: Mapping[str, Any], path: str)
 
 
 def _fetch_imagenet(arch: str | None) -> dict[str, Tensor]:
-    """torchvision's ImageNet weights (IMAGENET1K_V1, as the paper's) from its cache or the network."""
+    """torchvision's ImageNet weights (IMAGENET1K_V1, like the paper's) from its cache or the network."""
     if arch not in FEATURES:
         raise ValueError(f"ImageNet weights: expected one of {', '.join(FEATURES)} as arch, found {arch!r}")
     url = torchvision.models.get_model_weights(arch).IMAGENET1K_V1.url

@@ -54,7 +54,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{path}: there is no such checkpoint")
     try:
         checkpoint = _read_safetensors(path) if path.suffix == SAFETENSORS else _read_pickle(path)
-    except Exception:  # torch reports damage in half a dozen ways, and advises to switch its protection off
+    except Exception:  # torch reports damage in half a dozen ways, and advises switching off its protection
         with path.open("rb") as file:
             start = file.read(64).lstrip()
         advice = next(text for sign, text in MISTAKEN.items() if start.startswith(sign))

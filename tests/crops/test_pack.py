@@ -50,7 +50,7 @@ def test_an_equal_set_is_reused_and_another_one_replaces_it(tmp_path, drawn_hand
     assert names(tmp_path) == ["crops"]
 
 
-@pytest.mark.filterwarnings("ignore:Packing anew")
+@pytest.mark.filterwarnings("ignore:Packing again")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bad_sample_costs_no_finished_chunk(workers, tmp_path, drawn_hands, build, contents, assert_holds):
     build(drawn_hands(), tmp_path / "crops")
@@ -65,7 +65,7 @@ def test_a_bad_sample_costs_no_finished_chunk(workers, tmp_path, drawn_hands, bu
     assert contents(crops.path) == contents(build(mended, tmp_path / "one go").path)
 
 
-@pytest.mark.filterwarnings("ignore:Packing anew")
+@pytest.mark.filterwarnings("ignore:Packing again")
 def test_crops_begun_from_other_data_start_anew_and_finished_ones_are_kept(
     tmp_path, drawn_hands, build, assert_holds
 ):

@@ -22,7 +22,7 @@ def test_a_truncated_file_is_named_and_packed_anew(name, kept, folder, drawn_han
     (folder / name).write_bytes((folder / name).read_bytes()[:kept])
     with pytest.raises(ValueError, match=f"{name} is missing, truncated .*pack it again"):
         CropSet(folder)
-    with pytest.warns(UserWarning, match=f"Packing anew: .*{name}"):
+    with pytest.warns(UserWarning, match=f"Packing again: .*{name}"):
         assert_holds(build(drawn_hands(), folder), drawn_hands())
 
 

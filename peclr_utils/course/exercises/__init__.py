@@ -1,7 +1,7 @@
 """Self-checking exercises: `check("2.1", my_function)`.
 
 A right answer gets one line of praise, a wrong one raises `ExerciseError` with a hint, and no answer is only
-noted, so that a chapter runs from top to bottom untouched.
+noted, so that an unanswered chapter still runs from top to bottom.
 
 An exercise is a function that draws one case: the answer's arguments, the right result, and the results of
 common mistakes by their hints. Its docstring is the hint against any other mistake.
