@@ -14,8 +14,9 @@ import torch
 import torch.distributed as dist
 
 from peclr_utils.crops import CropSet
-from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain, read_log
+from peclr_utils.training import PretrainConfig, pretrain, read_log
 from peclr_utils.training import distributed as ranks
+from peclr_utils.training.finetune import main as finetune_main
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SMALL = {"batch_size": 4, "image_size": 32, "device": "cpu", "precision": "fp32", "progress": False}
@@ -95,19 +96,20 @@ def test_all_stop_when_one_has_a_reason_to_and_resume_only_from_one_checkpoint(t
 
 
 @pytest.mark.parametrize(
-    ("run", "config", "message"),
+    ("change", "message"),
     [
-        (pretrain, BASE.replace(grad_cache=False), "grad_cache: expected True with 2 processes"),
-        (pretrain, BASE.replace(accumulate=3), "accumulate: expected a multiple of 2, .* found 3"),
-        (pretrain, BASE, "cache: expected a folder, because 2 processes share the packed crops"),
-        (finetune, FinetuneConfig(), "expected one process, found 2; only pre-training runs in several"),
+        ({"grad_cache": False}, "grad_cache: expected True with 2 processes"),
+        ({"accumulate": 3}, "accumulate: expected a multiple of 2, .* found 3"),
+        ({}, "cache: expected a folder, because 2 processes share the packed crops"),
     ],
 )
-def test_what_several_processes_cannot_do_is_refused(run, config, message, monkeypatch):
+def test_what_several_processes_cannot_do_is_refused(change, message, monkeypatch):
     for name, value in {"TORCHELASTIC_RUN_ID": "x", "RANK": "1", "WORLD_SIZE": "2"}.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=message):
-        run(config.replace(sources=("synthetic:16",)))
+        pretrain(BASE.replace(sources=("synthetic:16",), **change))
+    with pytest.raises(ValueError, match="expected one process, found 2; only pre-training runs in several"):
+        finetune_main([])
 
 
 def test_the_command_trains_in_two_processes_and_one_resumes_from_there(tmp_path):
