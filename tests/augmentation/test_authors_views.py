@@ -112,13 +112,6 @@ def test_random_views_equal_the_slow_reference_cut_off_ones_too(rng):
     assert cut > 5
 
 
-def test_a_crop_outside_the_image_and_points_that_are_not_finite_are_errors():
-    with pytest.raises(ValueError, match=r"outside the image \(100, 90, 3\)"):
-        apply_authors(grey(100, 90), POINTS + [300, 0], parameters())
-    with pytest.raises(ValueError, match="finite"):
-        apply_authors(grey(100, 90), POINTS * np.nan, parameters())
-
-
 def test_parameters_are_drawn_from_the_authors_ranges(rng):
     drawn = sample_authors_parameters(AuthorsAugmentation(), 20_000, rng)
     assert sorted(set(drawn.angle)) == list(range(-45, 45))

@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-import peclr_utils.course as course
 from peclr_utils.course.artefacts import (
     committed_table,
-    find_encoder,
-    find_finetuned,
     make_cell,
     pretrain_and_look,
     resume_if_same,
@@ -19,10 +16,7 @@ from peclr_utils.course.artefacts import (
 from peclr_utils.crops import pack
 from peclr_utils.datasets import SyntheticHands
 from peclr_utils.evaluation import evaluate_keypoints
-from peclr_utils.experiments.results import new_results, write_results
-from peclr_utils.models import ContrastiveModel
 from peclr_utils.training import FinetuneConfig, PretrainConfig, pretrain
-from peclr_utils.weights import save_checkpoint
 
 
 @pytest.fixture
@@ -111,22 +105,9 @@ def test_a_killed_run_resumes_after_its_last_whole_epoch_and_one_with_other_sett
     assert result.config.temperature == 0.1
 
 
-def test_an_encoder_and_networks_of_earlier_chapters_are_taken_as_they_are(tmp_path):
-    path = save_checkpoint(tmp_path / "pretrain" / "simclr" / "checkpoint.pt", ContrastiveModel("resnet18"))
-    encoder = find_encoder(tmp_path, "simclr", "resnet18", 32)
-    assert (encoder.path, encoder.small) == (path, False)
-    write_results(tmp_path / "finetune", new_results({}))
-    networks = find_finetuned(tmp_path, 32)
-    assert (networks.path, networks.small) == (tmp_path / "finetune", False)
-    assert not (tmp_path / "small").exists()
-
-
-def test_a_cell_has_what_those_of_the_committed_table_have(tmp_path, rng, monkeypatch):
+def test_a_cell_has_what_those_of_the_committed_table_have(rng):
     true = rng.normal(0, 0.05, size=(4, 21, 3))
     score = evaluate_keypoints(true + 0.01, true, pred_2d=true[..., :2], gt_2d=true[..., :2])
     cell = make_cell("peclr", 8, 0, score, [5.0] * 18 + [1.0, 3.0])
     assert cell["training_loss"] == 2.0 and make_cell("mean_pose", 8, 0, score)["training_loss"] is None
     assert set(cell) == set(committed_table()["cells"][0]) - {"seconds"}
-    monkeypatch.setattr(course, "__file__", str(tmp_path / "peclr_utils.py"))
-    monkeypatch.chdir(tmp_path)
-    assert committed_table() is None

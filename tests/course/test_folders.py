@@ -13,14 +13,6 @@ def clone(tmp_path, monkeypatch):
     return tmp_path / "clone"
 
 
-@pytest.fixture
-def elsewhere(tmp_path, monkeypatch):
-    """A folder outside any repository, with an installed package."""
-    monkeypatch.setattr(course, "__file__", str(tmp_path / "site-packages" / "peclr_utils" / "__init__.py"))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_the_repository_is_found_from_inside_it_and_from_its_package(clone, tmp_path, monkeypatch):
     monkeypatch.chdir(clone / "notebooks" / "deeper")
     assert find_repository() == clone
@@ -35,11 +27,13 @@ def test_a_relative_run_folder_starts_at_the_repository_and_is_made(clone, tmp_p
     assert run_folder(tmp_path / "there") == tmp_path / "there"
 
 
-def test_outside_a_repository_a_relative_run_folder_starts_at_the_current_folder(elsewhere):
+def test_outside_a_repository_a_relative_run_folder_starts_at_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "__file__", str(tmp_path / "site-packages" / "peclr_utils" / "__init__.py"))
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="inside a clone"):
         find_repository()
-    assert run_folder("mine") == elsewhere / "mine"
-    assert short_path(elsewhere / "mine" / "a.pt") == "mine/a.pt"
+    assert run_folder("mine") == tmp_path / "mine"
+    assert short_path(tmp_path / "mine" / "a.pt") == "mine/a.pt"
 
 
 def test_a_printed_path_names_nothing_outside_the_repository(clone, tmp_path):

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from peclr_utils.course.labelled_hands import held_out_crops, labelled_crops, labelled_source, one_of_each
-from peclr_utils.datasets import FreiHAND, SyntheticHands, export_freihand, open_source
+from peclr_utils.course.labelled_hands import labelled_crops, labelled_source, one_of_each
+from peclr_utils.datasets import SyntheticHands, export_freihand, open_source
 from peclr_utils.training import FinetuneConfig
 
 
@@ -51,12 +51,6 @@ def test_fewer_labels_lie_within_more_and_another_seed_labels_other_hands(config
     assert (len(few), len(many)) == (4, 12)
     assert set(few.identities) < set(many.identities)
     assert set(few.identities) != set(labelled_crops(config.replace(labels=4, seed=1)).identities)
-
-
-def test_held_out_hands_are_as_many_as_asked_for_or_as_there_are(config, freihand):
-    assert len(held_out_crops(config, [], "test", 5)) == 5
-    found = len(FreiHAND(freihand, "val"))
-    assert len(held_out_crops(config, [f"freihand:{freihand}"], "validation", 1000)) == found
 
 
 def test_one_of_each_takes_every_hand_once_and_not_always_the_first_version():

@@ -16,13 +16,6 @@ def test_each_kind_paints_an_image_of_any_size_that_depends_on_the_seed_alone(ki
     assert np.abs(first.astype(int) - other).mean() > 3
 
 
-def test_backgrounds_differ_in_colour_and_are_not_blank(rng):
-    images = np.stack([sample_background(rng, (48, 48)) for _ in range(120)]).astype(float)
-    means = images.mean(axis=(1, 2))
-    assert means.std(axis=0).min() > 25
-    assert np.median(images.std(axis=(1, 2)).mean(axis=1)) > 12
-
-
 @pytest.fixture
 def photographs(tmp_path):
     """A folder with a red and a green photograph, one of them in a sub-folder."""
@@ -41,11 +34,7 @@ def test_photographs_are_cut_to_size_in_rgb(photographs, rng):
     assert red.any() and green.any() and (red | green).all()
 
 
-def test_a_missing_empty_or_broken_folder_of_photographs_is_named(tmp_path, rng):
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        photo_background(rng, tmp_path / "nowhere", (32, 32))
-    with pytest.raises(ValueError, match="no images found"):
-        photo_background(rng, tmp_path, (32, 32))
+def test_a_broken_photograph_is_named(tmp_path, rng):
     (tmp_path / "x.jpg").write_bytes(b"not a jpeg")
     with pytest.raises(ValueError, match=r"x\.jpg.*can't be read"):
         photo_background(rng, tmp_path, (32, 32))

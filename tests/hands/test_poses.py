@@ -19,7 +19,7 @@ from peclr_utils.hands import (
     sample_shape,
 )
 from peclr_utils.hands.articulation import rest_pose
-from peclr_utils.hands.poses import SOFTNESS, _ease, _free, _loosen, penetration
+from peclr_utils.hands.poses import SOFTNESS, _ease, _loosen, penetration
 
 MESH = load_hand_mesh()
 LOW, HIGH = np.array([JOINT_LIMITS[name] for name in ANGLE_NAMES]).T
@@ -101,13 +101,6 @@ def test_a_pose_in_which_fingers_meet_is_eased_open():
         assert (pose.angles >= LOW).all() and (pose.angles <= HIGH).all()
 
 
-def test_neighbouring_fingers_move_together():
-    mcp = [constrain(_free(np.random.default_rng([1, k]))).flexion[1:, 0] for k in range(250)]
-    correlation = np.corrcoef(np.array(mcp).T)
-    assert correlation[0, 1] > 0.4 and correlation[1, 2] > 0.4 and correlation[2, 3] > 0.4
-    assert correlation[0, 1] > correlation[0, 2] > correlation[0, 3]
-
-
 def test_end_joint_follows_the_middle_joint():
     pip, dip = (np.array([pose.flexion[1:, k] for pose in SAMPLES]) for k in (1, 2))
     assert np.abs(dip - pip * 2 / 3).max() <= 20 + 1e-9
@@ -122,18 +115,10 @@ def test_spread_goes_down_as_the_knuckle_bends():
     assert (spread[-1] < 4).all()
 
 
-def test_samples_are_diverse():
-    spread = np.std([pose.angles for pose in SAMPLES], axis=0)
-    assert (spread > 2).all()
-    assert all(spread[k] > 10 for k, name in enumerate(ANGLE_NAMES) if "mcp_f" in name or "pip_f" in name)
-
-
-def test_shared_values_cannot_be_changed_and_an_unknown_gesture_is_named():
+def test_shared_values_cannot_be_changed():
     for shared in (gesture("fist").flexion, load_hand_mesh().vertices):
         with pytest.raises(ValueError, match="read-only"):
             shared[0, 0] = 0
-    with pytest.raises(ValueError, match="expected one of open, relaxed.*found 'wave'"):
-        gesture("wave")
 
 
 def test_overlap_is_zero_at_rest_and_seen_when_fingers_cross():

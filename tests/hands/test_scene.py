@@ -56,11 +56,6 @@ def test_roll_turns_the_image_by_no_more_than_asked(rng):
     assert np.allclose(ViewRange(0.0, 0.0, 0.0).sample(rng), np.eye(3))
 
 
-def test_a_view_out_of_range_is_named():
-    with pytest.raises(ValueError, match=r"ViewRange.back_fraction.*0\.\.1, found 1\.5"):
-        ViewRange(back_fraction=1.5)
-
-
 def test_a_hand_is_placed_where_and_as_large_as_asked(rng):
     K = np.array([[480.0, 0, 110], [0, 480.0, 115], [0, 0, 1]])
     for _ in range(50):
@@ -120,12 +115,6 @@ def test_the_arm_closes_the_wrist_s_cut():
         sizes = np.linalg.norm(outward, axis=1)
         cosine = ((outward * smooth).sum(axis=1) / np.maximum(sizes, 1e-12))[sizes > 1e-9]
         assert (cosine > 0.5).mean() > 0.8 and not (cosine < -0.5).any()
-
-
-def test_the_arm_has_the_length_asked_for():
-    lengths = (0.05, 0.1, 0.2)
-    arms = [with_arm(MESH, AT_REST, ArmPose(length=length), None, 0.0) for length in lengths]
-    assert np.allclose(np.diff([arm.vertices[:, 1].max() for arm in arms]), [0.05, 0.1], atol=0.01)
 
 
 def test_skin_tones_reach_all_six_classes_evenly_in_lightness(rng):

@@ -97,19 +97,12 @@ def test_inputs_are_not_modified():
 
 
 WRONG = {
-    "grey": ({"image": np.zeros((9, 9), np.uint8)}, ValueError, r"RGB.*\(9, 9\).*grey"),
     "floats": ({"image": np.zeros((9, 9, 3))}, ValueError, "uint8.*float64"),
     "a tensor": ({"image": torch.zeros(3, 9, 9)}, TypeError, "Tensor"),
-    "a number in a list": ({"image": [3]}, TypeError, "image 0.*int"),
     "K's count": ({"K": np.stack([K, K])}, ValueError, r"K: .*\(1, 3, 3\).*\(2, 3, 3\)"),
-    "K's last row": ({"K": K.T}, ValueError, "image 0: K must be"),
     "a box outside": ({"box": [130, 0, 150, 20]}, ValueError, "130.*outside.*120 x 100"),
-    "a box of no size": ({"box": [50, 50, 50, 80]}, ValueError, "x1 < x2"),
     "a box with a nan": ({"box": [np.nan, 50, 60, 80]}, ValueError, "x1 < x2"),
-    "a box of three": ({"box": [1, 2, 3]}, ValueError, r"box: expected .*\(4,\).*\(3,\)"),
     "millimetres": ({"scale": 31.0}, ValueError, "metres.*31"),
-    "a wrong word": ({"scale": "adult"}, ValueError, "'average'.*'adult'"),
-    "a factor": ({"view_factor": float("nan")}, ValueError, "view_factor must be positive"),
 }
 
 
@@ -125,8 +118,6 @@ def test_what_is_no_image_is_named(tmp_path):
     path.write_text("no image")
     with pytest.raises(ValueError, match="notes.jpg"):
         predict(model, path)
-    with pytest.raises(FileNotFoundError, match="nowhere.png"):
-        predict(model, "nowhere.png")
     path.unlink()
     with pytest.raises(FileNotFoundError, match=tmp_path.name):
         predict(model, tmp_path)

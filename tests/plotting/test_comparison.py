@@ -29,17 +29,6 @@ def test_every_row_shows_every_image_with_its_own_limits_name_and_captions(image
     assert [ax.get_xlabel() for ax in figure.axes[3:]] == TITLES
 
 
-def test_rows_may_have_their_own_images(images, keypoints):
-    figure = plot_hands_in_rows({"one": images, "two": 255 - images}, {"one": keypoints, "two": keypoints})
-    first, second = (figure.axes[k].images[0].get_array() for k in (0, 3))
-    np.testing.assert_array_equal(first, 255 - second)
-
-
-def test_too_few_keypoints_are_an_error(images, keypoints):
-    with pytest.raises(ValueError, match=r"'one'.*found \(3, 2\)"):
-        plot_hands_in_rows(images, {"one": keypoints[:2]})
-
-
 def test_the_side_view_shows_depth_across_and_y_down_in_centimetres(hand):
     figure = plot_side_views({"one": [hand]}, hand)
     bones = figure.axes[0].collections[1].get_segments()
@@ -56,8 +45,3 @@ def test_all_side_views_have_one_scale_and_hold_every_hand(hand):
     (low, high), _ = limits.pop()
     assert low < 100 * hand[:, 2].min()
     assert high > 100 * far[:, 2].max()
-
-
-def test_rows_of_different_lengths_are_an_error(hand):
-    with pytest.raises(ValueError, match=r"found \[1, 2\]"):
-        plot_side_views({"one": [hand], "two": [hand, hand]}, hand)
