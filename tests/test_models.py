@@ -40,13 +40,6 @@ def test_the_projector_has_a_bias_in_its_first_layer_only_and_makes_points():
         models.Projector(512, out=127)
 
 
-def test_unknown_architectures_and_orders_are_named_with_the_known_ones():
-    with pytest.raises(ValueError, match="resnet17.*resnet18"):
-        models.PoseNetwork25D("resnet17")
-    with pytest.raises(ValueError, match="palm_ait.*ait_palm"):
-        models.PoseNetwork25D("resnet18", "palm_ait")
-
-
 @pytest.mark.parametrize("order", ["freihand", "ait_palm"])
 def test_the_3d_prediction_projects_onto_the_2d_prediction(order):
     out = network(order).eval()(torch.randn(3, 3, 64, 64), K)
@@ -268,21 +261,7 @@ def test_gradients_reach_pixels_depths_and_refinement_but_not_through_the_quadra
     assert net.root_refinement[0].weight.grad.abs().max() > 0
 
 
-def test_the_roots_depth_is_zero_and_the_last_layer_s_output_is_not_edited():
-    points = np.random.default_rng(5).uniform([60, 60, 0.3], [160, 160, 0.5], (21, 3))
-    net = with_outputs(points)
-    before = net.backbone.out.detach().clone()
-    output = net(torch.zeros(1, 3, 8, 8))
-    assert torch.equal(net.backbone.out, before) and before[2] != 0
-    assert output.relative_depth[0, 0] == 0
-
-
 @pytest.mark.parametrize("shape", [(3, 4), (2, 3, 3), (1, 1, 3, 3), (4,)])
 def test_intrinsics_of_a_wrong_shape_are_named(shape):
     with pytest.raises(ValueError, match=r"K: expected.*\(5, 3, 3\).*found"):
         network()(torch.zeros(5, 3, 32, 32), torch.zeros(shape))
-
-
-def test_the_file_holds_no_intrinsics_and_no_other_weights():
-    keys = set(models.PoseNetwork25D("resnet18").state_dict())
-    assert {key.split(".")[0] for key in keys} == {"backbone", "root_refinement", "scale", "offset"}

@@ -1,7 +1,6 @@
 """What all configurations share: checks by type, JSON, and the command line."""
 
 import dataclasses
-import inspect
 import json
 import subprocess
 import sys
@@ -43,24 +42,17 @@ class Small(Settings):
     [
         ("method", "byol", "one of 'peclr', 'simclr', found 'byol'"),
         ("steps", 0, "at least 1, found 0"),
-        ("steps", 12.5, "a whole number"),
         ("seed", True, "a whole number, found True"),
-        ("temperature", 0.0, "a positive number"),
         ("temperature", float("nan"), "a finite number"),
         ("resume", 1, "True or False, found 1"),
         ("output", None, "a string, found None"),
         ("sources", "synthetic:64", "a tuple of strings"),
         ("labels", (1.5,), "a tuple of whole numbers"),
-        ("augmentation", None, "a dict"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected_and_found(name, value, expected):
     with pytest.raises(ValueError, match=rf"Small\.{name}: expected {expected}"):
         Small(**{name: value}).validate()
-
-
-def test_a_whole_number_is_a_number():
-    Small(temperature=1).validate()
 
 
 def test_an_unknown_field_is_named_with_those_there_are():
@@ -107,27 +99,14 @@ def test_presets_and_files_are_starting_points(tmp_path):
     )
 
 
-def _help(capsys) -> str:
+def test_help_shows_presets_and_every_field_with_its_comment(capsys):
     with pytest.raises(SystemExit) as stop:
         parse(Small, ["--help"], "small")
     assert stop.value.code == 0
-    return " ".join(capsys.readouterr().out.replace("│", " ").split())
-
-
-def test_help_shows_presets_and_every_field_with_its_comment(capsys):
-    text = _help(capsys)
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
     assert "{laptop,smoke}" in text and "--config FILE" in text
     assert all(f"--{field.name}" in text for field in dataclasses.fields(Small) if field.name != "resume")
     assert "Where it goes." in text and "What it does, in two lines." in text
-
-
-def test_help_works_without_source(capsys, monkeypatch):
-    def missing(*_):
-        raise OSError("could not get source code")
-
-    for name in ("getsource", "getsourcelines", "findsource"):
-        monkeypatch.setattr(inspect, name, missing)
-    assert "--temperature" in _help(capsys)
 
 
 def test_the_command_line_works_from_compiled_files_alone(tmp_path):
@@ -153,8 +132,6 @@ def test_the_command_line_works_from_compiled_files_alone(tmp_path):
     ("error", "code", "text"),
     [
         (ValueError("Small.steps: expected less"), 2, "small: Small.steps: expected less\n"),
-        (FileNotFoundError("no such file"), 2, "small: no such file\n"),
-        (BlockingIOError("another run is using it"), 2, "small: another run is using it\n"),
         (NonFiniteLossError("The loss is nan"), 2, "small: The loss is nan\n"),
         (KeyboardInterrupt("interrupted: saved here"), 130, "\ninterrupted: saved here\n"),
     ],
@@ -171,11 +148,3 @@ def test_a_result_is_printed(capsys):
     show = "{0.steps} steps".format
     assert run_command_line(Small, lambda config: config, "small", show, ["--steps", "4"]) == 0
     assert capsys.readouterr().out == "4 steps\n"
-
-
-def test_json_that_is_no_object_is_refused_on_the_command_line(capsys):
-    for text in ("3", "{scale"):
-        with pytest.raises(SystemExit) as stop:
-            parse(Small, ["--augmentation", text], "small")
-        assert stop.value.code == 2
-        assert "expected" in capsys.readouterr().err

@@ -76,10 +76,9 @@ def cases() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 CASES = cases()
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_equals_the_official_protocol(name):
-    pred, gt = CASES[name]
-    found = evaluate_keypoints(pred, gt)
+def assert_official(pred: np.ndarray, gt: np.ndarray) -> np.ndarray:
+    """Compare all measures with the slow ones; gives the slowly aligned prediction."""
+    found = evaluate_keypoints(pred, gt, check_units=False)
     aligned = np.stack([slow_alignment(p, g) for p, g in zip(pred, gt, strict=True)])
     for expected, values in (
         (slow_measures(pred, gt), (found.epe_mm / 1000, found.auc, found.pck)),
@@ -87,6 +86,13 @@ def test_equals_the_official_protocol(name):
     ):
         for a, b in zip(expected, values, strict=True):
             np.testing.assert_allclose(b, a, rtol=0, atol=1e-6)
+    return aligned
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equals_the_official_protocol(name):
+    pred, gt = CASES[name]
+    aligned = assert_official(pred, gt)
     distances = evaluation.joint_errors(evaluation.procrustes_align(pred, gt), gt)
     np.testing.assert_allclose(distances, np.linalg.norm(aligned - gt, axis=-1), rtol=0, atol=1e-9)
 
@@ -106,13 +112,7 @@ def test_equals_the_official_protocol_for_hands_of_any_thickness(seed, pred_axes
     rng = np.random.default_rng(seed)
     gt = squashed(rng, gt_axes)
     pred = gt * np.array(pred_axes) if related else squashed(rng, pred_axes)
-    found = evaluate_keypoints(pred, gt, check_units=False)
-    aligned = np.stack([slow_alignment(p, g) for p, g in zip(pred, gt, strict=True)])
-    mean, area, curve = slow_measures(pred, gt)
-    pa_mean, pa_area, pa_curve = slow_measures(aligned, gt)
-    np.testing.assert_allclose([found.epe_mm, found.pa_epe_mm], [mean * 1000, pa_mean * 1000], atol=1e-6)
-    np.testing.assert_allclose([found.auc, found.pa_auc], [area, pa_area], atol=1e-6)
-    np.testing.assert_allclose([found.pck, found.pa_pck], [curve, pa_curve], atol=1e-6)
+    assert_official(pred, gt)
 
 
 @given(
@@ -170,13 +170,6 @@ def test_pa_epe_ignores_every_similarity_of_the_prediction(seed, scale, shift, m
         assert after == pytest.approx(before, abs=1e-7)
 
 
-def test_alignment_does_not_depend_on_the_prediction_being_in_metres_but_is_in_the_units_of_the_truth():
-    gt = random_hands(6, seed=7)
-    pred = gt + np.random.default_rng(8).normal(size=gt.shape) * 0.01
-    assert evaluation.pa_epe(pred * 1000, gt) == pytest.approx(evaluation.pa_epe(pred, gt), abs=1e-7)
-    assert evaluation.pa_epe(pred, gt * 1000) == pytest.approx(1000 * evaluation.pa_epe(pred, gt), abs=1e-4)
-
-
 def test_proper_rotation_never_mirrors_and_the_official_alignment_does():
     gt = random_hands(20, seed=9)
     official = evaluate_keypoints(mirrored(gt), gt)
@@ -197,23 +190,6 @@ def test_proper_rotation_is_the_best_similarity_without_mirroring():
         turned = (pred - pred.mean(0)) @ rotation.T
         scale = max(0.0, (turned * (gt - gt.mean(0))).sum() / np.square(turned).sum())
         assert best <= np.square(scale * turned + gt.mean(0) - gt).sum() + 1e-12
-
-
-def test_proper_and_official_alignment_agree_where_no_mirroring_helps():
-    pred, gt = CASES["noisy"]
-    np.testing.assert_allclose(
-        evaluation.procrustes_align(pred, gt, proper_rotation=True), evaluation.procrustes_align(pred, gt)
-    )
-
-
-@given(seed=st.integers(0, 2**32 - 1), noise=st.floats(0, 0.1))
-@settings(max_examples=30, deadline=None)
-def test_pck_never_falls_and_stays_a_share(seed, noise):
-    gt = random_hands(7, seed=12)
-    found = evaluate_keypoints(gt + np.random.default_rng(seed).normal(size=gt.shape) * noise, gt)
-    for curve, area in ((found.pck, found.auc), (found.pa_pck, found.pa_auc)):
-        assert (np.diff(curve) >= 0).all() and curve[0] >= 0 and curve[-1] <= 1
-        assert curve[0] <= area <= curve[-1]
 
 
 def test_joints_hands_and_fingers_are_means_of_the_same_errors():
@@ -269,20 +245,6 @@ def test_the_in_plane_error_is_where_a_search_over_all_angles_finds_the_smallest
         assert found == pytest.approx(abs(angles[distances.argmin()]), abs=0.02)
 
 
-def test_alignment_takes_away_the_turn_that_the_in_plane_error_shows():
-    gt = random_hands(3, seed=4)
-    degrees = np.array([-20.0, 5.0, 40.0])
-    pred = np.concatenate([turned(gt[..., :2], degrees), gt[..., 2:]], axis=2)
-    found = evaluate_keypoints(pred, gt, pred_2d=pred[..., :2] * 1000, gt_2d=gt[..., :2] * 1000)
-    assert found.pa_epe_mm < 1e-3 and found.root_relative_epe_mm > 1
-    assert found.in_plane_error_degrees == pytest.approx(np.abs(degrees).mean())
-
-
-def test_a_hand_without_extent_has_no_in_plane_error():
-    true = random_hands(2, seed=5)[..., :2]
-    assert (evaluation.in_plane_errors(np.zeros_like(true), true) == 0).all()
-
-
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 def test_tensors_give_what_arrays_give_and_nothing_is_changed(dtype):
     pred, gt = (torch.tensor(x).to(dtype).requires_grad_() for x in CASES["noisy"])
@@ -303,24 +265,11 @@ GT = random_hands(8, seed=13)
         (np.where(GT == GT[3, 4, 1], np.nan, GT), GT, r"pred: 1 of 504 values are NaN.*\[3, 4, 1\]"),
         (GT, np.where(GT == GT[0, 0, 0], np.inf, GT), "gt: 1 of 504"),
         (GT[:, :20], GT[:, :20], r"pred: expected shape \(N, 21, 3\) with N > 0, found \(8, 20, 3\)"),
-        (GT[0], GT[0], r"found \(21, 3\)"),
-        (GT[:0], GT[:0], r"found \(0, 21, 3\)"),
         (GT[:7], GT, r"same shape .*, found \(7, 21, 3\) and \(8, 21, 3\)"),
-        (["a hand"], GT, "pred: expected an array or tensor"),
         (GT, GT * 1000, "gt doesn't look like metres"),
         (GT * 1000, GT, "pred doesn't look like metres"),
-        (GT / 0.03, GT, "pred doesn't look like metres"),
     ],
 )
 def test_bad_hands_are_refused_with_the_reason(pred, gt, words):
     with pytest.raises((TypeError, ValueError), match=words):
         evaluate_keypoints(pred, gt)
-
-
-def test_unit_check_can_be_turned_off_for_toy_data():
-    assert evaluate_keypoints(GT * 1000, GT * 1000, check_units=False).epe_mm == 0
-
-
-def test_2d_keypoints_come_in_pairs():
-    with pytest.raises(ValueError, match="both pred_2d and gt_2d"):
-        evaluate_keypoints(GT, GT, pred_2d=GT[..., :2])

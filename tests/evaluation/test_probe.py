@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import lstsq
 
-from peclr_utils.evaluation import epe, mean_pose, ridge_probe
+from peclr_utils.evaluation import mean_pose, ridge_probe
 from peclr_utils.evaluation.probe import fit_ridge
 
 
@@ -60,12 +60,6 @@ def test_units_of_features_do_not_matter_and_constant_ones_drop_out():
     np.testing.assert_allclose(with_constant, plain, rtol=1e-8)
 
 
-def test_chosen_alpha_is_small_for_clean_targets_and_large_for_pure_noise():
-    x, y, _ = problem(200, noise=0.0)
-    noise = np.random.default_rng(1).normal(size=y.shape)
-    assert fit_ridge(x, y)[2] < 1 < 100 < fit_ridge(x, noise)[2]
-
-
 def test_chosen_alpha_beats_the_ends_on_new_rows():
     rng = np.random.default_rng(3)
     x, new = rng.normal(size=(150, 100)), rng.normal(size=(500, 100))
@@ -85,21 +79,11 @@ def test_images_of_one_hand_are_held_out_together():
     assert fit_ridge(twins, targets, identity=np.repeat(np.arange(50), 2))[2] > 100
 
 
-def test_mean_pose_is_the_best_constant():
-    y = np.random.default_rng(5).normal(size=(30, 21, 3))
-    constant = mean_pose(y, 4)
-    assert constant.shape == (4, 21, 3)
-    np.testing.assert_allclose(constant[3], y.mean(0))
-    assert epe(mean_pose(y, 30), y) < epe(mean_pose(y, 30) + 0.5, y)
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((np.ones((4, 2, 2)), np.ones((4, 1))), r"expected \(N, F\) and \(N, T\), found \(4, 2, 2\)"),
         ((np.ones((4, 2)), np.ones((5, 1))), r"found \(4, 2\) and \(5, 1\)"),
         ((np.full((4, 2), np.nan), np.ones((4, 1))), "features: 8 of 8 values are NaN"),
-        ((np.ones((4, 2)), np.ones((4, 1)), float("nan")), "alpha must be 0 or more"),
         ((np.ones((40, 2)), np.ones((40, 1)), None, np.zeros(40)), "10 different ones; found 40, 1 of them"),
         ((np.ones((40, 2)), np.ones((40, 1)), None, np.arange(39)), "each of the 40 rows, .* found 39"),
     ],

@@ -28,11 +28,3 @@ def test_markdown_table_is_what_a_reader_would_write_by_hand():
 def test_plain_table_lines_up_and_has_no_bars():
     lines = format_table([{"a": "x", "b": 1.0}, {"a": "longer", "b": 10.0}], "plain", digits=1).splitlines()
     assert lines == ["a          b", "------  ----", "x        1.0", "longer  10.0"]
-
-
-@pytest.mark.parametrize(
-    ("rows", "style", "words"), [([], "markdown", "found 0 rows"), ([{"a": 1}], "html", "style 'html'")]
-)
-def test_bad_tables_are_refused(rows, style, words):
-    with pytest.raises(ValueError, match=words):
-        format_table(rows, style)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peclr_utils.evaluation import evaluate_keypoints, load_truth, read_submission, write_submission
+from peclr_utils.evaluation import evaluate_keypoints, read_submission, write_submission
 from peclr_utils.evaluation.__main__ import main
 
 GT = np.random.default_rng(0).normal(size=(3, 21, 3)) * 0.05 + [0, 0, 0.7]
@@ -60,15 +60,10 @@ def with_value(value):
     ("content", "words"),
     [
         ([PRED.tolist()], "not enough values to unpack"),
-        (PRED.tolist(), "too many values to unpack"),
-        (7, "cannot unpack"),
-        ({"xyz": [], "verts": []}, "xyz: expected an array"),
         ([MESHES, PRED.tolist()], r"xyz: expected shape \(N, 21, 3\) with N > 0, found \(3, 778, 3\)"),
         ([PRED[:, :20].tolist(), MESHES], r"found \(3, 20, 3\)"),
-        ([[], []], r"found \(0,\)"),
         (with_value(float("nan")), r"1 of 189 values are NaN or infinite, the first at index \[1, 4, 1\]"),
         (with_value("x"), "xyz: expected an array"),
-        (with_value([0.7]), "xyz: expected an array"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_name_and_the_reason(tmp_path, content, words):
@@ -76,14 +71,6 @@ def test_a_wrong_file_is_refused_with_its_name_and_the_reason(tmp_path, content,
     path.write_text(json.dumps(content))
     with pytest.raises(ValueError, match=rf"pred.json: expected the JSON list \[xyz, verts\]: .*{words}"):
         read_submission(path)
-
-
-def test_a_cut_file_and_a_missing_one_are_told_apart(tmp_path):
-    (tmp_path / "pred.json").write_text("[[[[0.1, 0.2")
-    with pytest.raises(ValueError, match="pred.json: expected the JSON list"):
-        read_submission(tmp_path)
-    with pytest.raises(FileNotFoundError, match="evaluation_xyz.json: there is no such file"):
-        load_truth(tmp_path)
 
 
 def test_the_command_prints_the_score_beside_the_published_numbers(tmp_path, truth, capsys):

@@ -7,7 +7,6 @@ import pytest
 from peclr_utils.experiments import label_fractions
 from peclr_utils.experiments.label_fractions import METHODS, PRETRAINED, LabelFractionsConfig
 from peclr_utils.experiments.results import load_results
-from peclr_utils.settings import parse
 
 SMALL = {"progress": False, "batch_size": 8, "image_size": 32}
 PRETRAIN = {"epochs": 1, "warmup_epochs": 0.5, "exchange_background": False, **SMALL}
@@ -84,18 +83,3 @@ def test_methods_pre_train_alike_but_for_what_they_are():
     assert simclr.replace(method="peclr", output=peclr.output) == peclr
     assert plain.replace(rotation_degrees=simclr.rotation_degrees, output=simclr.output) == simclr
     assert plain.rotation_degrees == 0
-
-
-def test_the_command_line_starts_from_the_only_defaults_there_are():
-    config = parse(LabelFractionsConfig, ["--seeds", "0", "1", "--keep_networks"], "table")
-    assert config == LabelFractionsConfig(seeds=(0, 1), keep_networks=True)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"labels": (1,)}, {"seeds": ()}, {"methods": ("other",)}, {"output": ""}, {"finetune": {"stps": 1}}],
-)
-def test_a_wrong_setting_is_named_before_anything_is_trained(change):
-    name = next(iter(change.get("finetune", change)))
-    with pytest.raises(ValueError, match=f"LabelFractionsConfig.{name}: expected|has no field {name}"):
-        LabelFractionsConfig.smoke(**change).validate()

@@ -73,17 +73,6 @@ def test_both_trainings_have_the_papers_numbers(raw, preset, arch):
     assert finetuning.test_sources == (f"freihand:{freihand}?split=evaluation",)
 
 
-@pytest.mark.parametrize("name", ["optimiser", "grad_cache", "augmentation"])
-def test_what_contradicts_the_authors_code_is_refused(raw, name):
-    changed = {"optimiser": "adam", "grad_cache": True, "augmentation": {"rotation": 5.0}}[name]
-    config = PaperConfig(data=str(raw), authors_exact=True)
-    assert config.pretrain_config().compared_pairs == 128
-    with pytest.raises(ValueError, match=f"PretrainConfig.{name}: expected .* with authors_exact"):
-        config.replace(pretrain={name: changed}).validate()
-    with pytest.raises(ValueError, match="PaperConfig.pretrain: expected neither 'arch' nor 'authors_exact'"):
-        config.replace(pretrain={"authors_exact": False}).validate()
-
-
 def test_settings_reach_both_trainings_and_survive_json(raw, tmp_path):
     changes = {"pretrain": {"epochs": 20}, "finetune": {"steps": 5000, "augmentation": {"scale": [0.8, 1.2]}}}
     config = PaperConfig.paper_rn152(data=str(raw), output=str(tmp_path / "run"), **changes)

@@ -55,8 +55,4 @@ def test_a_mistake_is_reported_before_anything_is_cropped(small, checkpoints, tm
     config = small.replace(encoders=(checkpoints[0],), cache=str(tmp_path / "cache"))
     with pytest.raises(FileNotFoundError, match="gone.pt"):
         probe_encoders(config.replace(encoders=("gone.pt",)))
-    with pytest.raises(ValueError, match="ProbeConfig.encoders: expected at least one checkpoint"):
-        probe_encoders(config.replace(encoders=(), untrained_seeds=()))
-    with pytest.raises(ValueError, match="resnet18.*resnet34|resnet34.*resnet18"):
-        probe_encoders(config.replace(arch="resnet34"))
     assert not (tmp_path / "cache").exists()

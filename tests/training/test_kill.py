@@ -74,7 +74,7 @@ def test_a_run_killed_in_the_middle_of_everything_ends_as_one_never_killed(kind,
     assert rest.finished and same_weights(rest.model, straight.model)
     rows = read_log(tmp_path / "run")
     assert [row["step"] for row in rows] == list(range(8))
-    assert [row["loss"] for row in rows] == straight.losses
+    assert [row["loss"] for row in rows] == straight.losses == run(killed).losses  # read back
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
 
 

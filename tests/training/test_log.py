@@ -11,15 +11,6 @@ from peclr_utils.training import PretrainConfig, pretrain, read_log
 from peclr_utils.training import log as run_log
 from peclr_utils.training.log import RunLog
 
-ROWS = [(0, {"loss": 2.5, "epoch": 0.5, "note": "words stay out"}), (1, {"loss": 2.25, "epoch": 1.0})]
-
-
-def _write(config: PretrainConfig, first_step: int = 0) -> RunLog:
-    with RunLog(config, first_step, 2, 8, "pretrain peclr") as log:
-        for step, values in ROWS[first_step:]:
-            log.write(step, values)
-    return log
-
 
 def _config(tmp_path, *loggers: str, **changes) -> PretrainConfig:
     return PretrainConfig(output=str(tmp_path / "run"), progress=False, loggers=loggers, **changes)
@@ -71,7 +62,8 @@ def test_comet_writes_settings_and_numbers_into_an_archive_offline(tmp_path, mon
     pytest.importorskip("comet_ml")
     monkeypatch.setenv("COMET_START_ONLINE", "false")
     monkeypatch.setenv("COMET_LOGGING_CONSOLE", "error")
-    _write(_config(tmp_path, "comet"))
+    with RunLog(_config(tmp_path, "comet"), 0, 1, 8, "pretrain peclr") as log:
+        log.write(0, {"loss": 2.25})
     (archive,) = (tmp_path / "run").rglob("*.zip")
     with zipfile.ZipFile(archive) as file:
         text = b"".join(file.read(name) for name in file.namelist()).decode(errors="replace")

@@ -7,11 +7,9 @@ import torch
 from torch import nn
 
 from peclr_utils.models import ContrastiveModel
-from peclr_utils.settings import NonFiniteLossError
 from peclr_utils.training.optim import (
     LayerwiseAdam,
     authors_parameter_groups,
-    check_finite,
     learning_rate_at,
     parameter_groups,
     scaled_gradient,
@@ -102,15 +100,3 @@ def test_float16s_gradients_are_unscaled_before_they_are_scaled_by_layer():
             take_step(optimiser, scaler)
             assert weight.grad is None
     assert torch.equal(*weights)
-
-
-def test_a_loss_that_is_not_finite_stops_and_names_the_checkpoint_that_is_left(tmp_path):
-    check_finite(1.5, 3, 0.1, None)
-    path = tmp_path / "checkpoint.pt"
-    for value in (math.nan, math.inf):
-        with pytest.raises(NonFiniteLossError, match=r"at step 3 \(learning rate 0.1\)") as stop:
-            check_finite(value, 3, 0.1, path)
-        assert "good checkpoint" not in str(stop.value)  # there is none yet
-    path.touch()
-    with pytest.raises(NonFiniteLossError, match=f"last good checkpoint is {path}"):
-        check_finite(math.nan, 3, 0.1, path)

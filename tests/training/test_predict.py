@@ -35,22 +35,14 @@ def test_predictions_come_in_the_order_of_the_images_whatever_the_batch(network,
 def test_a_network_is_evaluated_on_the_views_it_was_trained_on(network, crops16):
     with pytest.raises(ValueError, match="image_size: this network's file does not say .* pass image_size="):
         predict_dataset(network, crops16)
-    with pytest.raises(ValueError, match="view_factor: .*pass view_factor="):
-        predict_dataset(network, crops16, image_size=32)
-    expected, other = (
-        predict_dataset(network, crops16, image_size=size, view_factor=factor)
-        for size, factor in ((32, 1.5), (64, 1.2))
-    )
+    expected = predict_dataset(network, crops16, image_size=32, view_factor=1.5)
     network.image_size, network.view_factor = 32, 1.5
     try:
         own = predict_dataset(network, crops16)
-        given = predict_dataset(network, crops16, image_size=64, view_factor=1.2)
     finally:
         network.image_size = network.view_factor = None
     for name in ("keypoints_3d", "keypoints_2d", "true_2d", "K"):
         assert np.array_equal(getattr(own, name), getattr(expected, name)), name
-        assert np.array_equal(getattr(given, name), getattr(other, name)), name
-    assert str(own.evaluate()) == str(expected.evaluate())
 
 
 def test_features_come_in_order_whatever_the_batch(crops16):

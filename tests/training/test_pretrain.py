@@ -35,12 +35,9 @@ def test_the_loss_falls_on_a_batch_that_is_seen_again_and_again(crops16):
     assert result.history[-1]["alignment"] > 0.8
 
 
-@pytest.mark.parametrize("cached", [False, True])
-def test_a_run_stopped_within_an_epoch_has_the_weights_of_one_that_was_never_stopped(
-    cached, straight, crops16, tmp_path, same_weights
-):
-    config = TINY.replace(grad_cache=True, batch_size=4, accumulate=2) if cached else TINY
-    straight = pretrain(config, crops16) if cached else straight
+def test_a_cached_run_stopped_within_an_epoch_ends_as_one_never_stopped(crops16, tmp_path, same_weights):
+    config = TINY.replace(grad_cache=True, batch_size=4, accumulate=2)
+    straight = pretrain(config, crops16)
     config = config.replace(output=str(tmp_path))
     half = pretrain(config.replace(max_steps=3), crops16)
     assert not half.finished and not same_weights(half.model, straight.model)
@@ -113,13 +110,6 @@ def test_an_encoder_can_be_the_start(crops16, tmp_path):
     second = pretrain(again, crops16)
     assert torch.allclose(second.model.encoder.conv1.weight, first.model.encoder.conv1.weight, atol=1e-6)
     assert not np.allclose(second.model.encoder.bn1.running_mean, 0)
-    with pytest.raises(FileNotFoundError):
-        pretrain(TINY.replace(encoder=str(tmp_path / "none.pt")), crops16)
-
-
-def test_no_data_is_a_clear_error():
-    with pytest.raises(ValueError, match="sources: expected at least one"):
-        pretrain(TINY)
 
 
 def test_the_command_runs_from_rendered_hands_to_a_checkpoint(tmp_path, capsys):

@@ -1,9 +1,6 @@
 """This project's files: their keys, round trips, writes that fail, and files that don't fit."""
 
 import copy
-import signal
-import subprocess
-import sys
 import urllib.error
 
 import pytest
@@ -82,40 +79,6 @@ def test_a_save_that_fails_leaves_the_old_file_and_nothing_else(networks, tmp_pa
     assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
 
 
-KILLED = """
-import os, signal, sys, torch
-from peclr_utils import models, weights
-whole, save = models.build_encoder("resnet18"), torch.save
-weights.save_checkpoint(sys.argv[1], whole, extra={"number": 1})
-def killed(value, file):
-    save(value, file)
-    os.truncate(file, 1000)
-    os.kill(os.getpid(), signal.SIGKILL)
-torch.save = killed
-weights.save_checkpoint(sys.argv[1], whole, extra={"number": 2})
-"""
-
-
-def test_a_kill_leaves_the_old_file_and_a_leftover_that_is_removed(tmp_path):
-    path = tmp_path / "checkpoint.pt"
-    done = subprocess.run([sys.executable, "-c", KILLED, str(path)], check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert weights.read_checkpoint(path)["extra"] == {"number": 1}
-    assert len(list(tmp_path.iterdir())) == 2
-    weights.remove_leftovers(path)
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_suffix_that_does_not_fit_and_what_is_no_encoder_are_errors_before_anything_is_written(tmp_path):
-    with pytest.raises(ValueError, match="model.pt: expected a name that ends in .safetensors"):
-        weights.save_safetensors(tmp_path / "model.pt", build_encoder("resnet18"))
-    with pytest.raises(ValueError, match="model.safetensors: .*call save_safetensors"):
-        weights.save_checkpoint(tmp_path / "model.safetensors", build_encoder("resnet18"))
-    with pytest.raises(ValueError, match="linear.pth: expected the keys of a torchvision ResNet"):
-        weights.save_encoder(tmp_path / "linear.pth", nn.Linear(2, 2))
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
 def test_missing_and_damaged_files_are_errors_that_name_them(networks, name, tmp_path):
     with pytest.raises(FileNotFoundError, match=f"{name}: there is no such checkpoint"):
@@ -154,12 +117,6 @@ def test_imagenet_weights_need_an_architecture_and_say_where_to_put_them(monkeyp
         weights.load_encoder("imagenet")
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", offline)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(FileNotFoundError) as caught:
+    with pytest.raises(FileNotFoundError, match="resnet18-f37072fd.pth") as caught:
         weights.load_encoder("imagenet", "resnet18")
-    for words in (
-        "ImageNet weights of resnet18",
-        "resnet18-f37072fd.pth",
-        str(tmp_path),
-        "download.pytorch.org",
-    ):
-        assert words in str(caught.value)
+    assert str(tmp_path) in str(caught.value)

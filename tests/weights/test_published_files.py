@@ -192,13 +192,6 @@ def test_a_missing_key_a_wrong_shape_and_a_wrong_type_are_named_as_in_the_file(t
         load(save(path, {**state, key: None}))
 
 
-def test_a_missing_block_is_told_from_another_architecture(tmp_path):
-    state = numbered(training_network, "resnet50")
-    cut = {key: value for key, value in state.items() if not key.startswith("encoder.features.6.5.")}
-    with pytest.raises(ValueError, match="15 missing: encoder.features.6.5.conv1.weight"):
-        weights.load_encoder(save(tmp_path / "cut.ckpt", cut), "resnet50")
-
-
 MISTAKEN = {
     "an archive, .*tar -xzf": gzip.compress(b"rn50.pth", mtime=0),
     "a web page": b"\n<!DOCTYPE html><html>",
