@@ -3,27 +3,22 @@
 Chapter 05 derives them and says what each one hides.
 
 **Convention.** Predictions and truth are (N, 21, 3), metres, camera frame, FreiHAND's keypoint order. What
-ends in `_mm` is in millimetres; everything else keeps the unit that goes in. All sums are in float64.
+ends in `_mm` is in millimetres; everything else keeps the unit that goes in. All sums are in float64. Every
+function that takes keypoints raises ValueError if shapes differ or a number is NaN or infinite.
 
-**Definitions differ between papers.** EPE and PA-EPE (also MPJPE, PA-MPJPE) don't always name the same
-number:
+**Definitions differ between papers**, even under one name (EPE is also called MPJPE):
 
-- *Alignment.* FreiHAND's evaluator calls SciPy's `orthogonal_procrustes`, which may mirror a hand, and so
-  does `evaluate_keypoints`. Most papers describe a rotation, without mirroring: `proper_rotation=True`. The
-  two differ only for hands that fit better mirrored (nearly flat ones, or very wrong ones); there the
-  official alignment leaves the smaller squared error.
-- *Scale.* Both alignments fit a scale. The error after rotation and shift alone is larger; it isn't here.
-- *What is aligned away is not measured.* PA-EPE doesn't see whether a hand points the right way. A method
-  whose gain is just this, as PeCLR's may be, shows it in `root_relative_epe`, `epe_2d` and
-  `in_plane_errors`.
-- *Unaligned EPE* is absolute in FreiHAND: a wrong distance to the camera counts in full. Papers on STB, RHD
-  or InterHand first shift the predicted root onto the true one (`root_relative_epe`). Some take the wrist as
-  root, some the middle MCP, some the palm, and some divide by a bone length too. Say which.
-- *AUC.* FreiHAND integrates PCK from 0 to 50 mm, papers on STB and RHD from 20 to 50 mm. These can't be
-  compared. A perfect prediction has an aligned AUC of 0.995, not 1: the 1e-8 in the alignment leaves errors
-  of a nanometre, which the first threshold, 0, doesn't admit.
-- *Mean.* Here the mean over keypoints of each one's mean. Some evaluators print the median.
-- *Visibility.* FreiHAND's evaluator counts all 21 keypoints of all hands, hidden ones too.
+- *Alignment.* FreiHAND's evaluator may mirror a hand, and so does `evaluate_keypoints`. Most papers describe a
+  rotation: `proper_rotation=True`. They differ only for hands that fit better mirrored, nearly flat or very
+  wrong ones. Both fit a scale; without it errors are larger.
+- *What is aligned away is not measured.* PA-EPE doesn't see whether a hand points the right way, which may be
+  all that PeCLR improves: `root_relative_epe`, `epe_2d` and `in_plane_errors` show it.
+- *Root.* FreiHAND's unaligned EPE counts a wrong distance to the camera in full. Papers on STB, RHD or
+  InterHand first shift the predicted root (wrist, middle MCP or palm) onto the true one, as
+  `root_relative_epe` does, and some divide by a bone length.
+- *AUC.* FreiHAND integrates PCK from 0 to 50 mm, papers on STB and RHD from 20 to 50 mm. A perfect prediction
+  has an aligned AUC of 0.995: the alignment's 1e-8 leaves nanometres, which the first threshold, 0, excludes.
+- *Mean.* The mean over all 21 keypoints of each one's mean, hidden ones too. Some evaluators print the median.
 - *Units.* FreiHAND prints centimetres, and so does `published_table`.
 """
 
@@ -111,8 +106,7 @@ def evaluate_keypoints(
     Args:
         pred: (N, 21, 3) metres, camera frame; an array, or a tensor of any float type on any device.
         gt: (N, 21, 3) likewise, the truth.
-        proper_rotation: align without mirroring, as most papers describe it. Not official; see the module's
-            text.
+        proper_rotation: align without mirroring, as most papers describe it. Not official.
         pred_2d: (N, 21, 2) pixels; with `gt_2d`, gives `epe_2d` and `in_plane_error_degrees` too.
         gt_2d: (N, 21, 2) pixels.
         check_units: refuse hands that are far too large for metres. Turn it off for toy data.
@@ -165,9 +159,6 @@ def joint_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
 
     Returns:
         (..., J) float64, in the unit that goes in.
-
-    Raises:
-        ValueError: if the shapes differ, or something isn't finite.
     """
     predicted, true = as_pair(pred, gt)
     difference = predicted - true
@@ -203,9 +194,6 @@ def epe_2d(pred: ArrayLike, gt: ArrayLike) -> float:
 
     Returns:
         Pixels.
-
-    Raises:
-        ValueError: on a wrong shape, different lengths, no hands, NaN or infinity.
     """
     return epe(*as_pair(pred, gt, (NUM_KEYPOINTS, 2)))
 
@@ -223,9 +211,6 @@ def in_plane_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
 
     Returns:
         (N,) float64, degrees from 0 to 180, whichever way it is turned.
-
-    Raises:
-        ValueError: on a wrong shape, different lengths, no hands, NaN or infinity.
     """
     predicted, true = as_pair(pred, gt, (NUM_KEYPOINTS, 2))
     p, q = (points - points.mean(1, keepdims=True) for points in (predicted, true))
@@ -246,9 +231,6 @@ def pck(errors: ArrayLike, thresholds: np.ndarray) -> np.ndarray:
 
     Returns:
         (T,) between 0 and 1, never falling.
-
-    Raises:
-        ValueError: if some errors aren't finite.
     """
     distances = as_float64(errors, "errors").ravel()
     first_reached = np.searchsorted(thresholds, distances, side="left")
