@@ -14,6 +14,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+"""Files taken for images, in lower case."""
+
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:

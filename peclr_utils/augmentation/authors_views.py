@@ -1,7 +1,6 @@
 """The views that the authors' published code makes, step by step, mistakes included.
 
-Chapter 02 shows the differences; training uses these views where `authors_exact` is set. For everything else
-use `AugmentationConfig.peclr()`.
+Chapter 02 shows the differences; training uses these views where `authors_exact` is set.
 
 A view is made from the whole image and the hand's points, in this order:
 
@@ -51,11 +50,7 @@ class AuthorsAugmentation:
 
 @dataclass(frozen=True, eq=False)
 class AuthorsParameters:
-    """What was drawn for B views: (B,) each; angles in whole degrees.
-
-    Attributes:
-        jitter: (B, 2) int64, pixels of the image by which the crop's corner moves right and down.
-    """
+    """What was drawn for B views: (B,) each, jitter (B, 2) int64; angles in whole degrees."""
 
     angle: np.ndarray
     radius: np.ndarray

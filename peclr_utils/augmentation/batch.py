@@ -64,10 +64,7 @@ def to_batch(images: np.ndarray | Tensor, device: torch.device | str | None = No
 
 
 def theta(matrix: np.ndarray, in_size: tuple[int, int], out_size: int) -> np.ndarray:
-    """(B, 2, 3) for `affine_grid(align_corners=False)`, from (B, 3, 3) source to output pixels.
-
-    `in_size` is the source's (height, width) and `out_size` the output's side.
-    """
+    """(B, 2, 3) for `affine_grid`, from (B, 3, 3) source to output pixels; `in_size` is (height, width)."""
     (height, width), size = in_size, out_size
     source = np.array([[2 / width, 0, 1 / width - 1], [0, 2 / height, 1 / height - 1], [0, 0, 1]])
     output = np.array([[2 / size, 0, 1 / size - 1], [0, 2 / size, 1 / size - 1], [0, 0, 1]])
@@ -75,10 +72,7 @@ def theta(matrix: np.ndarray, in_size: tuple[int, int], out_size: int) -> np.nda
 
 
 def sampling_grid(matrix: np.ndarray, in_size: tuple[int, int], out_size: int, device=None) -> Tensor:
-    """(B, out_size, out_size, 2) float32: where output pixels read, for `grid_sample(align_corners=False)`.
-
-    The same as `affine_grid(theta(...))`, by sums and products: TF32 would round a matrix product.
-    """
+    """(B, S, S, 2) float32 as `affine_grid(theta(...))`, without a matrix product, which TF32 would round."""
     rows = _upload(theta(matrix, in_size, out_size), device, torch.float32)
     centres = (torch.arange(out_size, dtype=torch.float32, device=device) * 2 + 1) / out_size - 1
     x, y = centres.view(1, 1, -1, 1), centres.view(1, -1, 1, 1)
@@ -94,9 +88,6 @@ def apply_batch(
     backgrounds: Tensor | np.ndarray | None = None,
 ) -> Tensor:
     """Make one view of each image of a batch, on the batch's device.
-
-    Steps that no view asks for are skipped. Views that shrink by more than 2 are sampled in groups of equal
-    reduction.
 
     Args:
         images: (B, 3, S, S) uint8, or floating point in [0, 1].

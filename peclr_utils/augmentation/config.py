@@ -89,7 +89,7 @@ class AugmentationConfig:
 
     @classmethod
     def none(cls, **changes: object) -> "AugmentationConfig":
-        """Nothing but the resize to the view's size; `changes` are any settings."""
+        """Nothing but the resize to the view's size; here and below, `changes` are any other settings."""
         return _changed(cls(), changes)
 
     @classmethod
@@ -97,9 +97,8 @@ class AugmentationConfig:
         """Pre-training views as in the paper: rotation, scale, shift and colour.
 
         Rotation and shift are meant to be undone on the projection; without the undoing the same views teach
-        invariance to rotation. The ranges keep the hand in view and skin the colour of skin. Where masks and
-        backgrounds are given every background is exchanged: two views then share nothing but the hand, and no
-        black frame beyond the image's edge tells the angle. `changes` are any other settings.
+        invariance to rotation. Where masks and backgrounds are given every background is exchanged: two views
+        then share nothing but the hand, and no black frame beyond the image's edge tells the angle.
         """
         preset = cls(
             rotation=rotation,
@@ -118,16 +117,12 @@ class AugmentationConfig:
 
     @classmethod
     def simclr(cls, **changes: object) -> "AugmentationConfig":
-        """The same views without rotation: scale and shift replace SimCLR's random crop; same colour.
-
-        SimCLR on hands with rotation as one more invariance is `peclr()` trained without undoing. `changes`
-        are any settings.
-        """
+        """The same views without rotation: scale and shift replace SimCLR's random crop."""
         return _changed(cls.peclr(rotation=0.0), changes)
 
     @classmethod
     def weak(cls, **changes: object) -> "AugmentationConfig":
-        """Mild views for fine-tuning on labels; `changes` are any settings."""
+        """Mild views for fine-tuning on labels."""
         preset = cls(
             rotation=20.0,
             scale=(0.9, 1.1),
@@ -143,11 +138,7 @@ class AugmentationConfig:
 
     @classmethod
     def preset(cls, name: str, **changes: object) -> "AugmentationConfig":
-        """Look up a preset by its name, and change any settings.
-
-        Raises:
-            ValueError: if `PRESETS` has no such name.
-        """
+        """Look up one of `PRESETS`, and change any settings; ValueError names an unknown one."""
         if name not in PRESETS:
             raise ValueError(f"augmentation: unknown preset {name!r}; expected one of {', '.join(PRESETS)}")
         return getattr(cls, name)(**changes)

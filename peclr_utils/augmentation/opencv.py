@@ -70,9 +70,8 @@ def apply_opencv_batch(
     """
     masks = [None] * len(images) if masks is None else masks
     if not len(images) == len(masks) == len(params):
-        raise ValueError(
-            f"apply_opencv: found {len(images)} images and {len(masks)} masks for {len(params)} views"
-        )
+        found = f"{len(images)} images and {len(masks)} masks"
+        raise ValueError(f"apply_opencv: found {found} for {len(params)} views")
     views = np.empty((len(params), out_size, out_size, 3), dtype=np.uint8)
     if not len(params):
         return views
@@ -82,9 +81,8 @@ def apply_opencv_batch(
     colours = params.colour * [1, 1, 1, 255]
     for index, (image, mask) in enumerate(zip(images, masks, strict=True)):
         if image.shape != (in_size, in_size, 3):
-            raise ValueError(
-                f"apply_opencv: expected {(in_size, in_size, 3)} crops, found {image.shape} at {index}"
-            )
+            expected = (in_size, in_size, 3)
+            raise ValueError(f"apply_opencv: expected {expected} crops, found {image.shape} at {index}")
         number = params.background[index]
         if mask is not None and backgrounds is not None and number >= 0:
             background = backgrounds[int(number) % len(backgrounds)]
@@ -103,10 +101,7 @@ def augment_sample(
     out_size: int,
     backgrounds: np.ndarray | None = None,
 ) -> HandSample:
-    """Make one view of a labelled crop, and move its labels with it.
-
-    keypoints_2d, outline and mask move with the image and K' = A K; keypoints_3d stay (see
-    `transform_keypoints`).
+    """Make one view of a labelled crop; its labels move as in `transform_keypoints`, outline and mask too.
 
     Args:
         sample: a square crop.

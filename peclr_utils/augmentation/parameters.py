@@ -53,20 +53,16 @@ class ViewParameters:
     def __post_init__(self) -> None:
         count = len(self.angle)
         for name, value in vars(self).items():
-            if value.shape != (count, *_SHAPES.get(name, ())):
-                raise ValueError(
-                    f"view parameters: {name} must be {(count, *_SHAPES.get(name, ()))}, found {value.shape}"
-                )
+            expected = (count, *_SHAPES.get(name, ()))
+            if value.shape != expected:
+                raise ValueError(f"view parameters: {name} must be {expected}, found {value.shape}")
 
     def __len__(self) -> int:
         return len(self.angle)
 
     def __getitem__(self, index: int | slice | np.ndarray | Sequence[int]) -> "ViewParameters":
         """Some of the views; a single index gives one view, with the leading axis kept."""
-        if isinstance(index, (int, np.integer)):
-            if not -len(self) <= index < len(self):
-                raise IndexError(f"view {index} of {len(self)}")
-            index = slice(int(index) % len(self), int(index) % len(self) + 1)
+        index = [index] if isinstance(index, (int, np.integer)) else index
         return ViewParameters(**{name: value[index] for name, value in vars(self).items()})
 
     @classmethod
@@ -100,6 +96,9 @@ def sample_parameters(config: AugmentationConfig, count: int, rng: np.random.Gen
     ranges = _ranges(config)
     low, high = np.array(list(ranges.values()), dtype=np.float64).T
     drawn = dict(zip(ranges, (low + (high - low) * rng.random((count, len(ranges)))).T, strict=True))
+    width, height = drawn["cutout_width"], drawn["cutout_height"]
+    left, top = drawn["cutout_x"] * (1 - width), drawn["cutout_y"] * (1 - height)
+    background = np.where(drawn["background?"] < config.background, drawn["background"], -1)
     return ViewParameters(
         angle=drawn["angle"],
         scale=config.margin * np.exp(drawn["log_scale"]),
@@ -108,33 +107,28 @@ def sample_parameters(config: AugmentationConfig, count: int, rng: np.random.Gen
         blur=np.where(drawn["blur?"] < config.blur, drawn["blur"], 0.0),
         noise=np.where(drawn["noise?"] < config.noise, drawn["noise"], 0.0),
         noise_seed=drawn["noise_seed"].astype(np.int64),
-        cutout=_cutout(config, drawn),
+        cutout=np.where(drawn["cutout?"] < config.cutout, [left, top, left + width, top + height], np.nan).T,
         sobel=drawn["sobel?"] < config.sobel,
-        background=np.where(drawn["background?"] < config.background, drawn["background"], -1).astype(
-            np.int64
-        ),
+        background=background.astype(np.int64),
     )
 
 
 def _ranges(config: AugmentationConfig) -> dict[str, tuple[float, float]]:
     """What is drawn uniformly for a view; a name with a question mark is compared with a probability."""
-
-    def around(centre: float, spread: float) -> tuple[float, float]:
-        return centre - spread, centre + spread
-
+    gain = (1 - config.gain, 1 + config.gain)
     return {
-        "angle": around(0, config.rotation),
+        "angle": (-config.rotation, config.rotation),
         "log_scale": (log(config.scale[0]), log(config.scale[1])),
-        "shift_x": around(0, config.shift),
-        "shift_y": around(0, config.shift),
+        "shift_x": (-config.shift, config.shift),
+        "shift_y": (-config.shift, config.shift),
         "colour?": (0, 1),
-        "brightness": around(1, config.brightness),
-        "contrast": around(1, config.contrast),
-        "saturation": around(1, config.saturation),
-        "hue": around(0, config.hue),
-        "red": around(1, config.gain),
-        "green": around(1, config.gain),
-        "blue": around(1, config.gain),
+        "brightness": (1 - config.brightness, 1 + config.brightness),
+        "contrast": (1 - config.contrast, 1 + config.contrast),
+        "saturation": (1 - config.saturation, 1 + config.saturation),
+        "hue": (-config.hue, config.hue),
+        "red": gain,
+        "green": gain,
+        "blue": gain,
         "grey?": (0, 1),
         "blur?": (0, 1),
         "blur": config.blur_sigma,
@@ -162,13 +156,6 @@ def _colour(config: AugmentationConfig, drawn: dict[str, np.ndarray]) -> np.ndar
         gain=np.where(jittered, [drawn["red"], drawn["green"], drawn["blue"]], 1.0).T,
         grey=drawn["grey?"] < config.grey,
     )
-
-
-def _cutout(config: AugmentationConfig, drawn: dict[str, np.ndarray]) -> np.ndarray:
-    there = drawn["cutout?"] < config.cutout
-    width, height = drawn["cutout_width"], drawn["cutout_height"]
-    left, top = drawn["cutout_x"] * (1 - width), drawn["cutout_y"] * (1 - height)
-    return np.where(there, [left, top, left + width, top + height], np.nan).T
 
 
 def affine(params: ViewParameters, in_size: int, out_size: int) -> np.ndarray:
@@ -206,9 +193,8 @@ def transform_keypoints(
     """Move keypoints as the views move their crops.
 
     For a labelled crop: keypoints_2d move by A = affine(...), and K' = A K (`camera.transform_intrinsics`).
-    The 3D keypoints stay as they are: the camera itself is not rotated, and A K projects the same points of
-    its frame exactly to where A moves their pixels. K' then has entries below the diagonal, which all code
-    here allows.
+    The 3D keypoints stay: A K projects the same points of the camera's frame to where A moves their pixels.
+    K' then has entries below the diagonal, which all code here allows.
 
     Args:
         params: B views.

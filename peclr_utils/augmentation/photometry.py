@@ -67,16 +67,8 @@ def changes_colour(colour: np.ndarray) -> np.ndarray:
 
 
 def gaussian_taps(sigma: float, size: int) -> np.ndarray:
-    """Taps of a Gaussian, whole multiples of 1/256 that sum to one, as 8-bit filters keep them.
-
-    Args:
-        sigma: standard deviation in pixels; 0 gives the single tap 1.
-        size: side of the image; the taps reach no further than its reflection at the border does.
-
-    Returns:
-        (2r + 1,) float64, r = ceil(3 sigma) at most.
-    """
-    radius = min(int(np.ceil(3 * sigma)), size - 1)
+    """Taps of a Gaussian, (2r + 1,): multiples of 1/256 that sum to one, as 8-bit filters keep them."""
+    radius = min(int(np.ceil(3 * sigma)), size - 1)  # as far as a reflection at the border of `size` reaches
     if radius <= 0:
         return np.ones(1)
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
@@ -86,10 +78,7 @@ def gaussian_taps(sigma: float, size: int) -> np.ndarray:
 
 
 def noise_field(seed: int, size: int) -> np.ndarray:
-    """(size, size, 3) standard normal noise: a window of one fixed table that starts where the seed says.
-
-    Drawing 128 x 128 x 3 normal numbers would take longer than the rest of a view.
-    """
+    """(size, size, 3) standard normal noise: a window of one fixed table, which costs less than drawing."""
     start = noise_start(seed, size)
     return noise_table()[start : start + 3 * size * size].reshape(size, size, 3)
 

@@ -25,13 +25,7 @@ from peclr_utils.datasets.youtube3d import SPLITS, YouTube3DHands
 
 @dataclass
 class Report:
-    """What a check found; prints itself.
-
-    Attributes:
-        title: what was checked.
-        found: what is there.
-        problems: what is wrong, and what to do.
-    """
+    """What a check found, and the problems with what to do about them; prints itself."""
 
     title: str
     found: list[str] = field(default_factory=list)

@@ -1,6 +1,6 @@
 """Write any labelled set in FreiHAND's layout, so that every tool that reads FreiHAND reads it.
 
-Chapter 01 exports rendered hands and opens them again; `data/sample` was made this way.
+Chapter 01 exports rendered hands; `data/sample` was made this way.
 """
 
 import json

@@ -9,8 +9,7 @@ Chapter 01 shows it beside the other data sets. Layout, with N photographs:
 
 The versions are one photograph with other backgrounds: green screen, homogenised, auto-sampled, auto.
 
-**Convention.** As in `HandSample`; FreiHAND's own order of keypoints is this package's. All hands are right
-hands.
+**Convention.** As in `HandSample`. All hands are right hands.
 """
 
 import json
@@ -34,13 +33,7 @@ SHAPES: dict[str, tuple[int, ...]] = {"K": (3, 3), "xyz": (21, 3), "scale": ()}
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels of one part of FreiHAND, one row for each id.
-
-    Attributes:
-        K: (N, 3, 3) float32, pixels.
-        xyz: (N, 21, 3) float32, metres, or None.
-        scale: (N,) float32, metres, or None.
-    """
+    """One part's labels by id, float32: K (N, 3, 3) pixels, xyz (N, 21, 3) and scale (N,) metres or None."""
 
     K: np.ndarray
     xyz: np.ndarray | None = None
@@ -169,38 +162,22 @@ def label_path(root: Path, part: str, kind: str) -> Path:
 
 
 def load_labels(root: Path, part: str) -> Labels:
-    """Load the labels of "training", which needs all three files, or of "evaluation", which needs K.
-
-    Raises:
-        FileNotFoundError: if the folder or a file is missing; names the right folder if it is near.
-        ValueError: if a file is damaged or has another shape, or the files' lengths differ.
-    """
+    """Load the labels of "training", which needs all three files, or of "evaluation", which needs K."""
     arrays = {}
     for kind, shape in SHAPES.items():
         path = label_path(root, part, kind)
         if kind == "K" or part == "training":
             require_file(path, "FreiHAND")
         if path.is_file():
-            arrays[kind] = read_array(path, shape).astype(np.float32)
+            arrays[kind] = _read_array(path, shape).astype(np.float32)
     if len({len(array) for array in arrays.values()}) > 1:
         found = ", ".join(f"{len(array)} in {part}_{kind}.json" for kind, array in arrays.items())
         raise ValueError(f"{root}: expected label files of one release and length, found {found} entries")
     return Labels(**arrays)
 
 
-def read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Read a JSON list of equally shaped arrays of numbers.
-
-    Args:
-        path: the file.
-        shape: expected shape of an entry.
-
-    Returns:
-        (N, *shape) float64, N at least 1.
-
-    Raises:
-        ValueError: if the file is not JSON, or an entry has another shape or is not finite.
-    """
+def _read_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Read a JSON list of N > 0 finite arrays of one shape as (N, *shape) float64."""
     expected = f"a JSON list of finite numbers of shape {' x '.join(map(str, ('N', *shape)))}"
     try:
         values = np.array(json.loads(path.read_bytes()), np.float64)

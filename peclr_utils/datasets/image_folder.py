@@ -82,7 +82,7 @@ class ImageFolderHands:
 
 
 def _read_boxes(root: Path, path: Path, names: list[str]) -> list[Box]:
-    """Read the boxes of the images `names` in a folder from a CSV file, here or in the folder."""
+    """Read the boxes of these images from a CSV file, here or in the folder."""
     file = next((place for place in (path, root / path) if place.is_file()), None)
     if file is None:
         raise FileNotFoundError(f"{path}: no such file of boxes, here or in {root}")

@@ -9,8 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-"""Suffixes of image files, in lower case."""
+from peclr_utils.files import IMAGE_SUFFIXES
 
 
 def read_image(path: Path | str) -> np.ndarray:
@@ -30,17 +29,7 @@ def read_image(path: Path | str) -> np.ndarray:
 
 
 def read_mask(path: Path | str) -> np.ndarray:
-    """Read a mask as it is stored; one kept as JPEG has grey values around its edge.
-
-    Args:
-        path: the file.
-
-    Returns:
-        (H, W) uint8, 255 on the hand.
-
-    Raises:
-        OSError, ValueError: as `read_image`.
-    """
+    """Read a mask as stored: (H, W) uint8, 255 on the hand; JPEG leaves grey values around its edge."""
     return _decoded(Path(path), cv2.IMREAD_GRAYSCALE)
 
 
@@ -61,11 +50,7 @@ def write_jpeg(path: Path | str, image: np.ndarray, quality: int = 95) -> None:
 
 
 def find_images(root: Path) -> list[str]:
-    """List the images in a folder and below, relative to it, sorted; hidden files and folders are skipped.
-
-    Raises:
-        FileNotFoundError: if the folder is missing, is a file or holds no image.
-    """
+    """List the images in a folder and below, relative to it, sorted; hidden files and folders are skipped."""
     require_folder(root)
     names = []
     for folder, below, files in os.walk(root):

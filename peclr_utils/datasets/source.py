@@ -45,14 +45,11 @@ class Source:
     Attributes:
         kind: "synthetic", "freihand", "youtube" or "folder".
         path: the data's folder; for "synthetic" the number of images.
-        options: text by name. `view` is the largest angle between the line of sight and the normal of palm or
-            back in degrees, with the largest roll after a comma if it is limited, as in "40,45"; or
-            "anywhere". FreiHAND's `versions` is a count or a list such as "1,2,3". The others are arguments
-            of the data set's class.
+        options: arguments of the data set's class, as text. `view` is "anywhere", or the degrees of
+            `ViewRange`: "40", or with the roll "40,45". FreiHAND's `versions` is a count or a list: "1,2,3".
 
     Raises:
-        ValueError: if the kind is unknown, there is no path, or its printed name would be read differently:
-            an option with "&" in it, or a path that ends as options do.
+            ValueError: if the kind is unknown, the path is empty, or the printed name would read differently.
     """
 
     kind: str
@@ -89,12 +86,7 @@ class Source:
         return type(self)(self.kind, path, {**self.options, **found})
 
     def open(self) -> HandDataset:
-        """Open the data set.
-
-        Raises:
-            ValueError: if an option or a value is not understood; lists what is known.
-            FileNotFoundError: if the data are not there.
-        """
+        """Open the data set; errors as in `open_source`."""
         factory, known = KINDS[self.kind]
         unknown = [key for key in self.options if key not in known]
         if unknown:

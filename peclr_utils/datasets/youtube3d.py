@@ -5,12 +5,11 @@ Chapter 01 shows it beside the other data sets. Layout:
     youtube_{train,val,test}.json
     youtube/VIDEO/video/frames/FRAME.png      as the file's `images` name them, or .jpg
 
-The training label file holds gigabytes and does not fit into memory as Python objects. It is read once, in a
-stream, into a file of vertices and a small table of everything else. Both are kept in `.peclr_utils` beside
-it or, where that can't be written to, in the user's cache.
+The training label file is gigabytes large, too much for memory as Python objects. It is read once, in a
+stream, into a file of vertices and a small table of everything else.
 
-Pre-training needs no keypoints: the crop comes from the vertices. The finger tips are vertices themselves;
-the other joints need the joint regressor of MANO, which has its own licence and isn't shipped here.
+Pre-training needs no keypoints: the crop comes from the vertices. Keypoints need the joint regressor of MANO,
+which has its own licence and isn't shipped here.
 
 **Convention.** As in `HandSample`. The label file states a resolution for each frame; a frame kept at another
 one is assumed to cover the same view, so pixel centres move as x -> (x + 1/2) * scale - 1/2. Left hands are
@@ -27,9 +26,9 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from peclr_utils.datasets.images import IMAGE_SUFFIXES, read_image, require_file
+from peclr_utils.datasets.images import read_image, require_file
 from peclr_utils.datasets.sample import HandSample, mirror
-from peclr_utils.files import atomic, write_text
+from peclr_utils.files import IMAGE_SUFFIXES, atomic, write_text
 from peclr_utils.skeleton import reorder
 
 SPLITS = ("train", "val", "test")
@@ -43,8 +42,8 @@ JOINTS, VERTICES = 16, 778
 class YouTube3DHands:
     """The hands of one split whose frames are there; each annotated hand is an identity of its own.
 
-    The first opening reads the label file in a stream, which takes minutes for the training split. Hands
-    whose frame is missing are skipped, with one warning that counts them, because videos disappear.
+    The first opening takes minutes for the training split. Hands whose frame is missing are skipped, with one
+    warning that counts them, because videos disappear.
 
     Args:
         root: the folder that holds `youtube_train.json` and `youtube/`.
@@ -146,15 +145,7 @@ class YouTube3DHands:
 
 
 def joints(regressor: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """Take 21 keypoints from a mesh: 16 joints by the regressor, and five vertices as finger tips.
-
-    Args:
-        regressor: (16, 778), rows in the order of MANO's joints.
-        vertices: (778, C) of a hand in MANO's order.
-
-    Returns:
-        (21, C) float32 in FreiHAND's order.
-    """
+    """(21, C) float32 keypoints of a mesh (778, C): 16 joints by the regressor, five vertices as tips."""
     points = np.concatenate([regressor @ vertices, vertices[list(FINGER_TIPS)]])
     return reorder(points, "mano", "freihand").astype(np.float32)
 

@@ -2,9 +2,8 @@
 
 Chapter 05 derives the alignment from the singular values and shows what mirroring changes.
 
-The steps and their order are those of FreiHAND's evaluator: centre, divide by the norm, rotate, scale by the
-sum of the singular values, then by the true norm, then shift. So both agree to the last digits, even where a
-hand has no extent: the 1e-8 keeps the division defined and exceeds all rounding errors.
+The steps and their order are those of FreiHAND's evaluator, so that both agree to the last digits: centre,
+divide by the norm, rotate, scale by the sum of the singular values, then by the true norm, then shift.
 
 **Convention.** Any length unit, any frame; the result lies in the frame and unit of the truth.
 """
@@ -15,7 +14,7 @@ from peclr_utils.evaluation.checks import ArrayLike, as_pair
 from peclr_utils.skeleton import ROOT
 
 NORM_EPSILON = 1e-8
-"""What the official evaluator adds to the Frobenius norm before it divides by it."""
+"""The official evaluator adds this to a norm before dividing, which defines hands without extent."""
 
 
 def procrustes_align(pred: ArrayLike, gt: ArrayLike, proper_rotation: bool = False) -> np.ndarray:
@@ -66,9 +65,6 @@ def align_root(pred: ArrayLike, gt: ArrayLike, root: int = ROOT) -> np.ndarray:
 
     Returns:
         (..., J, C) float64.
-
-    Raises:
-        ValueError: if the shapes differ, or something isn't finite.
     """
     predicted, true = as_pair(pred, gt)
     return predicted - predicted[..., root : root + 1, :] + true[..., root : root + 1, :]

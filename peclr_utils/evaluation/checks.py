@@ -15,12 +15,7 @@ LARGEST_HAND = 1.0
 
 
 def as_float64(values: ArrayLike, name: str, item: tuple[int, ...] | None = None) -> np.ndarray:
-    """Convert arrays, tensors or nested lists to finite float64; `item`: check for (N, *item) with N > 0.
-
-    Raises:
-        TypeError: if these aren't numbers.
-        ValueError: on another shape, or if a number is NaN or infinite.
-    """
+    """Convert arrays, tensors or nested lists to finite float64; `item`: check for (N, *item) with N > 0."""
     kind = type(values).__name__
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu().double().numpy()

@@ -1,9 +1,7 @@
 """What frozen features already contain: a ridge regression on them, and the mean pose as the bar to clear.
 
-Chapter 03 judges pre-training by it; the label-fraction table has it for every encoder.
-
-Nothing is trained: the closed-form solution takes seconds and tells how much of the pose a linear map can
-read off.
+Chapter 03 judges pre-training by it. The closed-form solution takes seconds and tells how much of the pose a
+linear map can read off.
 """
 
 from collections.abc import Iterator, Sequence
@@ -74,9 +72,6 @@ def mean_pose(train_targets: ArrayLike, count: int) -> np.ndarray:
 
     Returns:
         (count, ...) float64.
-
-    Raises:
-        ValueError: if some targets aren't finite.
     """
     return np.repeat(as_float64(train_targets, "train_targets").mean(0, keepdims=True), count, axis=0)
 

@@ -2,10 +2,9 @@
 
 Chapter 05 prints them next to what it measures.
 
-The networks' numbers come from the authors' page (github.com/dahiyaaneesh/peclr), for the fine-tuned weights
-offered there; the zero predictor's from FreiHAND's page (github.com/lmb-freiburg/freihand), for the second
-release, FreiHAND_pub_v2. Before it the page gave 4.87 cm aligned. All are over 3,960 hands, with mirroring
-allowed in the alignment.
+The networks' numbers come from the authors' page (github.com/dahiyaaneesh/peclr), the zero predictor's from
+FreiHAND's page (github.com/lmb-freiburg/freihand) for FreiHAND_pub_v2; for the release before it, that page
+gave 4.87 cm aligned. All are over 3,960 hands, with mirroring allowed in the alignment.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,15 +16,7 @@ from peclr_utils.evaluation.report import Value, format_table
 
 @dataclass(frozen=True)
 class Published:
-    """One published result, as printed: centimetres with two decimals, areas with three.
-
-    Attributes:
-        name: what a table calls it.
-        epe_cm: mean distance, unaligned.
-        pa_epe_cm: mean distance, aligned.
-        auc: area under the PCK curve from 0 to 5 cm, unaligned; None where it isn't published.
-        pa_auc: likewise, aligned.
-    """
+    """One published result, as printed; `pa_` is aligned, `auc` the area under PCK from 0 to 5 cm."""
 
     name: str
     epe_cm: float

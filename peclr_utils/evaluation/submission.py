@@ -1,9 +1,7 @@
 """FreiHAND's submission file `pred.json`, and the labels that it is scored against.
 
-Chapter 05 writes one and scores it.
-
-FreiHAND's evaluation server, now closed, took a JSON list of two lists: xyz with (21, 3) for each hand, and
-verts with (778, 3), the vertices of MANO's mesh, which are zeros here.
+`python -m peclr_utils.evaluation` scores one. It is a JSON list of two lists: xyz with (21, 3) for each hand,
+and verts with (778, 3), the vertices of MANO's mesh, which are zeros here.
 
 **Convention.** Metres, camera frame, FreiHAND's keypoint order, hands in the order of the evaluation set.
 """

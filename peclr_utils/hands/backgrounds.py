@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+from peclr_utils.files import IMAGE_SUFFIXES
 
 _PHASE = np.arange(256) * (2 * np.pi / 256)
 

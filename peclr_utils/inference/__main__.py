@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import tyro
 
-from peclr_utils.datasets.images import IMAGE_SUFFIXES, read_image
-from peclr_utils.files import atomic, write_json
+from peclr_utils.datasets.images import read_image
+from peclr_utils.files import IMAGE_SUFFIXES, atomic, write_json
 from peclr_utils.inference.prediction import HandPrediction
 from peclr_utils.inference.two_crops import predict
 from peclr_utils.weights import load_pose_network

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from peclr_utils.files import locked, write_text
+from peclr_utils.settings import NonFiniteLossError
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
 from peclr_utils.weights import load_strictly, read_checkpoint, remove_leftovers, save_checkpoint
 
@@ -82,9 +83,11 @@ class RunFolder:
                 scaler.load_state_dict(state)
         return saved["extra"]["steps_done"]
 
-    def start(self) -> None:
-        """Write the settings, and remove what a kill left of a checkpoint."""
+    def start(self, first_step: int) -> None:
+        """Write the settings; remove what a kill left of a checkpoint, and an old run's that starts again."""
         if self.checkpoint is not None and self.writes:
+            if first_step == 0:
+                self.checkpoint.unlink(missing_ok=True)
             write_text(self.checkpoint.with_name(CONFIG), self.config.to_json())
             remove_leftovers(self.checkpoint)
 
@@ -101,9 +104,19 @@ class RunFolder:
         steps_done: int,
         finished: bool,
     ) -> None:
-        """Write the checkpoint; a finished run's has no optimiser, because nothing resumes from it."""
+        """Write the checkpoint; a finished run's has no optimiser, because nothing resumes from it.
+
+        Raises:
+            NonFiniteLossError: if a weight is NaN or infinite; the checkpoint before this one stays.
+        """
         if self.checkpoint is None or not self.writes:
             return
+        if (
+            not torch.stack([weight.detach().float().norm() for weight in model.parameters()])
+            .isfinite()
+            .all()
+        ):
+            raise NonFiniteLossError(f"a weight is NaN or infinite after step {steps_done}; not saved")
         training = None if finished else {"optimiser": optimiser.state_dict(), "scaler": scaler.state_dict()}
         extra = {"steps_done": steps_done, "pictures": self.images, "finished": finished}
         save_checkpoint(self.checkpoint, model, config=self.config.plain(), training=training, extra=extra)

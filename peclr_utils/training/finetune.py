@@ -120,7 +120,7 @@ def finetune(
         folder = RunFolder(config, len(labelled))
         first_step = folder.resume(network, optimiser, scaler)
         if first_step < config.steps:
-            folder.start()
+            folder.start(first_step)
         if config.progress:
             print(_introduction(config, crops.source, len(labelled), first_step) + f"\non {compute}")
 
@@ -159,7 +159,7 @@ def finetune(
                     log.write(step, {**row, "images_per_second": log.speed(done)})
                     if due or end or folder.due():
                         folder.save(network, optimiser, scaler, done, finished=end)
-    report_early_stop(reason, folder.checkpoint, config.progress)
+    report_early_stop(reason or ("interrupted" if stop.came else ""), folder.checkpoint, config.progress)
     evaluation = None
     if test is not None:
         evaluation = predict_dataset(network, test, precision=config.precision).evaluate()
@@ -215,11 +215,15 @@ def _introduction(config: FinetuneConfig, source: str, images: int, first_step: 
     return text + resuming(first_step, config.steps)
 
 
+def _finetune_alone(config: FinetuneConfig) -> FinetuneResult:
+    single_process()
+    return finetune(config)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Fine-tune as the command line says."""
     program = "python -m peclr_utils.training.finetune"
-    single_process()
-    return run_command_line(FinetuneConfig, finetune, program, _summary, arguments)
+    return run_command_line(FinetuneConfig, _finetune_alone, program, _summary, arguments)
 
 
 def _summary(result: FinetuneResult) -> str:

@@ -59,7 +59,7 @@ class RunLog:
         )
         self._images_per_step, self._mark = images_per_step, (time.perf_counter(), first_step)
         self._file = None
-        if config.output:
+        if config.output and first_step < steps:
             lines = "".join(json.dumps(row) + "\n" for row in self.history)
             self._file = write_text(Path(config.output, LOG), lines).open("a", encoding="utf-8")
         self._loggers: dict[str, tuple[OnLog, Close]] = {}

@@ -144,19 +144,19 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
         if len(set(ranks.all_gather_object(first_step))) > 1:
             raise ValueError(f"{config.output}: all processes must see the same output folder")
         if first_step < steps:
-            folder.start()
+            folder.start(first_step)
         if first and config.progress:
             print(_introduction(config, pairs, first_step, steps) + f"\non {compute}")
 
         def encode(batch: PairBatch) -> Tensor:
-            """Features of B pairs, (2, B, F) float32: batch statistics lose too much otherwise."""
+            """Features of B pairs, (2, B, F) float32: the projector's batch norm needs the precision."""
             views = batch.to(device, config.image_size, backgrounds).views
             with autocast(device, compute.dtype):
                 features = encoder(views.flatten(0, 1))
             return features.float().unflatten(0, (2, -1))
 
         def compare(features: Tensor, batches: Sequence[PairBatch]) -> tuple[Tensor, Tensor]:
-            """Loss and alignment over the pairs of some batches, those of other processes included."""
+            """Loss and alignment; `features` are those of all processes, `batches` this one's."""
             z1, z2 = model.projector(features.flatten(0, 1)).chunk(2)
             motions = PairBatch.motions(batches, device)
             angle, shift = ranks.all_gather(motions.angle, dim=1), ranks.all_gather(motions.shift, dim=1)
@@ -164,6 +164,7 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
             return contrastive_loss(z1, z2, motions, config)
 
         # Steps.
+        # Rank r takes a contiguous share of each step's batches: gathered order is batch order.
         mine = np.arange(config.accumulate).reshape(ranks.world_size(), -1)[ranks.rank()].tolist()
         numbers = [step * config.accumulate + batch for step in range(first_step, steps) for batch in mine]
         stream = iter(load(pairs, numbers, compute.workers, device))
@@ -179,7 +180,9 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
             model.train()
             unread, reason, rate = [], "", 0.0  # losses that have not been read from the device yet
             for step in range(first_step, steps):
-                if reason := next(filter(None, ranks.all_gather_object(stop.reason(step))), ""):
+                if reason := next(
+                    filter(None, ranks.all_gather_object(stop.reason(step))), ""
+                ):  # of any rank
                     if unread:
                         loss = float(torch.stack(unread)[:, 0].mean())
                         check_finite(loss, step - 1, rate, folder.checkpoint)
@@ -189,6 +192,7 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
                 batches = list(itertools.islice(stream, len(mine)))
                 if config.grad_cache:
                     loss = cached_gradients(encode, batches, compare, model.encoder, scaler.scale)
+                    # The encoder's are summed inside; every rank has the projector's whole gradient.
                     ranks.all_reduce_gradients(model.projector, mean=True)
                     ranks.average_buffers(model.encoder)
                     unread.append(torch.stack(loss))
@@ -214,7 +218,8 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
                     if end or (not rest and epoch % config.save_every_epochs == 0) or folder.due():
                         folder.save(model, optimiser, scaler, step + 1, finished=end)
         ranks.barrier()  # until rank 0 has saved
-    report_early_stop(reason, folder.checkpoint, first and config.progress)
+    stopped = reason or ("interrupted" if stop.came else "")  # Ctrl-C may come in the last step
+    report_early_stop(stopped, folder.checkpoint, first and config.progress)
     return PretrainResult(model.eval(), config, log.history, folder.checkpoint, finished=not reason)
 
 
@@ -239,6 +244,8 @@ def _check_processes(config: PretrainConfig, dataset: HandDataset | None) -> Non
     count = ranks.world_size()
     if count == 1:
         return
+    if config.authors_exact:
+        raise ValueError(f"authors_exact: expected one process, found {count}; the authors' code uses one")
     if not config.grad_cache:
         raise ValueError(f"grad_cache: expected True with {count} processes, which compute one loss together")
     if config.accumulate % count:
@@ -246,7 +253,7 @@ def _check_processes(config: PretrainConfig, dataset: HandDataset | None) -> Non
             f"accumulate: expected a multiple of {count}, the number of processes, found "
             f"{config.accumulate}; they divide the batches of a step among them"
         )
-    if not (config.cache or config.authors_exact or isinstance(dataset, CropSet)):
+    if not (config.cache or isinstance(dataset, CropSet)):
         raise ValueError(f"cache: expected a folder, because {count} processes share the packed crops")
 
 
@@ -280,7 +287,7 @@ def summary(result: PretrainResult) -> str:
     """Say in one line how a run ended; "" in all ranks but the first."""
     if ranks.rank() > 0:
         return ""
-    loss = f"last loss {result.losses[-1]:.4f}" if result.losses else "no step done"
+    loss = f"last loss {result.losses[-1]:.4f}" if result.losses else "no loss logged"
     return f"{'Finished' if result.finished else 'Stopped early'}: {loss}, checkpoint {result.checkpoint}"
 
 
