@@ -32,7 +32,7 @@ def sgd(encoder) -> torch.optim.Optimizer:
 def test_other_ranks_write_nothing_and_a_finished_run_keeps_no_optimiser(encoder, sgd, tmp_path):
     config = TINY.replace(output=str(tmp_path))
     other = RunFolder(config, 7, writes=False)
-    other.start()
+    other.start(0)
     other.save(encoder, sgd, NO_SCALER, 3, finished=False)
     assert not list(tmp_path.iterdir())
     for finished in (False, True):
