@@ -259,9 +259,3 @@ def test_gradients_reach_pixels_depths_and_refinement_but_not_through_the_quadra
     np.testing.assert_allclose(found, numeric, rtol=1e-5, atol=1e-6)
     assert found[2] == 0 and found[63] == 0  # the root's own depth and the unused output
     assert net.root_refinement[0].weight.grad.abs().max() > 0
-
-
-@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 3), (1, 1, 3, 3), (4,)])
-def test_intrinsics_of_a_wrong_shape_are_named(shape):
-    with pytest.raises(ValueError, match=r"K: expected.*\(5, 3, 3\).*found"):
-        network()(torch.zeros(5, 3, 32, 32), torch.zeros(shape))

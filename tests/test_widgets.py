@@ -16,7 +16,7 @@ from peclr_utils.datasets import SyntheticHands
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.equivariance import apply_to_projection
 from peclr_utils.plotting import plot_hand_3d
-from peclr_utils.widgets.explorers import STATIC_NOTE, as_png
+from peclr_utils.widgets.explorers import STATIC_NOTE
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +81,6 @@ def test_controls_start_at_the_functions_defaults_and_moving_one_redraws_the_ima
 
 def test_an_image_that_is_not_square_is_cropped_first(unlabelled):
     assert pixels(widgets.augmentation_explorer(unlabelled, size=64).image.value).size
-
-
-def test_an_rgb_image_keeps_its_colours(rng):
-    image = rng.integers(0, 256, (8, 9, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(pixels(as_png(image)), image)
 
 
 @pytest.mark.parametrize("someone", [True, False])

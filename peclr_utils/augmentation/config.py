@@ -149,4 +149,5 @@ def _changed(preset: AugmentationConfig, changes: dict[str, object]) -> Augmenta
     unknown = [name for name in changes if name not in names]
     if unknown:
         raise ValueError(f"augmentation: unknown setting {unknown[0]!r}; expected one of {', '.join(names)}")
+    changes = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
     return replace(preset, **changes)

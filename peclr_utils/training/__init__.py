@@ -9,10 +9,10 @@ import warnings
 
 from peclr_utils.settings import NonFiniteLossError
 from peclr_utils.training.config import FinetuneConfig, PretrainConfig
-from peclr_utils.training.finetune import FinetuneResult, finetune
+from peclr_utils.training.finetune import finetune
 from peclr_utils.training.log import read_log
 from peclr_utils.training.predict import Predictions, extract_features, predict_dataset
-from peclr_utils.training.pretrain import PretrainResult, pretrain
+from peclr_utils.training.pretrain import pretrain
 
 # `python -m peclr_utils.training.pretrain` runs a module that this package has already imported. Python warns
 # that its state might then exist twice; these modules have none.
@@ -20,11 +20,9 @@ warnings.filterwarnings("ignore", f".*{__name__}.*found in sys.modules after imp
 
 __all__ = [
     "FinetuneConfig",
-    "FinetuneResult",
     "NonFiniteLossError",
     "Predictions",
     "PretrainConfig",
-    "PretrainResult",
     "extract_features",
     "finetune",
     "predict_dataset",

@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.amp import GradScaler
+from torch.optim import Optimizer
 
 from peclr_utils.files import locked, write_text
 from peclr_utils.settings import NonFiniteLossError
@@ -55,7 +57,7 @@ class RunFolder:
         self.checkpoint = Path(config.output, CHECKPOINT) if config.output else None
         self._saved_at = time.monotonic()
 
-    def resume(self, model: nn.Module, optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler) -> int:
+    def resume(self, model: nn.Module, optimiser: Optimizer, scaler: GradScaler) -> int:
         """Restore a run from its checkpoint if there is one; returns the number of steps done.
 
         Raises:
@@ -97,12 +99,7 @@ class RunFolder:
         return minutes > 0 and time.monotonic() - self._saved_at >= 60 * minutes
 
     def save(
-        self,
-        model: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        scaler: torch.amp.GradScaler,
-        steps_done: int,
-        finished: bool,
+        self, model: nn.Module, optimiser: Optimizer, scaler: GradScaler, steps_done: int, finished: bool
     ) -> None:
         """Write the checkpoint; a finished run's has no optimiser, because nothing resumes from it.
 

@@ -232,8 +232,7 @@ class FinetuneConfig(RunSettings):
     def paper_rn50(cls, **changes: Any) -> Self:
         """Fine-tune a pre-trained ResNet-50 on FreiHAND at 224 x 224; give `encoder`, and call `with_data`.
 
-        The authors publish image size and network, but neither schedule nor losses. Those are ours: about 59
-        passes over FreiHAND's 130,240 images, L1 on 2D keypoints, relative depths and refined root depth.
+        Schedule and losses are ours, because the authors publish neither: 59 passes over 130,240 images.
         """
         start = cls(
             arch="resnet50", image_size=224, steps=60_000, warmup_steps=1000, batch_size=128,

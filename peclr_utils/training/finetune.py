@@ -42,10 +42,7 @@ from peclr_utils.weights import load_encoder
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """What `finetune` returns, as `PretrainResult`; the history has the loss and its parts.
-
-    `evaluation` is on the test set, None without one; `model` is in evaluation mode.
-    """
+    """What `finetune` returns, see `PretrainResult`; `evaluation` is on the test set, None without one."""
 
     model: PoseNetwork25D
     config: FinetuneConfig
@@ -62,8 +59,7 @@ class FinetuneResult:
 
 def weak_augmentation(config: FinetuneConfig) -> AugmentationConfig:
     """Ranges of the training views: the preset for labelled data with the run's own changes."""
-    changes = {name: tuple(v) if isinstance(v, list) else v for name, v in config.augmentation.items()}
-    return AugmentationConfig.weak(**changes)
+    return AugmentationConfig.weak(**config.augmentation)
 
 
 def network_loss(output: PoseOutput, batch: PoseBatch, config: FinetuneConfig) -> dict[str, Tensor]:

@@ -54,10 +54,9 @@ def pair_augmentation(config: PretrainConfig) -> AugmentationConfig:
 
     Every view gets a new background where that is possible; an image's edge would identify a pair, too.
     """
-    changes = {name: tuple(v) if isinstance(v, list) else v for name, v in config.augmentation.items()}
     background = 1.0 if config.exchange_background else 0.0
     return AugmentationConfig.peclr(
-        **{"rotation": config.rotation_degrees, "background": background, **changes}
+        **{"rotation": config.rotation_degrees, "background": background, **config.augmentation}
     )
 
 

@@ -19,9 +19,6 @@ from peclr_utils.augmentation import AugmentationConfig, ViewParameters, affine,
 from peclr_utils.crops import CropSet
 from peclr_utils.training.views import ORDER, VIEWS, Views, finish_views, fit_margin, make_views
 
-MEASURED_VIEWS = 1024
-"""Views that the labels' mean and spread are taken from."""
-
 
 class PoseBatch(NamedTuple):
     """B labelled views, all float32; depths in reference bones."""
@@ -114,7 +111,7 @@ class PoseDataset(Dataset):
 
         The spread is one number for u and v, and one for depth: the network learns how keypoints differ.
         """
-        batches = range(-(-MEASURED_VIEWS // self.batch_size))
+        batches = range(-(-1024 // self.batch_size))
         labels = [self.labels(*self.plan(number)) for number in batches]
         uv = np.concatenate([label["keypoints_2d"] for label in labels])
         depth = np.concatenate([label["relative_depth"] for label in labels])

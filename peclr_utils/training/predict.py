@@ -29,9 +29,8 @@ class Predictions:
 
     def evaluate(self) -> Evaluation:
         """Score them by `evaluation.evaluate_keypoints`."""
-        return evaluate_keypoints(
-            self.keypoints_3d, self.true_3d, pred_2d=self.keypoints_2d, gt_2d=self.true_2d
-        )
+        pixels = {"pred_2d": self.keypoints_2d, "gt_2d": self.true_2d}
+        return evaluate_keypoints(self.keypoints_3d, self.true_3d, **pixels)
 
 
 @torch.no_grad()

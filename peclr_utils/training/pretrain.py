@@ -50,8 +50,7 @@ class PretrainResult:
     Attributes:
         model: encoder and projector, in evaluation mode.
         config: the settings.
-        history: the log, one dict per line: step, epoch, loss, alignment, learning_rate, images_per_second,
-            and equivariance_error at the end of an epoch if it is measured.
+        history: the log, one dict per line: step, epoch, loss, alignment, learning_rate, images_per_second...
         checkpoint: the file, or None without an output folder.
         finished: whether all epochs are done.
     """
@@ -105,8 +104,7 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
         The model and its history; of several processes only rank 0 has that of earlier parts of the run.
 
     Raises:
-        ValueError: if a setting is wrong, the output folder holds a run with other settings, or a step can't
-            be divided among the processes.
+        ValueError: if a setting is wrong, or the output folder holds a run with other settings.
         BlockingIOError: if another run is using the output folder.
         FileNotFoundError: if the initial encoder is missing; nothing has been cropped by then.
         NonFiniteLossError: if the loss becomes NaN or infinite.

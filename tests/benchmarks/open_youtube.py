@@ -1,23 +1,23 @@
 """How much memory it takes to open YouTube3DHands' labels: 47,125 meshes of 778 vertices.
 
     python tests/benchmarks/open_youtube.py            a tenth of them, 0.2 GB of JSON
-    python tests/benchmarks/open_youtube.py --part 1   all of them, 2 GB, for which json.load wants 9 GB
+    PART=1 python tests/benchmarks/open_youtube.py     all of them, 2 GB, for which json.load needs 9 GB
 
 Makes the label file with random numbers in a temporary folder, its frames as empty files. Each way of opening
 it runs in a process of its own; printed is by how much its peak lies above what it had after its imports.
 """
 
-import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from harness import Row, main
 
-HANDS, VERTICES = 47_125, 778
-AIM = 1 / 10
+HANDS, VERTICES = round(float(os.environ.get("PART", "0.1")) * 47_125), 778
 DIFFERENT = 16
 """Different meshes: enough that nothing is the same twice in a row, and quickly written."""
 
@@ -70,28 +70,21 @@ def peak_bytes(way: str, root: Path) -> int:
     return int(done.stdout)
 
 
-def measure(part: float = 0.1) -> dict[str, int]:
-    """Peak of each way in bytes.
-
-    Args:
-        part: of the data set's size, above 0, at most 1.
-    """
+def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        write_labels(root, round(part * HANDS))
-        size = (root / "youtube_train.json").stat().st_size
-        print(f"{round(part * HANDS):,} hands, {size / 1e6:.0f} MB of JSON")
-        return {way: peak_bytes(way, root) for way in WAYS}
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Peak memory of opening YouTube3DHands' labels.")
-    parser.add_argument("--part", type=float, default=0.1, help="of the real size (default: %(default)s)")
-    peaks = measure(parser.parse_args().part)
-    plain = peaks["json.load"]
-    for way, peak in peaks.items():
-        print(f"{way:<28} {peak / 1e6:7.1f} MB   {peak / plain:.4f} of json.load's   (aim: at most {AIM})")
+        write_labels(Path(folder), HANDS)
+        plain, first, second = (peak_bytes(way, Path(folder)) for way in WAYS)
+    return [
+        Row(
+            f"opening {HANDS:,} labels of YouTube3DHands, {when} time: peak memory",
+            f"{peak / 2**20:,.0f} MiB",
+            f"json.load: {plain / 2**20:,.0f} MiB",
+            peak / plain,
+            at_most=1 / 10,
+        )
+        for when, peak in (("first", first), ("second", second))
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

@@ -28,7 +28,7 @@ from harness import Row, table
 HERE = Path(__file__).resolve().parent
 BENCHMARKS = """
     augment_pairs training_step compile_network compare_pairs load_crops evaluate_keypoints open_freihand
-    label_memory grad_cache render_hands import_time
+    open_youtube grad_cache render_hands import_time
 """.split()
 PACKAGES = ("torch", "numpy", "opencv-python", "scipy", "kornia", "lightly")
 ABOUT = """\

@@ -3,12 +3,12 @@
 import statistics
 import time
 
+import numpy as np
 import torch
 from harness import SAMPLE, wait_for
-from pack_crops import Repeated
 
 from peclr_utils.crops import CropSet, open_crops
-from peclr_utils.datasets import FreiHAND
+from peclr_utils.datasets import FreiHAND, HandSample
 from peclr_utils.models import ContrastiveModel
 from peclr_utils.training import PretrainConfig, pretrain
 from peclr_utils.training.device import autocast, choose_compute, place
@@ -18,6 +18,23 @@ from peclr_utils.training.views import crop_margin
 
 IMAGES = 2048
 """The 64 of `data/sample` again and again, each by itself in the packed file."""
+
+
+class Repeated:
+    """A small data set as a large one: sample i is sample i modulo its length."""
+
+    def __init__(self, dataset: FreiHAND, length: int):
+        self.dataset, self.length, self.source = dataset, length, dataset.source
+
+    def __len__(self) -> int:
+        return self.length
+
+    @property
+    def identities(self) -> np.ndarray:
+        return np.arange(self.length)
+
+    def __getitem__(self, index: int) -> HandSample:
+        return self.dataset[index % len(self.dataset)]
 
 
 def sample_crops(config: PretrainConfig) -> CropSet:

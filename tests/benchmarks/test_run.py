@@ -67,13 +67,6 @@ def test_results_of_another_machine_keep_a_table_of_their_own(benchmarks, folder
     assert len(json.loads((folder / "results.json").read_text())) == 2
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones(benchmarks, folder, capsys):
-    run, _ = benchmarks
-    with pytest.raises(SystemExit):
-        run.main(["tow"], folder, ("one", "two"))
-    assert "there is no benchmark tow; there are one, two" in capsys.readouterr().err
-
-
 def test_every_benchmark_has_its_script_and_a_missing_package_is_named(benchmarks, repository):
     run, harness = benchmarks
     for name in run.BENCHMARKS:

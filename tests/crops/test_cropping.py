@@ -67,11 +67,3 @@ def test_beyond_the_image_it_is_black_and_not_the_hand():
     outside[18:46, 14:50] = False  # the image takes 32 x 24 pixels
     assert not cropped.image[outside].any() and not cropped.mask[outside].any()
     assert cropped.image[inside].any(axis=-1).all() and (cropped.mask[inside] == 255).all()
-
-
-def test_bad_boxes_are_named(sample):
-    with pytest.raises(ValueError, match="factor must be positive"):
-        crop_box(sample, 0)
-    for points in (np.ones((21, 2), np.float32), np.full((21, 2), np.nan, np.float32)):
-        with pytest.raises(ValueError, match="drawn 3.*two different finite points"):
-            crop_box(replace(sample, keypoints_2d=points))

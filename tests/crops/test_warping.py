@@ -110,15 +110,6 @@ def test_shrink_is_the_largest_number_of_source_pixels_per_output_pixel():
     assert shrink(np.stack([matrix, np.eye(3)])) == pytest.approx([2.5, 1])
 
 
-@pytest.mark.parametrize("shape", [(50, 40), (50, 40, 1), (50, 40, 3), (50, 40, 4)])
-def test_any_number_of_channels_keeps_its_axes(either_warp, shape):
-    image = noise(*shape)
-    before = image.copy()
-    for factor in (1, 3):
-        assert warp(image, np.diag([1 / factor, 1 / factor, 1]), 20).shape == (20, 20, *shape[2:])
-    assert np.array_equal(image, before), "modified in place"
-
-
 def test_a_box_far_outside_the_image_is_black_and_a_senseless_one_is_named():
     for factor in (1, 4):
         assert not warp(noise(30, 30, 3), similarity(0, 1 / factor, (0, 0), (5000, 5000)), 16).any()

@@ -28,17 +28,6 @@ def test_what_is_exported_comes_back(memory_hands, tmp_path, versions):
     assert max(len(repr(value)) for value in values.tolist()) <= 15  # as short as float32 allows
 
 
-def test_identities_need_not_begin_at_zero_or_be_in_order(memory_hands, tmp_path):
-    hands = memory_hands(3, versions=2)
-    names = {0: 70, 1: -2, 2: 12}
-    hands.samples = [replace(sample, identity=names[sample.identity]) for sample in hands.samples]
-    export_freihand(hands, tmp_path)
-    again = FreiHAND(tmp_path, "training")
-    for index, expected in enumerate([1, 2, 0, 4, 5, 3]):  # -2, 12, 70
-        np.testing.assert_array_equal(again[index].keypoints_3d, hands[expected].keypoints_3d)
-        assert np.abs(again[index].image.astype(int) - hands[expected].image).mean() < 2
-
-
 def test_left_hands_are_exported_as_right_ones(memory_hands, tmp_path):
     left = memory_hands(2)
     left.samples = [mirror(sample) for sample in left.samples]

@@ -26,13 +26,6 @@ def test_identities_are_unique_to_a_source_and_kept_within(mixture):
     assert [mixture[index].identity for index in range(len(mixture))] == identities.tolist()
 
 
-def test_negative_and_huge_identities_do_not_collide(memory_hands):
-    low, high = memory_hands(2), memory_hands(2)
-    low.samples = [memory_hands(1, identity=identity)[0] for identity in (-5, 3)]
-    high.samples = [memory_hands(1, identity=identity)[0] for identity in (10**12, 0)]
-    assert len(np.unique(EvenMixture([low, high, low]).identities)) == 6
-
-
 @given(
     sizes=st.lists(st.integers(1, 20), min_size=1, max_size=5),
     count=st.integers(0, 60),

@@ -1,6 +1,5 @@
 import json
 import os
-import pickle
 import tracemalloc
 import warnings
 from pathlib import Path
@@ -169,46 +168,6 @@ def test_the_compact_files_go_where_they_can_be_written(youtube_root, home_is_em
     for place in (tmp_path / "mine", home_is_empty / ".cache" / "peclr_utils"):
         assert len(list(place.rglob("*.vertices"))) == 1
     assert not (root / ".peclr_utils").exists()
-
-
-def test_vertices_are_not_pickled(youtube_root):
-    assert len(pickle.dumps(YouTube3DHands(youtube_root(), "train"))) < 778 * 3 * 4
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        edited("annotations", 1, image_id=7),
-        edited("annotations", 1, is_left=2),
-        edited("annotations", 1, id="x"),
-        edited("annotations", 2, vertices=[[1, 2, 3]]),
-        edited("annotations", 2, vertices=[["a"] * 3] * 778),
-        edited("annotations", 2, vertices=[[None] * 3] * 778),
-        edited("images", 1, name=5),
-        edited("images", 1, width="wide"),
-        edited("images", 1, height=0),
-        edited("images", 1, id=100),
-        lambda content: {**content, "annotations": [5]},
-        lambda content: {**content, "images": [*content["images"], 5]},
-        lambda content: {**content, "images": 5},
-    ],
-)
-def test_a_wrong_entry_is_shown_with_what_is_expected(youtube_root, change):
-    with pytest.raises(ValueError, match=r"youtube_train.json: expected an (image|annotation) .*, found"):
-        YouTube3DHands(youtube_root(change), "train")
-
-
-def test_what_is_no_label_file_is_refused(youtube_root):
-    root = youtube_root()
-    path = root / "youtube_train.json"
-    text = path.read_bytes()
-    for damaged in (text[: len(text) // 5], text[:-5], b"<html>quota exceeded</html>", b""):
-        path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"youtube_train.json: not valid JSON, probably cut short"):
-            YouTube3DHands(root, "train")
-    path.write_text("{}")
-    with pytest.raises(ValueError, match="expected lists named 'images' and 'annotations'"):
-        YouTube3DHands(root, "train")
 
 
 def test_a_wrong_folder_names_the_right_one_and_a_wrong_split_the_known_ones(youtube_root):
