@@ -10,6 +10,7 @@ parameters of each finished chapter.
 import itertools
 import json
 import time
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,26 @@ from peclr_utils.files import write_json
 
 from . import find_repository
 from .execution import execute_chapter, export_html
-from .profiles import CHAPTERS, NEEDS_DATA, PROFILES
 
 STATE = "course.json"
+
+CHAPTERS: tuple[str, ...] = (
+    "01_data_loading",
+    "02_equivariant_augmentation",
+    "03_contrastive_pretraining",
+    "04_finetuning",
+    "05_evaluation",
+)
+
+PROFILES: dict[str, Any] = tomllib.loads(
+    Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8")
+)
+PROFILES["paper_rn152"] = {
+    chapter: {**numbers, "arch": "resnet152"} if "arch" in numbers else numbers
+    for chapter, numbers in PROFILES["paper"].items()
+}
+
+NEEDS_DATA = ("paper", "paper_rn152")  # they make no sense on rendered hands
 
 
 def select_chapters(text: str = "") -> tuple[str, ...]:

@@ -7,8 +7,14 @@ from peclr_utils.datasets.export import export_freihand
 from peclr_utils.datasets.find import find_data, find_set
 from peclr_utils.datasets.freihand import FreiHAND
 from peclr_utils.datasets.image_folder import ImageFolderHands
-from peclr_utils.datasets.mixture import EvenMixture, even_indices
-from peclr_utils.datasets.sample import HandDataset, HandSample, Subset, mirror
+from peclr_utils.datasets.sample import (
+    EvenMixture,
+    HandDataset,
+    HandSample,
+    Subset,
+    even_indices,
+    mirror,
+)
 from peclr_utils.datasets.source import Source, open_source
 from peclr_utils.datasets.synthetic import SyntheticHands
 from peclr_utils.datasets.youtube3d import YouTube3DHands

@@ -16,8 +16,7 @@ from typing import Self
 
 from peclr_utils.datasets.freihand import FreiHAND
 from peclr_utils.datasets.image_folder import ImageFolderHands
-from peclr_utils.datasets.mixture import EvenMixture
-from peclr_utils.datasets.sample import HandDataset
+from peclr_utils.datasets.sample import EvenMixture, HandDataset
 from peclr_utils.datasets.synthetic import SyntheticHands
 from peclr_utils.datasets.youtube3d import YouTube3DHands
 from peclr_utils.hands.scene import ViewRange

@@ -26,7 +26,6 @@ from peclr_utils.training.authors import AuthorsPairDataset
 from peclr_utils.training.checkpoint import RunFolder, locked_folder
 from peclr_utils.training.config import PretrainConfig
 from peclr_utils.training.device import autocast, choose_compute, place, seeded
-from peclr_utils.training.equivariance_error import EquivarianceError
 from peclr_utils.training.grad_cache import cached_gradients
 from peclr_utils.training.log import RunLog
 from peclr_utils.training.optim import (
@@ -37,7 +36,13 @@ from peclr_utils.training.optim import (
     set_learning_rate,
     take_step,
 )
-from peclr_utils.training.pairs import PairBatch, PairDataset, pair_augmentation, split_off
+from peclr_utils.training.pairs import (
+    EquivarianceError,
+    PairBatch,
+    PairDataset,
+    pair_augmentation,
+    split_off,
+)
 from peclr_utils.training.stop import EarlyStop, report_early_stop
 from peclr_utils.training.views import backgrounds_on, crop_margin, load
 from peclr_utils.weights import load_encoder

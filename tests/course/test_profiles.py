@@ -1,6 +1,6 @@
 import pytest
 
-from peclr_utils.course.profiles import CHAPTERS, NEEDS_DATA, PROFILES
+from peclr_utils.course.runner import CHAPTERS, NEEDS_DATA, PROFILES
 from peclr_utils.experiments.label_fractions import LABELLED_VIEWS
 from peclr_utils.training import FinetuneConfig, PretrainConfig
 

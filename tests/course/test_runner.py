@@ -11,8 +11,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from peclr_utils.course import runner
 from peclr_utils.course.__main__ import main
 from peclr_utils.course.execution import METADATA, ChapterError, execute_chapter, export_html
-from peclr_utils.course.profiles import CHAPTERS
-from peclr_utils.course.runner import report, run_course, select_chapters
+from peclr_utils.course.runner import CHAPTERS, report, run_course, select_chapters
 
 NUMBERS = {chapter: {"number": k} for k, chapter in enumerate(CHAPTERS)}
 

@@ -12,7 +12,7 @@ import torch
 import torchvision
 
 from peclr_utils.course.execution import execute_chapter
-from peclr_utils.course.profiles import CHAPTERS, PROFILES
+from peclr_utils.course.runner import CHAPTERS, PROFILES
 from peclr_utils.datasets import SyntheticHands, export_freihand
 from peclr_utils.evaluation import PUBLISHED
 from peclr_utils.evaluation.report import NAMES

@@ -8,7 +8,7 @@ import papermill
 import pytest
 
 from peclr_utils.course.exercises import chapter_exercises
-from peclr_utils.course.profiles import CHAPTERS, PROFILES
+from peclr_utils.course.runner import CHAPTERS, PROFILES
 
 LONGEST_CELL = 10
 LONGEST_LINE = 110

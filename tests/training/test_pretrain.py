@@ -8,7 +8,7 @@ import torch
 
 from peclr_utils import weights
 from peclr_utils.training import NonFiniteLossError, PretrainConfig, pretrain, read_log
-from peclr_utils.training.equivariance_error import EquivarianceError
+from peclr_utils.training.pairs import EquivarianceError
 from peclr_utils.training.pretrain import main, open_pairs
 
 SMALL = {"batch_size": 8, "image_size": 32, "device": "cpu", "progress": False}
