@@ -2,8 +2,8 @@
 
     python tests/benchmarks/augment_pairs.py
 
-Both sides start from uint8 images and end with float tensors, and draw their own parameters. On a GPU
-kornia is compared with one `grid_sample` per batch; the authors' pipeline is always compared on one core.
+From uint8 images to float tensors, parameters drawn by each side. Kornia is compared on the GPU if there is
+one, with one `grid_sample` per batch; the authors' pipeline always on one core.
 """
 
 import time
@@ -22,19 +22,13 @@ from peclr_utils.augmentation import (
     sample_parameters,
     to_batch,
 )
-from peclr_utils.augmentation.authors_views import (
-    AuthorsAugmentation,
-    apply_authors,
-    sample_authors_parameters,
-)
+from peclr_utils.augmentation import authors_views as authors
 from peclr_utils.augmentation.batch import IMAGENET_MEAN, IMAGENET_STD
 from peclr_utils.datasets import FreiHAND
 from peclr_utils.training.device import choose_device
 
-PAIRS, VIEW = 32, 128
-REPEATS = 15
-CONFIG = AugmentationConfig.peclr(background=0.0)
-"""Rotation, scale, shift and colour; five views in six shrink enough to be antialiased."""
+PAIRS, VIEW, REPEATS = 32, 128, 15
+CONFIG = AugmentationConfig.peclr(background=0.0)  # five views in six are antialiased
 
 
 def measure() -> list[Row]:
@@ -50,19 +44,15 @@ def measure() -> list[Row]:
         return to_batch(apply_opencv_batch(twice, sample_parameters(CONFIG, 2 * PAIRS, rng), VIEW))
 
     def by_authors() -> Tensor:
-        drawn = sample_authors_parameters(AuthorsAugmentation(), 2 * PAIRS, rng)
-        views = [apply_authors(twice[k], points[k % PAIRS], drawn, k, VIEW).image for k in range(2 * PAIRS)]
-        return to_batch(np.stack(views))
+        drawn = authors.sample_authors_parameters(authors.AuthorsAugmentation(), 2 * PAIRS, rng)
+        views = (authors.apply_authors(twice[k], points[k % PAIRS], drawn, k, VIEW) for k in range(2 * PAIRS))
+        return to_batch(np.stack([view.image for view in views]))
 
     found = interleaved(by_opencv, by_authors, REPEATS, clock=time.process_time)
-    authors = Row(
-        f"augmented pairs, {images.shape[1]}² → two {VIEW}², one core",
-        f"{PAIRS / found.ours:,.0f}/s",
-        f"turn, crop, resize, HSV as the authors do it: {PAIRS / found.against:,.0f}/s",
-        found.times,
-        at_least=2.5,
-    )
-    return [_against_kornia(twice, rng, by_opencv), authors]
+    what = f"augmented pairs, {images.shape[1]}² → two {VIEW}², one core"
+    against = f"turn, crop, resize, HSV as the authors do it: {PAIRS / found.against:,.0f}/s"
+    row = Row(what, f"{PAIRS / found.ours:,.0f}/s", against, found.times, at_least=2.5)
+    return [_against_kornia(twice, rng, by_opencv), row]
 
 
 def _against_kornia(twice: np.ndarray, rng: np.random.Generator, by_opencv: Callable[[], Tensor]) -> Row:

@@ -12,6 +12,7 @@ from harness import (
     installed,
     interleaved,
     main,
+    mebibytes,
     not_installed,
     peak_bytes,
     use_threads,
@@ -21,9 +22,7 @@ from peclr_utils.losses import nt_xent
 from peclr_utils.training.device import choose_device
 
 PAIRS, WIDTH, TEMPERATURE = 4096, 128, 0.5
-FEW = 640
-"""Pairs to start with: enough to take the same path, and few enough to take almost no memory."""
-
+FEW = 640  # pairs to warm up with: the same path, almost no memory
 REPEATS = 7
 
 
@@ -32,9 +31,9 @@ def measure() -> list[Row]:
     device = choose_device()
     where = "2 cores" if device.type == "cpu" else "on the GPU"
     what = f"NT-Xent, {PAIRS} pairs × {WIDTH}, forward + backward, {where}"
-    time_row, memory_row = Row(f"{what}: time", at_most=1 / 2), Row(f"{what}: memory", at_most=1 / 8)
+    time, memory = Row(f"{what}: time", at_most=1 / 2), Row(f"{what}: memory", at_most=1 / 8)
     if not installed("lightly"):
-        return [not_installed("lightly", row) for row in (time_row, memory_row)]
+        return [not_installed("lightly", row) for row in (time, memory)]
     from lightly.loss import NTXentLoss
 
     theirs = NTXentLoss(temperature=TEMPERATURE)
@@ -58,22 +57,12 @@ def measure() -> list[Row]:
     ours, against = (peak_bytes(lambda which=name: run(which, PAIRS), device) for name in losses)
     assert torch.allclose(run("ours", PAIRS), run("lightly", PAIRS), rtol=1e-5)
     found = interleaved(lambda: run("ours", PAIRS), lambda: run("lightly", PAIRS), REPEATS, device)
+    times = duration(found.ours), f"lightly's NTXentLoss: {duration(found.against)}"
+    sizes = mebibytes(ours), f"lightly's NTXentLoss: {mebibytes(against)}"
+    remark = f"{MEMORY if device.type == 'cpu' else MEMORY_ON_GPU}, after one with {FEW} pairs."
     return [
-        Row(
-            time_row.measure,
-            duration(found.ours),
-            f"lightly's NTXentLoss: {duration(found.against)}",
-            found.share,
-            at_most=time_row.at_most,
-        ),
-        Row(
-            memory_row.measure,
-            f"{ours / 2**20:,.0f} MiB",
-            f"lightly's NTXentLoss: {against / 2**20:,.0f} MiB",
-            ours / against,
-            at_most=memory_row.at_most,
-            remark=f"{MEMORY if device.type == 'cpu' else MEMORY_ON_GPU}, after one with {FEW} pairs.",
-        ),
+        Row(time.measure, *times, found.share, at_most=time.at_most),
+        Row(memory.measure, *sizes, ours / against, at_most=memory.at_most, remark=remark),
     ]
 
 

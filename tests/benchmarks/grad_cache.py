@@ -2,12 +2,11 @@
 
     python tests/benchmarks/grad_cache.py
 
-ResNet-18 at 64 x 64; whole steps of `pretrain`, with all cores or on the GPU. The plain batch takes about 6
-GB.
+Whole steps of `pretrain`, on all cores or the GPU. The plain batch takes about 6 GB.
 """
 
 import torch
-from harness import MEMORY, MEMORY_ON_GPU, Row, duration, main, peak_bytes
+from harness import MEMORY, MEMORY_ON_GPU, Row, duration, main, mebibytes, peak_bytes
 from steps import sample_crops, training_seconds
 
 from peclr_utils.training import PretrainConfig, pretrain
@@ -32,22 +31,11 @@ def measure() -> list[Row]:
     plain_seconds = training_seconds(plain, crops, STEPS)
     what = f"ResNet-18 64², batch of {PAIRS} pairs, gradient cache over {PAIRS // PART} × {PART}"
     remark = f"{MEMORY if device.type == 'cpu' else MEMORY_ON_GPU}; it includes model and optimiser."
+    sizes = mebibytes(ours), f"the plain batch: {mebibytes(against)}"
+    times = duration(seconds), f"the plain batch: {duration(plain_seconds)}"
     return [
-        Row(
-            f"{what}: memory",
-            f"{ours / 2**20:,.0f} MiB",
-            f"the plain batch: {against / 2**20:,.0f} MiB",
-            ours / against,
-            at_most=1 / 6,
-            remark=remark,
-        ),
-        Row(
-            f"{what}: time",
-            duration(seconds),
-            f"the plain batch: {duration(plain_seconds)}",
-            seconds / plain_seconds,
-            at_most=1.5,
-        ),
+        Row(f"{what}: memory", *sizes, ours / against, at_most=1 / 6, remark=remark),
+        Row(f"{what}: time", *times, seconds / plain_seconds, at_most=1.5),
     ]
 
 

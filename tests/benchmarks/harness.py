@@ -100,6 +100,11 @@ def duration(time_taken: float) -> str:
     return f"{time_taken:.3g} s" if time_taken >= 0.1 else f"{1e3 * time_taken:.3g} ms"
 
 
+def mebibytes(size: float) -> str:
+    """Bytes as text."""
+    return f"{size / 2**20:,.0f} MiB"
+
+
 def wait_for(device: Any) -> None:
     """Wait until a GPU has done its queued work."""
     if str(device).startswith("cuda"):

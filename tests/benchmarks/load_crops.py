@@ -2,8 +2,7 @@
 
     python tests/benchmarks/load_crops.py
 
-The 64 images of `data/sample` are decoded and cropped again and again, so all files are in the page cache.
-One process packs, so that times do not depend on the number of cores.
+All files are in the page cache: `data/sample` again and again. One process packs.
 """
 
 import statistics
@@ -32,15 +31,8 @@ def measure() -> list[Row]:
             1e3 * seconds(lambda count=count: _pack(dataset, count, Path(folder, str(count)))) / count
             for count in (FEW, MANY)
         )
-    return [
-        loading,
-        Row(
-            f"packing a crop of {SIZE}², {MANY:,} of them, one core",
-            f"{many:.2f} ms",
-            f"{FEW:,} of them: {few:.2f} ms",
-            many / few,
-        ),
-    ]
+    what = f"packing a crop of {SIZE}², {MANY:,} of them, one core"
+    return [loading, Row(what, f"{many:.2f} ms", f"{FEW:,} of them: {few:.2f} ms", many / few)]
 
 
 def _pack(dataset: FreiHAND, count: int, folder: Path) -> CropSet:

@@ -3,8 +3,8 @@
     python tests/benchmarks/open_youtube.py            a tenth of them, 0.2 GB of JSON
     PART=1 python tests/benchmarks/open_youtube.py     all of them, 2 GB, for which json.load needs 9 GB
 
-Makes the label file with random numbers in a temporary folder, its frames as empty files. Each way of opening
-it runs in a process of its own; printed is by how much its peak lies above what it had after its imports.
+The labels are random, the frames empty files. Each way of opening them runs in its own process; its memory is
+the peak beyond what it had after its imports.
 """
 
 import json
@@ -15,11 +15,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from harness import Row, main
+from harness import Row, main, mebibytes
 
 HANDS, VERTICES = round(float(os.environ.get("PART", "0.1")) * 47_125), 778
-DIFFERENT = 16
-"""Different meshes: enough that nothing is the same twice in a row, and quickly written."""
+DIFFERENT = 16  # meshes, repeated
 
 CHILD = """\
 import resource, sys
@@ -30,17 +29,11 @@ before, root = peak(), sys.argv[1]
 {opening}
 print(peak() - before)
 """
-WAYS = {
-    "json.load": ("import json", "labels = json.load(open(root + '/youtube_train.json'))"),
-    "YouTube3DHands, first time": (
-        "import ijson, tqdm.auto\nfrom peclr_utils.datasets import YouTube3DHands",
-        "hands = YouTube3DHands(root)",
-    ),
-    "YouTube3DHands, afterwards": (
-        "from peclr_utils.datasets import YouTube3DHands",
-        "hands = YouTube3DHands(root)",
-    ),
-}
+JSON = ("import json", "labels = json.load(open(root + '/youtube_train.json'))")
+OURS = (
+    "import ijson, tqdm.auto\nfrom peclr_utils.datasets import YouTube3DHands",
+    "hands = YouTube3DHands(root)",
+)
 
 
 def write_labels(root: Path, hands: int) -> None:
@@ -56,29 +49,26 @@ def write_labels(root: Path, hands: int) -> None:
     with (root / "youtube_train.json").open("w") as file:
         file.write(f'{{"images": {json.dumps(images)}, "annotations": [')
         for k in range(hands):
-            comma = ", " if k else ""
             labels = f'"is_left": {k % 2}, "image_id": {k}, "id": {k}'
-            file.write(f'{comma}{{"vertices": {texts[k % DIFFERENT]}, {labels}}}')
+            file.write(f'{", " if k else ""}{{"vertices": {texts[k % DIFFERENT]}, {labels}}}')
         file.write("]}")
 
 
-def peak_bytes(way: str, root: Path) -> int:
+def peak_bytes(imports: str, opening: str, root: str) -> int:
     """Peak of a process that opens the labels, above what it had after its imports."""
-    imports, opening = WAYS[way]
-    command = [sys.executable, "-c", CHILD.format(imports=imports, opening=opening), str(root)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return int(done.stdout)
+    command = [sys.executable, "-c", CHILD.format(imports=imports, opening=opening), root]
+    return int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
 def measure() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         write_labels(Path(folder), HANDS)
-        plain, first, second = (peak_bytes(way, Path(folder)) for way in WAYS)
+        plain, first, second = (peak_bytes(*way, folder) for way in (JSON, OURS, OURS))
     return [
         Row(
             f"opening {HANDS:,} labels of YouTube3DHands, {when} time: peak memory",
-            f"{peak / 2**20:,.0f} MiB",
-            f"json.load: {plain / 2**20:,.0f} MiB",
+            mebibytes(peak),
+            f"json.load: {mebibytes(plain)}",
             peak / plain,
             at_most=1 / 10,
         )

@@ -3,8 +3,7 @@
     python tests/benchmarks/run.py                      all of them, 12 minutes on two idle cores
     python tests/benchmarks/run.py render_hands         some of them; earlier results of others stay
 
-Each runs in a process of its own, so memory is measured from the same start and a failure costs no other.
-`results.json` keeps the numbers, with the machine and the versions that they were taken with.
+Each runs in its own process, so a failure costs no other. `results.json` keeps numbers, machine and versions.
 """
 
 import argparse

@@ -1,11 +1,10 @@
 """Steps of pre-training, ready to be timed: what `training_step.py` and `grad_cache.py` share."""
 
 import statistics
-import time
 
 import numpy as np
 import torch
-from harness import SAMPLE, wait_for
+from harness import SAMPLE, seconds
 
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.datasets import FreiHAND, HandSample
@@ -16,8 +15,7 @@ from peclr_utils.training.optim import make_optimiser, parameter_groups
 from peclr_utils.training.pairs import pair_augmentation
 from peclr_utils.training.views import crop_margin
 
-IMAGES = 2048
-"""The 64 of `data/sample` again and again, each by itself in the packed file."""
+IMAGES = 2048  # the 64 of `data/sample` again and again, each by itself in the packed file
 
 
 class Repeated:
@@ -40,9 +38,8 @@ class Repeated:
 def sample_crops(config: PretrainConfig) -> CropSet:
     """Pack the sample's images for a run."""
     margin = crop_margin(pair_augmentation(config))
-    return open_crops(
-        Repeated(FreiHAND(SAMPLE, "training"), IMAGES), config.image_size, config.view_factor, margin
-    )
+    hands = Repeated(FreiHAND(SAMPLE, "training"), IMAGES)
+    return open_crops(hands, config.image_size, config.view_factor, margin)
 
 
 def training_seconds(config: PretrainConfig, crops: CropSet, steps: int) -> float:
@@ -64,15 +61,12 @@ def bare_seconds(config: PretrainConfig, steps: int) -> float:
     images = torch.randn(2 * config.batch_size, 3, config.image_size, config.image_size, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
     gradient = torch.full((len(images), config.projection_size), 1e-4, device=device)
-    times = []
-    for _ in range(steps + 2):
-        wait_for(device)
-        start = time.perf_counter()
+
+    def step() -> None:
         with autocast(device, compute.dtype):
             features = model.encoder(images)
         model.projector(features.float()).backward(gradient)
         optimiser.step()
         optimiser.zero_grad(set_to_none=True)
-        wait_for(device)
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[2:])
+
+    return statistics.median([seconds(step, device) for _ in range(steps + 2)][2:])

@@ -2,9 +2,8 @@
 
     python tests/benchmarks/training_step.py
 
-Ours is a step of `pretrain`: crops out of the packed file, views, network, undoing, loss, optimiser, log. The
-bare network is forward, backward and optimiser on one batch in memory. All cores or the GPU. The two
-alternate.
+Whole steps of `pretrain` alternate with forward, backward and optimiser of the bare network on one batch in
+memory, on all cores or the GPU.
 """
 
 import statistics

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import signal
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 
 from peclr_utils import weights
 from peclr_utils.models import build_encoder
+from peclr_utils.settings import NonFiniteLossError
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, log, pretrain, read_log
 from peclr_utils.training.checkpoint import CHECKPOINT, CONFIG, RunFolder
 from peclr_utils.training.stop import EarlyStop
@@ -44,6 +46,36 @@ def test_other_ranks_write_nothing_and_a_finished_run_keeps_no_optimiser(encoder
     with pytest.raises(ValueError, match=r"temperature \(there 0.5, here 0.2\); number of images \(there 7"):
         RunFolder(changed, 8).resume(encoder, sgd, NO_SCALER)
     assert RunFolder(changed.replace(resume=False), 8).resume(encoder, sgd, NO_SCALER) == 0
+
+
+def test_a_run_that_starts_again_leaves_no_old_checkpoint_to_resume_from(encoder, sgd, tmp_path):
+    folder = RunFolder(TINY.replace(output=str(tmp_path)), 7)
+    folder.save(encoder, sgd, NO_SCALER, 3, finished=True)
+    folder.start(2)
+    assert folder.checkpoint.is_file()
+    folder.start(0)
+    assert not folder.checkpoint.exists() and (tmp_path / CONFIG).is_file()
+
+
+def test_weights_that_are_not_numbers_do_not_replace_a_good_checkpoint(sgd, tmp_path):
+    network, folder = build_encoder("resnet18"), RunFolder(TINY.replace(output=str(tmp_path)), 7)
+    folder.save(network, sgd, NO_SCALER, 3, finished=False)
+    good = folder.checkpoint.read_bytes()
+    with torch.no_grad():
+        network.conv1.weight[0, 0, 0, 0] = float("nan")
+    with pytest.raises(NonFiniteLossError, match="after step 4"):
+        folder.save(network, sgd, NO_SCALER, 4, finished=True)
+    assert folder.checkpoint.read_bytes() == good
+
+
+@pytest.mark.parametrize("train", [pretrain, finetune])
+def test_ctrl_c_in_the_last_step_is_passed_on_after_saving(train, dot_hands, monkeypatch, tmp_path):
+    tuned = FinetuneConfig(steps=1, warmup_steps=0, **SMALL)
+    config = TINY.replace(epochs=1, warmup_epochs=0.5) if train is pretrain else tuned
+    monkeypatch.setattr(log.RunLog, "tick", lambda self: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match="saved"):
+        train(config.replace(output=str(tmp_path)), dot_hands(8))
+    assert weights.read_checkpoint(tmp_path / CHECKPOINT)["extra"]["finished"]
 
 
 def test_a_run_resumes_on_a_machine_with_float16_and_fused_optimisers(encoder, tmp_path):
