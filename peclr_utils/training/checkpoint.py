@@ -108,11 +108,8 @@ class RunFolder:
         """
         if self.checkpoint is None or not self.writes:
             return
-        if (
-            not torch.stack([weight.detach().float().norm() for weight in model.parameters()])
-            .isfinite()
-            .all()
-        ):
+        sizes = torch.stack([weight.detach().float().norm() for weight in model.parameters()])
+        if not sizes.isfinite().all():
             raise NonFiniteLossError(f"a weight is NaN or infinite after step {steps_done}; not saved")
         training = None if finished else {"optimiser": optimiser.state_dict(), "scaler": scaler.state_dict()}
         extra = {"steps_done": steps_done, "pictures": self.images, "finished": finished}
