@@ -61,7 +61,7 @@ def one_thread():
 
 
 class DotHands:
-    """A data set of stick hands, 96 pixels wide: sample i is a function of i alone.
+    """A data set of right stick hands, 96 pixels wide: sample i is a function of i alone.
 
     Each of `length` hands appears in `versions` images, which differ in the background's grey.
     """
@@ -113,7 +113,7 @@ def _points(identity: int) -> np.ndarray:
         for joint, keypoint in enumerate(finger):
             length = (0.08, 0.035, 0.025, 0.02)[joint]
             tilt = bend * joint
-            step = np.array([np.sin(angle) * np.cos(tilt), -np.cos(angle) * np.cos(tilt), -np.sin(tilt)])
+            step = np.array([np.sin(angle) * np.cos(tilt), -np.cos(angle) * np.cos(tilt), np.sin(tilt)])
             position = position + length * step
             points[keypoint] = position
     return (points + [0, 0.05, 0.45]).astype(np.float32)

@@ -7,6 +7,7 @@ import numpy as np
 
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.datasets import HandDataset, Source, Subset, open_source
+from peclr_utils.datasets.freihand import label_path
 from peclr_utils.training import FinetuneConfig
 from peclr_utils.training.finetune import weak_augmentation
 from peclr_utils.training.poses import choose_labels
@@ -14,7 +15,6 @@ from peclr_utils.training.views import crop_margin
 
 POOL = 256  # rendered hands that the labelled ones are drawn from, as in the label-fraction table
 _SEEDS = {"training": 2, "validation": 4, "test": 3}
-_TEST_LABELS = ("evaluation_xyz.json", "evaluation_scale.json")
 
 
 def labelled_source(data: Sequence[str], part: str, count: int) -> str:
@@ -32,7 +32,8 @@ def labelled_source(data: Sequence[str], part: str, count: int) -> str:
     freihand = next((source for source in map(Source.parse, data) if source.kind == "freihand"), None)
     if freihand is None:
         return f"synthetic:{max(count, POOL) if part == 'training' else count}?seed={_SEEDS[part]}"
-    if part == "test" and all(Path(freihand.path, name).is_file() for name in _TEST_LABELS):
+    root = Path(freihand.path)
+    if part == "test" and all(label_path(root, "evaluation", kind).is_file() for kind in ("xyz", "scale")):
         return str(freihand.replace(split="evaluation", versions=None))  # one version of each photograph
     return str(freihand.replace(split="train" if part == "training" else "val"))
 

@@ -94,7 +94,8 @@ def warp_sample(
         image: (size, size, 3) uint8, the warped image if it is already known.
 
     Returns:
-        The sample with image, mask, keypoints_2d, outline and K' = A K of the output; the rest stays.
+        The sample with image, mask, keypoints_2d, outline and K' = A K of the output, and no box; the rest
+        stays.
     """
     return replace(
         sample,
@@ -102,6 +103,7 @@ def warp_sample(
         mask=None if sample.mask is None else warp(sample.mask, matrix, size),
         keypoints_2d=_moved(sample.keypoints_2d, matrix),
         outline=_moved(sample.outline, matrix),
+        box=None,
         K=None if sample.K is None else transform_intrinsics(matrix, sample.K).astype(np.float32),
     )
 

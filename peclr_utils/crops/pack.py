@@ -28,6 +28,7 @@ from tqdm.auto import tqdm
 from peclr_utils.crops import store
 from peclr_utils.crops.cropping import crop
 from peclr_utils.datasets import open_source
+from peclr_utils.datasets.check import require_labels
 from peclr_utils.datasets.sample import HandDataset
 from peclr_utils.files import locked, write_json
 from peclr_utils.interrupts import HeldInterrupt, ignore_interrupts
@@ -42,6 +43,7 @@ def open_crops(
     margin: float,
     cache: str | Path = "",
     progress: bool = False,
+    labelled: bool = False,
 ) -> store.CropSet:
     """Crop data sets, or open their crops from the cache.
 
@@ -52,14 +54,17 @@ def open_crops(
         margin: how many times wider than a view the crops are, so that no view reaches beyond them.
         cache: folder that keeps the crops; "" makes a temporary folder that is removed with the crops.
         progress: whether to show a progress bar.
+        labelled: whether to ask first what `require_labels` asks.
 
     Returns:
         Crops at the resolution of a view.
 
     Raises:
-        ValueError: if there is no source, or one is not understood.
+        ValueError: if there is no source, or one is not understood, or the labels can't be.
     """
     if isinstance(hands, store.CropSet):
+        if labelled:
+            require_labels(hands)
         return hands
     if isinstance(hands, Sequence):
         sources = [hands] if isinstance(hands, str) else hands
@@ -68,6 +73,8 @@ def open_crops(
         hands, name = open_source(sources), "+".join(map(str, sources))
     else:
         name = f"{hands.source}-{len(hands)}-{describe_dataset(hands)['content']}"
+    if labelled:
+        require_labels(hands)
     size = math.ceil(image_size * margin)
     # The factor follows from the rounded size, so that a view's pixels are exactly the stored ones.
     factor = view_factor * size / image_size

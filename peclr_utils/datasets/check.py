@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from peclr_utils.camera import bone_length, project
-from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, Labels, load_labels
+from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, image_suffix, load_labels
 from peclr_utils.datasets.image_folder import ImageFolderHands
-from peclr_utils.datasets.images import read_image
+from peclr_utils.datasets.images import read_image, unreadable
+from peclr_utils.datasets.sample import HandDataset
 from peclr_utils.datasets.youtube3d import SPLITS, YouTube3DHands
+from peclr_utils.labels import label_problems
 
 
 @dataclass
@@ -72,27 +73,28 @@ def check(kind: str, path: Path | str, *, boxes: str | None = None, decode: int 
     return report
 
 
-def _label_problems(labels: Labels, size: tuple[int, int] | None) -> list[str]:
-    """Find units, axes and orders of keypoints that are not this package's; `size` is (height, width)."""
-    xyz, K = labels.xyz.astype(np.float64), labels.K.astype(np.float64)
-    lengths = bone_length(xyz)
-    bone = np.median(lengths)
-    error = 0 if labels.scale is None else np.median(np.abs(labels.scale / lengths - 1))
-    front = (xyz[..., 2] > 0).all(1)
-    inside = 1.0
-    if size is not None and front.any():
-        uv = project(xyz[front], K[front])
-        inside = ((uv >= -0.5) & (uv <= np.array(size[::-1]) - 0.5)).all(-1).mean()
-    found = {
-        f"the bone 9-10 is {bone:.4g} long in the median hand, not 0.01 to 0.1; xyz must be metres, in "
-        "FreiHAND's order": not 0.01 < bone < 0.1,
-        f"scale differs from the bone 9-10 by {error:.0%} in the median hand; it must be the distance of "
-        "keypoints 9 and 10 in metres, in FreiHAND's order": error > 0.01,
-        f"{(~front).sum():,} hands have keypoints behind the camera; z must be positive": not front.all(),
-        f"only {inside:.1%} of the keypoints lie inside the images; K, xyz and images don't belong together, "
-        "or the images were resized and K was not": inside < 0.9,
-    }
-    return [problem for problem, is_there in found.items() if is_there]
+def require_labels(dataset: HandDataset) -> None:
+    """Ask of a data set's first labelled hands what `check` asks of a folder, before training does.
+
+    Raises:
+        ValueError: says all that is wrong.
+    """
+    samples = [dataset[k] for k in range(min(len(dataset), 16))]
+    samples = [sample for sample in samples if sample.keypoints_3d is not None and sample.K is not None]
+    if not samples:
+        return
+    xyz, K = (np.stack([getattr(sample, name) for sample in samples]) for name in ("keypoints_3d", "K"))
+    scales = [sample.bone_length for sample in samples]
+    sizes, sides = {sample.image.shape[:2] for sample in samples}, {sample.handedness for sample in samples}
+    problems = label_problems(
+        xyz,
+        K,
+        None if None in scales else np.array(scales),
+        sizes.pop() if len(sizes) == 1 else None,
+        sides.pop() if len(sides) == 1 else "",
+    )
+    if problems:
+        raise ValueError(f"{dataset.source}, the first {len(samples)} hands: {'; '.join(problems)}")
 
 
 def _check_freihand(report: Report, root: Path, part: str, decode: int | None) -> None:
@@ -107,12 +109,14 @@ def _check_freihand(report: Report, root: Path, part: str, decode: int | None) -
     if labels.xyz is None:
         report.found.append(f"{part}: no xyz, so no keypoints; FreiHAND_pub_v2_eval.zip has them")
     else:
-        report.problems += [f"{part}: {problem}" for problem in _label_problems(labels, size)]
+        problems = label_problems(labels.xyz, labels.K, labels.scale, size)
+        report.problems += [f"{part}: {problem}" for problem in problems]
 
 
 def _check_files(report: Report, folder: Path, count: int, versions: int) -> list[Path]:
     """Compare the files there with those that `count` photographs in up to `versions` versions need."""
-    files = {int(path.stem): path for path in sorted(folder.glob("[0-9]" * 8 + ".jpg"))}
+    suffix = image_suffix(folder)
+    files = {int(path.stem): path for path in sorted(folder.glob("[0-9]" * 8 + suffix))}
     found = {number // count for number in files} & set(range(versions))
     report.found.append(f"{folder}: {len(files):,} files, {len(found)} version(s) of {count:,} photographs")
     expected = {count * version + k for version in found or {0} for k in range(count)}
@@ -121,7 +125,7 @@ def _check_files(report: Report, folder: Path, count: int, versions: int) -> lis
         ("have no label", files.keys() - expected, "images and labels must be of one release"),
     ):
         if numbers:
-            names = _some(f"{number:08d}.jpg" for number in sorted(numbers))
+            names = _some(f"{number:08d}{suffix}" for number in sorted(numbers))
             report.problems.append(f"{folder}: {len(numbers):,} files {wrong}: {names}; {remedy}")
     return list(files.values())
 
@@ -147,8 +151,12 @@ def _check_youtube(report: Report, root: Path, split: str, decode: int | None) -
 
 def _check_folder(report: Report, root: Path, boxes: str | None, decode: int | None) -> None:
     try:
-        dataset = ImageFolderHands(root, boxes)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what it skips is reported below
+            dataset = ImageFolderHands(root, boxes)
         report.found.append(f"{len(dataset.names):,} images")
+        if dataset.skipped:
+            report.problems.append(f"skipped {unreadable(dataset.skipped)}")
         _decode(report, [root / name for name in dataset.names], decode, "images")
         if dataset.boxes is not None:
             boxed = {box.name for box in dataset.boxes}

@@ -7,12 +7,15 @@ Chapter 01 shows it beside the other data sets. Layout, with N photographs:
     evaluation/rgb/%08d.jpg    one version
     {training,evaluation}_{K,xyz,scale}.json
 
-The versions are one photograph with other backgrounds: green screen, homogenised, auto-sampled, auto.
+The versions are one photograph with other backgrounds: green screen, homogenised, auto-sampled, auto. Images
+may also be .png. The evaluation's xyz and scale come in an archive of their own, and may stay in the folder
+beside this one that it unpacks to, `NAME_eval`.
 
 **Convention.** As in `HandSample`. All hands are right hands.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
@@ -86,7 +89,9 @@ class FreiHAND:
         self.count = len(self.labels.K)
         self.versions = self._versions(versions)
         self.ids = self._ids(val_fraction, split_seed)
-        self.has_masks = (self.root / self.part / "mask").is_dir()
+        rgb, mask = (self.root / self.part / kind for kind in ("rgb", "mask"))
+        self.has_masks = mask.is_dir()
+        self._suffixes = image_suffix(rgb), image_suffix(mask)
 
     def __len__(self) -> int:
         return len(self.ids) * len(self.versions)
@@ -99,14 +104,14 @@ class FreiHAND:
         """Path of a sample's image."""
         version, position = divmod(range(len(self))[index], len(self.ids))
         number = self.ids[position] + self.count * self.versions[version]
-        return self.root / self.part / "rgb" / f"{number:08d}.jpg"
+        return self.root / self.part / "rgb" / f"{number:08d}{self._suffixes[0]}"
 
     def __getitem__(self, index: int) -> HandSample:
         path = self.image_path(index)
         identity = int(self.ids[index % len(self.ids)])
         # Copies, because what a caller does to a sample must not reach the labels.
         K, xyz, scale = (None if v is None else v[identity].copy() for v in vars(self.labels).values())
-        mask = self.root / self.part / "mask" / f"{identity:08d}.jpg"
+        mask = self.root / self.part / "mask" / f"{identity:08d}{self._suffixes[1]}"
         return HandSample(
             image=read_image(path),
             identity=identity,
@@ -146,10 +151,11 @@ class FreiHAND:
         found = []
         for version in range(MAX_VERSIONS + 1):
             numbers = (k + self.count * version for k in (0, self.count // 2, self.count - 1))
-            if any((folder / f"{number:08d}.jpg").is_file() for number in numbers):
+            if any((folder / f"{number:08d}{image_suffix(folder)}").is_file() for number in numbers):
                 found.append(version)
         if not found:
-            raise FileNotFoundError(f"{folder}: no images, expected 00000000.jpg and so on")
+            found = min(os.listdir(folder), default="nothing") if folder.is_dir() else "no such folder"
+            raise FileNotFoundError(f"{folder}: expected 00000000.jpg or .png and so on, found {found}")
         if MAX_VERSIONS in found:
             expected = f"at most {MAX_VERSIONS} versions of {self.count} images"
             raise ValueError(f"{folder}: expected {expected}; take images and labels from one release")
@@ -157,8 +163,17 @@ class FreiHAND:
 
 
 def label_path(root: Path, part: str, kind: str) -> Path:
-    """Path of one label file; `part` is "training" or "evaluation", `kind` a key of SHAPES."""
-    return root / f"{part}_{kind}.json"
+    """Path of one label file, here or in `NAME_eval`; `part` is one of PARTS, `kind` a key of SHAPES."""
+    path, here = root / f"{part}_{kind}.json", root.absolute()
+    beside = here.with_name(f"{here.name}_eval") / path.name
+    return beside if part == "evaluation" and not path.is_file() and beside.is_file() else path
+
+
+def image_suffix(folder: Path) -> str:
+    """Suffix of a folder's images: ".png" if the first is one, otherwise ".jpg" as in FreiHAND."""
+    return (
+        ".jpg" if (folder / "00000000.jpg").is_file() or not (folder / "00000000.png").is_file() else ".png"
+    )
 
 
 def load_labels(root: Path, part: str) -> Labels:

@@ -4,6 +4,9 @@ Chapter 01 looks at the images that come out of here.
 """
 
 import os
+import re
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -11,9 +14,29 @@ import numpy as np
 
 from peclr_utils.files import IMAGE_SUFFIXES
 
+UNREADABLE = tuple(
+    ".heic .heif .hif .avif .jxl .gif .dng .cr2 .cr3 .nef .arw .raf .orf .rw2 .psd .svg .pdf "
+    ".mp4 .mov .avi .mkv .webm".split()
+)
+"""Files of images and films that OpenCV may not read, in lower case."""
+
+_REASONS = {
+    rb"$": "an empty file; copy it again",
+    rb"....ftyp(hei|hev|mif|msf)": "a HEIC photograph, which OpenCV can't read; convert it to JPEG",
+    rb"....ftypavif": "an AVIF image, which OpenCV can't read here; convert it to JPEG",
+    rb"....ftyp|\x1a\x45\xdf\xa3|RIFF....AVI": "a film; extract its frames as images",
+    rb"version https://git-lfs": "a Git LFS pointer, not the image itself; run git lfs pull",
+    rb"\s*<": "a web page or drawing, not an image; download the image itself",
+    rb"%PDF": "a PDF; export its page as an image",
+    rb"[\t\n\r -~]{16}": "a text file, not an image",
+}
+"""What to say about a file that can't be decoded, by how it begins."""
+
 
 def read_image(path: Path | str) -> np.ndarray:
     """Read an image of any common format; a rotation stated in its EXIF data is applied.
+
+    Grey becomes RGB, 16 bits become 8, and transparency is ignored.
 
     Args:
         path: the file.
@@ -23,7 +46,7 @@ def read_image(path: Path | str) -> np.ndarray:
 
     Raises:
         OSError: if the file is missing or can't be read.
-        ValueError: if the file is empty, can't be decoded, or is a JPEG that is cut short.
+        ValueError: if it can't be decoded or is cut short; says what it is, and what to do.
     """
     return _decoded(Path(path), cv2.IMREAD_COLOR_RGB)
 
@@ -49,19 +72,42 @@ def write_jpeg(path: Path | str, image: np.ndarray, quality: int = 95) -> None:
         raise OSError(f"{path}: could not be written; check the folder, its permissions and the disk's space")
 
 
-def find_images(root: Path) -> list[str]:
-    """List the images in a folder and below, relative to it, sorted; hidden files and folders are skipped."""
+def find_images(root: Path) -> tuple[list[str], list[str]]:
+    """List a folder's files in it and below, relative to it and sorted; what is hidden is skipped.
+
+    Links are followed.
+
+    Returns:
+        The images; and the files of kinds that can't be read, such as HEIC.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no image in it.
+    """
     require_folder(root)
-    names = []
-    for folder, below, files in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".")]
-        place = Path(folder).relative_to(root).as_posix()
-        images = (name for name in files if name.lower().endswith(IMAGE_SUFFIXES))
-        names += [name if place == "." else f"{place}/{name}" for name in images if not name.startswith(".")]
+    found, visited = [], set()
+    for folder, below, files in os.walk(root, followlinks=True):
+        # A link may lead to a folder above it.
+        new = os.path.realpath(folder) not in visited
+        visited.add(os.path.realpath(folder))
+        below[:] = [name for name in below if new and not name.startswith(".")]
+        place = Path(folder).relative_to(root)
+        found += [(place / name).as_posix() for name in files if new and not name.startswith(".")]
+    names, others = (
+        sorted(name for name in found if name.lower().endswith(suffixes))
+        for suffixes in (IMAGE_SUFFIXES, UNREADABLE)
+    )
     if not names:
-        looked = f"looked for {', '.join(IMAGE_SUFFIXES)} in and below"
-        raise FileNotFoundError(f"{root}: holds no image; {looked}. data/README.md says how to add data")
-    return sorted(names)
+        looked = f"holds no image; looked for {', '.join(IMAGE_SUFFIXES)} in and below"
+        looked += f", found {unreadable(others)}" if others else ""
+        raise FileNotFoundError(f"{root}: {looked}. data/README.md says how to add data")
+    return names, others
+
+
+def unreadable(names: Sequence[str]) -> str:
+    """Count files of kinds that can't be read, and say what to do about them."""
+    kinds = Counter(Path(name).suffix.lower() for name in names)
+    counted = ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+    return f"{counted} (such as {names[0]}), which OpenCV can't read; convert them to JPEG or PNG"
 
 
 def require_folder(root: Path) -> None:
@@ -84,10 +130,31 @@ def require_file(path: Path, data: str) -> None:
 
 def _decoded(path: Path, flags: int) -> np.ndarray:
     content = path.read_bytes()
-    # OpenCV fills what is missing of a JPEG, which begins with FFD8 and ends with FFD9, with grey.
-    if content.startswith(b"\xff\xd8") and b"\xff\xd9" not in content:
-        raise ValueError(f"{path}: a JPEG that is cut short after {len(content)} bytes; copy it again")
-    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags) if content else None
+    # OpenCV fills what is missing with grey or black.
+    image, reason = None, _cut_short(content)
+    if content and not reason:
+        try:
+            image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        except cv2.error:
+            reason = "has more pixels than OpenCV reads (2^30), or a damaged header; make it smaller"
     if image is None:
-        raise ValueError(f"{path}: its {len(content)} bytes can't be decoded as an image; copy it again")
+        reason = reason or next((text for sign, text in _REASONS.items() if re.match(sign, content)), "")
+        reason = reason or f"its {len(content)} bytes can't be decoded as an image; copy it again"
+        raise ValueError(f"{path}: {reason}")
     return image
+
+
+def _cut_short(content: bytes) -> str:
+    """Say so if the end of a JPEG, PNG or WebP is missing."""
+    kind = ""
+    if content.startswith(b"\xff\xd8"):
+        # Skip the header, whose EXIF data may hold a whole small JPEG with an end of its own.
+        at = 2
+        while re.match(rb"\xff[^\xda\xff]", content[at : at + 2], re.DOTALL):
+            at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        kind = "" if b"\xff\xd9" in content[at:] else "JPEG"
+    elif content.startswith(b"\x89PNG"):
+        kind = "" if b"IEND" in content[-4096:] else "PNG"
+    elif content.startswith(b"RIFF"):
+        kind = "" if len(content) >= int.from_bytes(content[4:8], "little") else "WebP"
+    return f"a {kind} that is cut short after {len(content)} bytes; copy it again" if kind else ""

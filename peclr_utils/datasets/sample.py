@@ -30,6 +30,8 @@ class HandSample:
         bone_length: length of the middle proximal phalanx (FreiHAND's `scale`) in metres, or None.
         mask: (H, W) uint8, 255 on the hand, or None.
         outline: (M, 2) float32 pixels around the hand, for data that has no keypoints to crop by, or None.
+        box: (4,) pixels x1, y1, x2, y2 around the hand, from a detector or a person, or None. `predict` looks
+            there: unlike an outline, it is not made from labels.
         name: file or index, for messages.
     """
 
@@ -43,6 +45,7 @@ class HandSample:
     bone_length: float | None = None
     mask: np.ndarray | None = field(default=None, repr=False)
     outline: np.ndarray | None = field(default=None, repr=False)
+    box: np.ndarray | None = field(default=None, repr=False)
     name: str = ""
 
     def __post_init__(self) -> None:
@@ -54,6 +57,7 @@ class HandSample:
             "keypoints_2d": (NUM_KEYPOINTS, 2),
             "K": (3, 3),
             "mask": (height, width),
+            "box": (4,),
         }
         for name, shape in expected.items():
             value = getattr(self, name)
@@ -120,7 +124,7 @@ def mirror(sample: HandSample) -> HandSample:
         sample: any sample.
 
     Returns:
-        The same with image, mask, keypoints, outline and K mirrored and the other handedness.
+        The same with image, mask, keypoints, outline, box and K mirrored and the other handedness.
     """
     width = sample.image.shape[1]
     K = sample.K
@@ -136,6 +140,7 @@ def mirror(sample: HandSample) -> HandSample:
         K=K,
         mask=None if sample.mask is None else np.ascontiguousarray(sample.mask[:, ::-1]),
         outline=mirror_points(sample.outline, width),
+        box=mirror_box(sample.box, width),
     )
 
 
@@ -144,6 +149,11 @@ def mirror_points(points: np.ndarray | None, width: int) -> np.ndarray | None:
     if points is None:
         return None
     return np.concatenate([width - 1 - points[..., :1], points[..., 1:]], -1).astype(points.dtype)
+
+
+def mirror_box(box: np.ndarray | None, width: int) -> np.ndarray | None:
+    """Mirror a box (4,) x1, y1, x2, y2 of an image `width` wide; None stays None."""
+    return None if box is None else np.array([width - 1 - box[2], box[1], width - 1 - box[0], box[3]])
 
 
 class EvenMixture:

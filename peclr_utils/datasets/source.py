@@ -8,6 +8,7 @@
 Chapter 01 opens every data set by its name.
 """
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ class Source:
     """One data set by name: `Source.parse(text)` reads it, `str(source)` prints it, `open` opens it.
 
     Options are what follows the last question mark, if it is `key=value` or several joined by `&`; other
-    question marks belong to the path.
+    question marks belong to the path, and so does all of it if there is such a file or folder.
 
     Attributes:
         kind: "synthetic", "freihand", "youtube" or "folder".
@@ -101,7 +102,7 @@ class Source:
 def _split(text: str) -> tuple[str, str, dict[str, str]]:
     kind, _, rest = text.partition(":")
     found = _OPTIONS.fullmatch(rest)
-    if not found:
+    if not found or os.path.exists(os.path.expanduser(rest)):
         return kind, rest, {}
     return kind, found[1], dict(option.split("=", 1) for option in found[2].split("&"))
 

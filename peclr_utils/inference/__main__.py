@@ -1,9 +1,10 @@
-"""Draw the skeleton over an image from disk.
+"""Draw the skeletons of hands over an image from disk, or over all images of a folder.
 
 `python -m peclr_utils.inference hand.jpg --weights network.pt --output out.png`; `--help` lists the rest.
 """
 
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,11 @@ import cv2
 import numpy as np
 import tyro
 
+from peclr_utils.datasets import ImageFolderHands
 from peclr_utils.datasets.images import read_image
 from peclr_utils.files import IMAGE_SUFFIXES, atomic, write_json
 from peclr_utils.inference.prediction import HandPrediction
-from peclr_utils.inference.two_crops import predict
+from peclr_utils.inference.two_crops import predict_all
 from peclr_utils.weights import load_pose_network
 
 PROGRAM = "python -m peclr_utils.inference"
@@ -24,14 +26,16 @@ PROGRAM = "python -m peclr_utils.inference"
 
 @dataclass(frozen=True)
 class Options:
-    """Predict the hand in an image and draw its skeleton.
+    """Predict the hands in an image, or in a folder of images, and draw their skeletons.
 
     Attributes:
-        image: The image, in any usual format.
+        image: The image, in any usual format; or a folder.
         weights: A fine-tuned network, this project's or the authors'.
-        output: The image to write, for example out.png.
+        output: The image to write, for example out.png; for a folder, a folder.
         json: Also write the keypoints to this file.
-        box: Pixels around the hand, x1 y1 x2 y2. Without it, the hand is expected in the middle of the image.
+        box: Pixels around the hand, x1 y1 x2 y2; for several hands, four numbers each. Without it, the hand
+            is expected in the middle of the image.
+        boxes: For a folder, a table of boxes (name, x, y, width, height, and side for left hands).
         intrinsics: The camera's fx fy cx cy in pixels. Without them, the distance is a guess.
         scale: Length of the middle finger's proximal phalanx in metres, for a result in metres; "average"
             takes an adult's, 0.0446 m (Buryanov and Kotiuk 2010).
@@ -45,7 +49,8 @@ class Options:
     weights: Path
     output: Path
     json: Path | None = None
-    box: tuple[float, float, float, float] | None = None
+    box: tuple[tuple[float, float, float, float], ...] = ()
+    boxes: Path | None = None
     intrinsics: tuple[float, float, float, float] | None = None
     scale: float | Literal["average"] | None = None
     left: bool = False
@@ -60,40 +65,65 @@ def check_outputs(options: Options) -> None:
         ValueError: if an output is an input, the other output or a folder, or has an unknown ending.
         FileNotFoundError: if its folder is missing.
     """
-    if options.output.suffix.lower() not in IMAGE_SUFFIXES:
-        raise ValueError(f"{options.output}: expected an ending from {', '.join(IMAGE_SUFFIXES)}")
-    for path in filter(None, (options.output, options.json)):
+    image, output = options.image, options.output
+    if image.is_dir():
+        if output.is_file() or output.resolve().is_relative_to(image.resolve()):
+            raise ValueError(f"{output}: expected another folder, outside of {image}, for the images")
+    elif options.boxes is not None:
+        raise ValueError(f"--boxes: expected a folder as image, found {image}; for one image use --box")
+    elif output.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ValueError(f"{output}: expected an ending from {', '.join(IMAGE_SUFFIXES)}")
+    for path in filter(None, (None if image.is_dir() else output, options.json)):
         if path.is_dir():
             raise ValueError(f"{path}: expected a file to write, found a folder; name a file in it")
         if not path.absolute().parent.is_dir():
             raise FileNotFoundError(f"{path}: there is no folder {path.parent} to write it into")
-        for given in (options.image, options.weights):
+        for given in (image, options.weights):
             if path.exists() and given.exists() and path.samefile(given):
                 raise ValueError(f"{path}: would overwrite the input {given}; write to another file")
-    if options.json is not None and options.json.resolve() == options.output.resolve():
+    if options.json is not None and options.json.resolve() == output.resolve():
         raise ValueError(f"{options.json}: --output and --json must be different files")
 
 
-def run(options: Options) -> HandPrediction:
-    """Predict, draw and write."""
+def run(options: Options) -> tuple[list[HandPrediction], list[Exception]]:
+    """Predict, draw and write; returns the hands, and why images were skipped."""
     from peclr_utils.plotting import draw_skeleton_on_image
 
     check_outputs(options)
-    image = read_image(options.image)
+    many = options.image.is_dir()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore" if many else "default")  # what it skips is printed at the end
+        source = ImageFolderHands(options.image, options.boxes) if many else options.image
     network = load_pose_network(options.weights)
     K = None
     if options.intrinsics is not None:
         fx, fy, cx, cy = options.intrinsics
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+    box = options.box if len(options.box) > 1 else options.box[0] if options.box else None
     crops = {"size": options.size, "view_factor": options.view_factor}
-    hand = predict(network, options.image, K, options.scale, options.box, options.left, **crops)
-    drawn = draw_skeleton_on_image(image, hand.keypoints_2d)
-    with atomic(options.output) as temporary:
-        if not cv2.imwrite(str(temporary), cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)):
-            raise OSError(f"{options.output}: could not be written; is the disk full?")
+    hands, skipped = predict_all(network, source, K, options.scale, box, options.left, **crops)
+    for name in source.skipped if many else ():
+        try:
+            read_image(options.image / name)
+        except (ValueError, OSError) as error:
+            skipped.append(error)
+    for name in dict.fromkeys(hand.name for hand in hands):
+        drawn = read_image(options.image / name if many else options.image)
+        for hand in hands:
+            if hand.name == name:
+                drawn = draw_skeleton_on_image(drawn, hand.keypoints_2d)
+        _write(options.output / name if many else options.output, drawn)
     if options.json is not None:
-        write_json(options.json, numbers(hand))
-    return hand
+        found = [numbers(hand) for hand in hands]
+        write_json(options.json, found if many or len(options.box) > 1 else found[0])
+    return hands, skipped
+
+
+def _write(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary:
+        if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
+            raise OSError(f"{path}: could not be written; is the disk full?")
 
 
 def numbers(hand: HandPrediction) -> dict[str, object]:
@@ -114,6 +144,7 @@ def describe(hand: HandPrediction) -> str:
     """Say in one line where the hand is, and what that rests on."""
     x1, y1, x2, y2 = hand.box.round().astype(int)
     doubts = ["the camera is unknown, so it is the authors' default"] * hand.K_is_default
+    doubts += ["the intrinsics don't fit the image"] * hand.K_is_doubtful
     doubts += ["the bone is an average adult's"] * hand.bone_is_average
     guess = f" (a guess: {' and '.join(doubts)})" if doubts else ""
     lost = "; no hand was found in the first crop, give --box" if hand.fell_back else ""
@@ -125,17 +156,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; what the user can correct is one line, not a traceback.
 
     Returns:
-        The process's exit code: 0, or 2 for a wrong option or a missing file.
+        The process's exit code: 0; 1 if an image was skipped; 2 for a wrong option or a missing file.
     """
     options = tyro.cli(Options, prog=PROGRAM, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
     try:
-        hand = run(options)
+        hands, skipped = run(options)
+        if not hands:
+            raise skipped[0]
     except (ValueError, OSError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
-    print(describe(hand))
-    print(f"wrote {options.output}")
-    return 0
+    for hand in hands:
+        print(describe(hand))
+    for error in skipped:
+        print(f"skipped {error}", file=sys.stderr)
+    done = f"wrote {options.output}"
+    print(f"{done}; skipped {len(skipped)} of {len(hands) + len(skipped)}" if skipped else done)
+    return 1 if skipped else 0
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from peclr_utils.camera import project, transform_points
+from peclr_utils.datasets.sample import mirror_box
 from peclr_utils.inference.cutting import Cut
-from peclr_utils.inference.inputs import HandImage, mirror_box
+from peclr_utils.inference.inputs import HandImage
 from peclr_utils.skeleton import freihand_from_ait_palm, reorder
 
 
@@ -28,6 +29,7 @@ class HandPrediction:
         bone_length: length of the middle proximal phalanx in metres that scales the 3D, or None.
         K: (3, 3) float64 intrinsics of the image.
         K_is_default: whether no K was given, so that this is the authors' default.
+        K_is_doubtful: whether the given K seems to belong to an image of another size.
         bone_is_average: whether the bone's length is the average adult's.
         is_left: whether the hand was treated as a left one, and the image mirrored.
         box: (4,) float64, x1, y1, x2, y2 in pixels that the second crop was made around: the keypoints of the
@@ -35,6 +37,7 @@ class HandPrediction:
         crop: (3, 3) float64 affine from the image's to the second crop's pixels; it mirrors a left hand.
         fell_back: whether the first prediction had no size, so that the second crop is the first again.
         name: file or sample, for messages.
+        index: position in the folder, list or data set, or in the boxes of one image.
     """
 
     keypoints_2d: np.ndarray = field(repr=False)
@@ -43,12 +46,14 @@ class HandPrediction:
     bone_length: float | None
     K: np.ndarray = field(repr=False)
     K_is_default: bool
+    K_is_doubtful: bool
     bone_is_average: bool
     is_left: bool
     box: np.ndarray
     crop: np.ndarray = field(repr=False)
     fell_back: bool = False
     name: str = ""
+    index: int = 0
 
     @property
     def unit(self) -> str:
@@ -57,12 +62,12 @@ class HandPrediction:
 
     @property
     def metric_depth_is_a_guess(self) -> bool:
-        """Whether the distance from the camera rests on the default camera or on an average bone.
+        """Whether the distance from the camera rests on the default or a doubtful camera, or an average bone.
 
         The shape of the hand does not depend on the bone, and little on the camera; the distance is
         proportional to both the bone and the focal length.
         """
-        return self.K_is_default or self.bone_is_average
+        return self.K_is_default or self.K_is_doubtful or self.bone_is_average
 
 
 def make_prediction(
@@ -86,7 +91,9 @@ def make_prediction(
         uv, palm = (None if points is None else points * [-1, 1] + [width - 1, 0] for points in (uv, palm))
         xyz, box = xyz * [-1, 1, 1], mirror_box(box, width)
         K, affine = reversal @ K @ np.diag([-1.0, 1, 1]), affine @ reversal
-    as_given = ("bone_length", "K_is_default", "bone_is_average", "is_left", "name")
+    as_given = (
+        "bone_length", "K_is_default", "K_is_doubtful", "bone_is_average", "is_left", "name", "index",
+    )  # fmt: skip
     return HandPrediction(
         keypoints_2d=uv, keypoints_3d=xyz, palm_2d=palm, K=K, box=box, crop=affine, fell_back=fell_back,
         **{name: getattr(given, name) for name in as_given},

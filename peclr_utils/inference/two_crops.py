@@ -5,6 +5,7 @@ second around the prediction of the first; its prediction is the result. `cuttin
 """
 
 import itertools
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -37,7 +38,7 @@ def predict(
     view_factor: float | None = None,
     batch_size: int = 32,
 ) -> HandPrediction | list[HandPrediction]:
-    """Predict the hand in one image, or in many.
+    """Predict the hand in one image, or the hands in many images or boxes.
 
     Without a box, the hand is expected in the middle of the image, as in FreiHAND. For a hand elsewhere, or
     one that fills the image, give the box. Crops are interpolated bilinearly, smoothed first where they
@@ -55,17 +56,20 @@ def predict(
         model: a `PoseNetwork25D`, left in the mode it was in; or any function of (B, 3, size, size)
             normalised crops and (B, 3, 3) intrinsics that returns a `PoseOutput`. Its `keypoint_order` is
             used if it has one; otherwise the order is FreiHAND's.
-        image: (H, W, 3) uint8 RGB, a file, or a `HandSample`; or many: (N, H, W, 3), a folder, a list of
-            images or files of any sizes, or a data set.
+        image: an image: RGB (H, W, 3) or a tensor (3, H, W), uint8 or float from 0 to 1, a Pillow image, a
+            file, or a `HandSample`; or many: a batch of four dimensions, a folder, a list of images of any
+            sizes, or a data set.
         K: (3, 3) intrinsics of the image in pixels, or (N, 3, 3). None takes a sample's own, or otherwise
             `default_intrinsics`; the result says which.
         scale: length of the middle proximal phalanx in metres (FreiHAND's `scale`), or (N,); then the result
             is in metres. "average" takes `AVERAGE_BONE`. None takes a sample's own, or otherwise leaves the
             result in bone lengths.
-        box: (4,) or (N, 4), x1, y1, x2, y2 in pixels around the hand; None for the middle of the image. A
-            sample's keypoints or outline never replace it: that would be looking at the labels.
-        is_left: whether it is a left hand, or (N,): it is mirrored, and the result mirrored back. A sample
-            that says it is a left hand is treated as one.
+        box: (4,) x1, y1, x2, y2 in pixels around the hand; (n, 4) for n hands in one image; for N images one
+            or several each. None takes a sample's own (`ImageFolderHands` has its table's), or otherwise the
+            middle of the image. A sample's keypoints or outline never replace it: that would be looking
+            at the labels.
+        is_left: whether it is a left hand, or one for each: it is mirrored, and the result mirrored back. A
+            sample that says it is a left hand is treated as one.
         size: side of the crops in pixels. None takes the model's `image_size` if it has one, otherwise 224.
         view_factor: half a crop's side over the distance of the farthest keypoint from the mean one, as in
             training. None takes the model's own, which networks of this project have; the published ones have
@@ -73,24 +77,48 @@ def predict(
         batch_size: images at once.
 
     Returns:
-        A `HandPrediction`, or a list of them if there were many.
+        A `HandPrediction`; a list of them if there were many images or boxes. Of many images, those that
+        can't be used are skipped with one warning; `index` says which of them a prediction is of.
 
     Raises:
         FileNotFoundError: if the file is missing, or a folder holds no image.
-        ValueError: if a file or array is not an RGB image, or K, scale or box don't fit.
+        ValueError: if no image can be used; or K, scale or box don't fit.
         TypeError: if `image` is none of the above.
     """
+    found, skipped = predict_all(
+        model, image, K, scale, box, is_left, size=size, view_factor=view_factor, batch_size=batch_size
+    )
+    if skipped and not found:
+        raise skipped[0]
+    if skipped:
+        reasons = "; ".join(map(str, skipped[:5])) + "; ..." * (len(skipped) > 5)
+        warnings.warn(f"Skipped {len(skipped)} of {len(skipped) + len(found)}: {reasons}", stacklevel=2)
+    return found[0] if is_single(image) and np.ndim(box) < 2 else found
+
+
+def predict_all(
+    model: Model,
+    image: Source,
+    *about: Any,
+    size: int | None,
+    view_factor: float | None,
+    batch_size: int = 32,
+) -> tuple[list[HandPrediction], list[Exception]]:
+    """Do what `predict` does; returns the predictions, and the error of each image that can't be used."""
     size = size if size is not None else getattr(model, "image_size", None) or CROP_SIZE
     view_factor = view_factor if view_factor is not None else getattr(model, "view_factor", None)
     if view_factor is not None and not 0 < view_factor < float("inf"):
         raise ValueError(f"predict: view_factor must be positive, found {view_factor}")
     cuts = AuthorsCuts(size) if view_factor is None else TrainingCuts(size, view_factor)
     found: list[HandPrediction] = []
+    skipped: list[Exception] = []
     with _evaluating(model), torch.inference_mode():
-        images = hand_images(image, K, scale, box, is_left)
-        while batch := list(itertools.islice(images, batch_size)):
-            found += _predict_batch(model, batch, cuts)
-    return found[0] if is_single(image) else found
+        images = hand_images(image, *about)
+        while chunk := list(itertools.islice(images, batch_size)):
+            skipped += [given for given in chunk if isinstance(given, Exception)]
+            if batch := [given for given in chunk if isinstance(given, HandImage)]:
+                found += _predict_batch(model, batch, cuts)
+    return found, skipped
 
 
 def _predict_batch(

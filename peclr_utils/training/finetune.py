@@ -87,7 +87,8 @@ def finetune(
         The network, its history, and its evaluation if there is a test set.
 
     Raises:
-        ValueError: if a hand lacks its label; otherwise as `pretrain`.
+        ValueError: if a hand lacks its label, or the first ones are in other units, axes or orders; otherwise
+            as `pretrain`.
     """
     config.validate()
     with locked_folder(config.output):
@@ -98,7 +99,7 @@ def finetune(
         # Data.
         augmentation = weak_augmentation(config)
         size = (config.image_size, config.view_factor)
-        cut = (*size, crop_margin(augmentation), config.cache, config.progress)
+        cut = (*size, crop_margin(augmentation), config.cache, config.progress, True)
         crops = open_crops(config.sources if dataset is None else dataset, *cut)
         test = config.test_sources if test_dataset is None else test_dataset
         test = open_crops(test, *cut) if len(test) else None

@@ -20,9 +20,12 @@ def random_hand(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints (21, 3) in front of a camera, and its K (3, 3), so that they project into the image."""
     rng = np.random.default_rng((7, seed))
     K = np.float32([[40, 0, 15.5], [0, 40, 11.5], [0, 0, 1]])
-    depth = rng.uniform(0.5, 0.8, (21, 1))
-    xyz = np.concatenate([rng.uniform(-0.1, 0.1, (21, 2)), depth], 1)
-    xyz[10] = xyz[9] + [0.02, 0.01, 0.01]
+    xyz = np.tile(np.array([0, 0.05, rng.uniform(0.5, 0.8)]), (21, 1))
+    for finger, angle in enumerate(np.deg2rad([-60, -30, -10, 10, 30]) + rng.normal(0, 0.1)):
+        for joint, reach in enumerate((0.08, 0.115, 0.14, 0.16)):  # a right hand's back, its fingers bent
+            bend = 0.03 * joint
+            xyz[1 + 4 * finger + joint] += [reach * np.sin(angle), -reach * np.cos(angle), bend]
+    xyz += rng.normal(0, 0.002, xyz.shape)
     return xyz.astype(np.float32), K
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from peclr_utils.datasets.check import check, main
+from peclr_utils.skeleton import reorder
 
 
 @pytest.fixture
@@ -72,8 +73,14 @@ def test_damaged_labels_and_folders_without_images_are_a_problem(whole, tmp_path
     ("kind", "change", "message"),
     [
         ("xyz", lambda xyz: xyz * 1000, r"the bone 9-10 is .* long in the median hand, .* must be metres"),
-        ("xyz", lambda xyz: -xyz, "10 hands have keypoints behind the camera; z must be positive"),
+        ("xyz", lambda xyz: -xyz, "10 of 10 hands have keypoints behind the camera; .* negate y and z"),
         ("xyz", lambda xyz: xyz[:, ::-1], "scale differs from the bone 9-10 by .* in FreiHAND's order"),
+        (
+            "xyz",
+            lambda xyz: reorder(xyz, "freihand", "mano"),
+            "the keypoints are not in FreiHAND's order; they may be in 'mano'",
+        ),
+        ("xyz", lambda xyz: xyz * [-1, 1, 1], "100% of the hands bend .* as hands of the other side"),
         ("scale", lambda scale: scale * 1.5, "scale differs from the bone 9-10 by 50%"),
         ("K", lambda K: K * [[5], [5], [1]], "only .* of the keypoints lie inside the images; K, xyz and"),
     ],
@@ -145,4 +152,6 @@ def test_a_folder_of_images_and_its_boxes(tmp_path, write_image, capsys):
     assert main(["folder", str(tmp_path), "--boxes", "boxes.csv"]) == 1
     text = capsys.readouterr().out
     assert "2 boxes in 1 images" in text
-    assert "the box in line 3 has its centre (54, 5) outside the image" in text
+    assert (
+        "a.jpg, line 3 of its boxes: the box [50.0, 1.0, 59.0, 10.0] has its centre (54, 5) outside" in text
+    )

@@ -61,29 +61,73 @@ def test_each_box_is_a_sample_with_its_corners_as_outline(folder, boxes):
     assert side == pytest.approx(2 * np.hypot(2.5, 2.5))
 
 
+TABLES = {
+    "other columns, a byte order mark": "\ufeffscore, name,x,y,width,height\n0.9, deep/er/c.jpeg,1.5,2,10,8",
+    "Windows": "name,x,y,width,height\r\ndeep\\er\\c.jpeg,1.5,2,10,8\r\n,,,,\r\n",
+    "a comma at the end": "name,x,y,width,height\n./deep/er/c.jpeg,1.5,2,10,8,",
+    "a spreadsheet": "sep=;\nName;X;Y;Width;Height\ndeep/er/c.jpeg;1,5;2;10;8\n",
+    "tabs": "File Name\tx\ty\tw\th\ndeep/er/c.jpeg\t1.5\t2\t10\t8\n",
+    "corners": "x1,y1,x2,y2,image_path\n1.5,2,11.5,10,deep/er/c.jpeg",
+    "corners beside the image's size": "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+    "deep/er/c.jpeg,32,24,hand,1.5,2,11.5,10",
+    "absolute": "name,bbox_left,bbox_top,bbox_width,bbox_height\n{folder}/deep/er/c.jpeg,1.5,2,10,8",
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*ignored the columns")
+@pytest.mark.parametrize("tool", TABLES)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_files_of_boxes_are_read_as_tools_write_them(folder, tool, encoding):
+    text = TABLES[tool].replace("{folder}", folder.as_posix())
+    (folder / "boxes.csv").write_bytes(text.encode(encoding))
+    (sample,) = ImageFolderHands(folder, "boxes.csv")  # named relative to the folder
+    assert (sample.name, sample.handedness) == ("deep/er/c.jpeg", "right")
+    assert sample.box.tolist() == [1.5, 2, 11.5, 10]
+    assert sample.outline.tolist() == [[1.5, 2], [10.5, 2], [10.5, 9], [1.5, 9]]
+
+
 @pytest.mark.parametrize(
-    ("row", "header"),
-    [
-        ("0.9, deep/er/c.jpeg,1.5,2,10,8", "\ufeffscore, name,x,y,width,height\n"),  # other columns, a BOM
-        ("deep\\er\\c.jpeg,1.5,2,10,8", HEADER),
-        ("deep/er/c.jpeg,1.5,2,10,8,", HEADER),  # a comma at the end
-    ],
+    ("heading", "left", "right"), [("Hand", "Left", "right"), ("side", "l", "R"), ("is_left", "1", "0")]
 )
-def test_files_of_boxes_are_read_as_tools_write_them(folder, boxes, row, header):
-    boxes(row + "\n", header)
-    sample = ImageFolderHands(folder, "boxes.csv")[0]  # named relative to the folder
-    assert sample.name == "deep/er/c.jpeg"
-    assert sample.outline[0].tolist() == [1.5, 2]
+def test_a_column_may_say_which_hand_it_is(folder, boxes, heading, left, right):
+    table = boxes(f"b.jpg,1,1,9,9,{left}\nb.jpg,1,1,9,9,{right}\n", f"{HEADER.strip()},{heading}\n")
+    assert [sample.handedness for sample in ImageFolderHands(folder, table)] == ["left", "right"]
+    table.write_text(table.read_text() + "b.jpg,1,1,9,9,both\n")
+    with pytest.raises(ValueError, match="line 4: expected left or right as its side, found 'both'"):
+        ImageFolderHands(folder, table)
+
+
+def test_columns_that_mean_nothing_here_are_named(folder, boxes):
+    table = boxes("b.jpg,1,1,9,9,hand,0.5\n", "name,x,y,width,height,label,score\n")
+    with pytest.warns(UserWarning, match="boxes.csv: ignored the columns score, label"):
+        ImageFolderHands(folder, table)
+
+
+def test_names_in_a_table_match_composed_and_decomposed_letters(folder, boxes, write_image):
+    write_image(folder / "u\u0308ber.png")
+    assert ImageFolderHands(folder, boxes("\u00fcber.png,1,1,9,9\n"))[0].name == "u\u0308ber.png"
+    with pytest.raises(FileNotFoundError, match="no image 'c.JPEG' .* is it 'deep/er/c.jpeg'?"):
+        ImageFolderHands(folder, boxes("c.JPEG,1,1,9,9\n"))
 
 
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [
-        ("b.jpg,1,2,3\n", "name,x,y,w\n", "expected the columns name,x,y,width,height, found name,x,y,w$"),
+        (
+            "b.jpg,1,2,3\n",
+            "name,x,y,w\n",
+            "expected the columns name,x,y,width,height or .* found name,x,y,w$",
+        ),
         ("", "", "found an empty file"),
         ("", HEADER, "holds no box, only column names"),
-        ("b.jpg,1,2,ten,5", HEADER, "line 2: x, y, width and height must be numbers, found b.jpg,1,2,ten,5"),
-        ("b.jpg,1,2,0,5", HEADER, "line 2: expected a box of at least 2 x 2 pixels"),
+        ("b.jpg,1,2,ten,5", HEADER, "line 2: x, y, width, height must be numbers, found b.jpg,1,2,ten,5"),
+        ("b.jpg,1,2,0,5", HEADER, "line 2: expected a box .* at least 2 x 2"),
+        ("b.jpg,0.1,0.2,0.5,0.6", HEADER, "line 2: .* multiply fractions by the image's width and height"),
+        (
+            "b.jpg,9,8,2,1",
+            "name,x1,y1,x2,y2\n",
+            "line 2: .* if they are x, y, width, height, give 9, 8, 11, 9",
+        ),
         ("b.jpg,1,5,2,10,8", HEADER, "line 2: more values than columns; .* write 0.5, not 0,5"),
     ],
 )
@@ -95,8 +139,8 @@ def test_a_file_of_boxes_that_makes_no_sense_is_refused_and_the_line_named(
 
 
 def test_boxes_in_another_encoding_or_of_missing_images_are_refused(folder, boxes):
-    path = boxes("b.jpg,1,2,5,5\nc.jpeg,1,2,5,5\n")
-    with pytest.raises(FileNotFoundError, match=r"line 3: no image 'c.jpeg' .* for example 'a.PNG'"):
+    path = boxes("b.jpg,1,2,5,5\nd.jpeg,1,2,5,5\n")
+    with pytest.raises(FileNotFoundError, match=r"line 3: no image 'd.jpeg' .* for example 'a.PNG'"):
         ImageFolderHands(folder, path)
     path.write_bytes((HEADER + "übung.jpg,2,3,10,8\n").encode("latin-1"))
     with pytest.raises(ValueError, match=r"boxes.csv: expected text in UTF-8"):
@@ -108,7 +152,7 @@ def test_boxes_in_another_encoding_or_of_missing_images_are_refused(folder, boxe
 def test_a_box_may_reach_beyond_the_image_but_its_centre_may_not(folder, boxes):
     dataset = ImageFolderHands(folder, boxes("b.jpg,28,4,6,6\nb.jpg,40,4,6,6\n"))
     assert dataset[0].outline is not None
-    with pytest.raises(ValueError, match=r"b.jpg: the box in line 3 has its centre \(42.5, 6.5\) .* 32 x 24"):
+    with pytest.raises(ValueError, match=r"b.jpg, line 3 .* has its centre \(42.5, 6.5\) .* 32 x 24"):
         dataset[1]
 
 

@@ -1,0 +1,174 @@
+"""Boxes around hands: the tables that people and tools write them into, and what makes a box wrong.
+
+**Convention.** A box is (x1, y1, x2, y2) in pixels of the image as it is shown (that is, after the rotation
+its EXIF data may ask for); its width is x2 - x1.
+"""
+
+import csv
+import posixpath
+import re
+import unicodedata
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+COLUMNS = {
+    "name": "name file filename image imagename imagefile img path filepath imagepath",
+    "x1": "x1 x xmin left",
+    "y1": "y1 y ymin top",
+    "x2": "x2 xmax right",
+    "y2": "y2 ymax bottom",
+    "width": "width w",
+    "height": "height h",
+    "side": "side hand handedness handside label class category",
+    "is_left": "isleft lefthand islefthand",
+}
+"""What a column may be called, apart from case, blanks, punctuation and "box" or "bbox"."""
+
+EXPECTED = "name,x,y,width,height or name,x1,y1,x2,y2, and side if some hands are left"
+_SIDES = {
+    "side": {"right": "right", "r": "right", "left": "left", "l": "left"},
+    "is_left": {"0": "right", "false": "right", "1": "left", "true": "left"},
+}
+
+
+class Box(NamedTuple):
+    """One row of a table: an image's name relative to the folder, pixels, the hand's side, the row's line."""
+
+    name: str
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    side: str
+    line: int
+
+
+def check_box(box: Sequence[float] | np.ndarray, size: tuple[int, int] | None, where: str) -> None:
+    """Raise ValueError if a box is none, or lies in another image than this one.
+
+    Args:
+        box: (4,) x1, y1, x2, y2.
+        size: (width, height) of the image in pixels; None if not known yet.
+        where: the image or the line, for the message.
+    """
+    x1, y1, x2, y2 = found = [round(float(value), 4) for value in box]
+    expected = f"{where}: expected a box x1, y1, x2, y2 in pixels"
+    if not np.isfinite(found).all() or x2 < x1 or y2 < y1:
+        other = f"if they are x, y, width, height, give {x1:g}, {y1:g}, {x1 + x2:g}, {y1 + y2:g}"
+        raise ValueError(f"{expected} with x1 < x2 and y1 < y2, found {found}; {other}")
+    if min(x2 - x1, y2 - y1) < 2:
+        fractions = max(map(abs, found)) <= 1
+        remedy = "multiply fractions by the image's width and height" if fractions else "is this a point?"
+        raise ValueError(f"{expected}, at least 2 x 2, found {found}; {remedy}")
+    x, y = (x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2
+    if size is not None and not (0 <= x < size[0] and 0 <= y < size[1]):
+        raise ValueError(
+            f"{where}: the box {found} has its centre ({x:g}, {y:g}) outside the image, which is {size[0]} x "
+            f"{size[1]} pixels; was the image resized or turned after it was labelled?"
+        )
+
+
+def read_boxes(root: Path, path: Path, names: Sequence[str]) -> list[Box]:
+    """Read the boxes of a folder's images from a table, as spreadsheets and labelling tools write it.
+
+    Commas, semicolons or tabs; columns in any order, under the names of `COLUMNS`; UTF-8, or UTF-16 with a
+    byte order mark. Columns that mean nothing here are ignored with a warning.
+
+    Args:
+        root: the folder.
+        path: the table, here or in the folder.
+        names: the folder's images.
+
+    Raises:
+        FileNotFoundError: if there is no such table, or no such image; names the line.
+        ValueError: if a column is missing or a row is invalid; names the line.
+    """
+    file = next((place for place in (path, root / path) if place.is_file()), None)
+    if file is None:
+        raise FileNotFoundError(f"{path}: no such file of boxes, here or in {root}")
+    lines, delimiter = _lines(file)
+    rows = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
+    columns, ignored = _columns(rows.fieldnames or [])
+    corners = ["x1", "y1", *(("x2", "y2") if {"x2", "y2"} <= set(columns) else ("width", "height"))]
+    if not {"name", *corners} <= set(columns):
+        found = delimiter.join(rows.fieldnames or []) or "an empty file"
+        raise ValueError(f"{file}: expected the columns {EXPECTED}, found {found}")
+    rows = [(row, f"{file} line {rows.line_num}", rows.line_num) for row in rows if any(row.values())]
+    if not rows:
+        raise ValueError(f"{file}: holds no box, only column names")
+    for key, sides in _SIDES.items():  # a label or class may say which hand it is, or only that it is one
+        if key in columns and not any((row[columns[key]] or "").strip().lower() in sides for row, *_ in rows):
+            ignored.append(columns.pop(key))
+    if ignored:
+        warnings.warn(f"{file}: ignored the columns {', '.join(ignored)}", stacklevel=4)
+    images = {unicodedata.normalize("NFC", name): name for name in names}
+    boxes = []
+    for row, where, line in rows:
+        if any(row.get(None, [])):  # where the reader puts what has no column; a trailing comma is harmless
+            raise ValueError(
+                f"{where}: more values than columns; quote names with a comma, write 0.5, not 0,5"
+            )
+        values = {key: (row[column] or "").strip() for key, column in columns.items()}
+        found = ",".join(values[key] for key in ("name", *corners))
+        try:
+            # Where semicolons separate, commas are decimal ones.
+            x1, y1, x2, y2 = (float(values[key].replace(",", ".")) for key in corners)
+        except ValueError:
+            raise ValueError(
+                f"{where}: {', '.join(columns[key] for key in corners)} must be numbers, found {found}"
+            ) from None
+        if "width" in corners:
+            x2, y2 = x1 + x2, y1 + y2
+        check_box((x1, y1, x2, y2), None, where)
+        sides = [known.get(values[key].lower()) for key, known in _SIDES.items() if key in columns]
+        if None in sides:
+            raise ValueError(
+                f"{where}: expected left or right as its side, found {list(values.values())[-1]!r}"
+            )
+        name = _name(values["name"], root, images, where)
+        boxes.append(Box(name, x1, y1, x2, y2, (sides or ["right"])[0], line))
+    return boxes
+
+
+def _lines(file: Path) -> tuple[list[str], str]:
+    """A table's lines, and what separates its columns."""
+    content = file.read_bytes()
+    utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # "Unicode text" of spreadsheets
+    try:
+        lines = content.decode("utf-16" if utf16 else "utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(
+            f"{file}: expected text in UTF-8, found another encoding; save it as UTF-8"
+        ) from None
+    if lines and lines[0].startswith("sep="):  # a spreadsheet's own note
+        return lines[1:], lines[0][4:5]
+    return lines, max(",;\t", key=(lines or [""])[0].count)
+
+
+def _columns(found: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """A table's own name for each key of `COLUMNS`, and its other columns."""
+    bare = {column: re.sub(r"b?box|[\W_]", "", column.lower()) for column in found}
+    columns = {}
+    for key, names in COLUMNS.items():
+        match = [column for name in names.split() for column in found if bare[column] == name]
+        columns.update({key: match[0]} if match else {})
+    return columns, [column for column in found if column and column not in columns.values()]
+
+
+def _name(text: str, root: Path, known: dict[str, str], where: str) -> str:
+    """The image that a table's text means; paths may be Windows', absolute, or begin with ./."""
+    path = unicodedata.normalize("NFC", posixpath.normpath(text.replace("\\", "/")))
+    for base in (root, root.resolve()):
+        path = path.removeprefix(f"{base.as_posix()}/")
+    if path in known:
+        return known[path]
+    last = posixpath.basename(path).lower()
+    similar = next((name for name in known if posixpath.basename(name).lower() == last), None)
+    hint = (
+        f"is it {similar!r}?" if similar else f"names are relative to it, for example {next(iter(known))!r}"
+    )
+    raise FileNotFoundError(f"{where}: no image {text!r} in {root}; {hint}")
