@@ -12,10 +12,14 @@ from PIL import Image
 from peclr_utils.datasets.images import find_images, read_image
 
 HEIC = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic"
-HEADER = b"IHDR" + struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0)
-HUGE = (
-    b"\x89PNG\r\n\x1a\n\0\0\0\r" + HEADER + struct.pack(">I", zlib.crc32(HEADER)) + b"\0\0\0\0IEND\xaeB`\x82"
-)
+
+
+def png_chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+HUGE = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">IIBBBBB", 40_000, 40_000, 8, 2, 0, 0, 0))
+HUGE += png_chunk(b"IDAT", zlib.compress(bytes(99))) + png_chunk(b"IEND", b"")
 NO_IMAGES = {
     "empty": (b"", "an empty file"),
     "a phone's": (HEIC, "a HEIC photograph, which OpenCV can't read; convert it to JPEG"),
