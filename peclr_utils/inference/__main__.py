@@ -107,6 +107,8 @@ def run(options: Options) -> tuple[list[HandPrediction], list[Exception]]:
             read_image(options.image / name)
         except (ValueError, OSError) as error:
             skipped.append(error)
+    if not hands:
+        raise skipped[0]
     for name in dict.fromkeys(hand.name for hand in hands):
         drawn = read_image(options.image / name if many else options.image)
         for hand in hands:
@@ -161,8 +163,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = tyro.cli(Options, prog=PROGRAM, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
     try:
         hands, skipped = run(options)
-        if not hands:
-            raise skipped[0]
     except (ValueError, OSError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2

@@ -59,6 +59,45 @@ def test_everything_that_is_known_can_be_given(files, capsys):
     assert "average adult" in capsys.readouterr().out
 
 
+def test_a_folder_gives_what_can_be_read_and_the_reasons_for_the_rest(files, tmp_path, capsys):
+    folder, output = tmp_path / "photographs", tmp_path / "out"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("a.jpg", "sub/b.jpg"):
+        (folder / name).write_bytes((files / "image.jpg").read_bytes())
+    (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (folder / "empty.jpg").touch()
+    (folder / "notes.jpg").write_text("This is a list of all photographs.")
+    arguments = [str(folder), "--weights", str(files / "network.pt"), "--output", str(output)]
+    assert main([*arguments, "--json", str(tmp_path / "hands.json")]) == 1
+    said = capsys.readouterr()
+    for reason in ("phone.heic: a HEIC photograph", "empty.jpg: an empty file", "notes.jpg: a text file"):
+        assert said.err.count(reason) == 1
+    assert "skipped 3 of 5" in said.out and said.out.count("hand within") == 2
+    assert sorted(path.name for path in output.rglob("*.*")) == ["a.jpg", "b.jpg"]
+    alone = predict(load_pose_network(files / "network.pt"), folder / "a.jpg")
+    values = json.loads((tmp_path / "hands.json").read_text())
+    np.testing.assert_allclose([hand["keypoints_2d"] for hand in values], [alone.keypoints_2d] * 2)
+    assert main([*arguments[:-1], str(folder / "inside")]) == 2
+    assert "expected another folder, outside of" in capsys.readouterr().err
+
+
+def test_several_boxes_are_several_hands(files, tmp_path, capsys):
+    boxes = [(10, 20, 90, 110), (120, 40, 220, 150)]
+    more = [*"--box 10 20 90 110 120 40 220 150 --json".split(), tmp_path / "two.json"]
+    assert main(command(files, *more)) == 0
+    assert capsys.readouterr().out.count("hand within") == 2
+    expected = predict(load_pose_network(files / "network.pt"), files / "image.jpg", box=boxes)
+    values = json.loads((tmp_path / "two.json").read_text())
+    for hand, given in zip(expected, values, strict=True):
+        np.testing.assert_allclose(given["keypoints_2d"], hand.keypoints_2d)
+    table = tmp_path / "boxes.csv"
+    table.write_text("name,x1,y1,x2,y2\nimage.jpg,10,20,90,110\nimage.jpg,120,40,220,150\n")
+    folder = [str(files), "--weights", str(files / "network.pt"), "--output", str(tmp_path / "out")]
+    assert main([*folder, "--boxes", str(table), "--json", str(tmp_path / "table.json")]) == 0
+    named = [{**hand, "image": "image.jpg"} for hand in values]
+    assert json.loads((tmp_path / "table.json").read_text()) == named
+
+
 def copy(files, folder):
     """The inputs in a folder of their own, and links to the image."""
     for name in ("image.jpg", "network.pt"):

@@ -1,11 +1,14 @@
 """Files, folders, data sets and samples; and errors that name what is wrong."""
 
+import warnings
+
 import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from peclr_utils.datasets import HandSample
+from peclr_utils.datasets import HandSample, ImageFolderHands
 from peclr_utils.inference import AVERAGE_BONE, HandPrediction, predict
 from peclr_utils.models import PoseOutput
 
@@ -96,11 +99,98 @@ def test_inputs_are_not_modified():
     assert all(map(np.array_equal, given, copies))
 
 
+def test_pillow_images_tensors_and_floats_are_what_the_file_is(folder):
+    image = an_image(0)
+    expected = predict(model, image, K)
+    rgba = np.dstack([image, np.zeros(image.shape[:2], np.uint8)])
+    tensor = torch.as_tensor(image).permute(2, 0, 1)
+    given = [Image.open(folder / "b.png"), Image.fromarray(rgba), rgba, tensor, tensor / 255, image / 255.0]
+    assert all(same(predict(model, one, K), expected) for one in given)
+    assert all(same(one, expected) for one in predict(model, torch.stack([tensor, tensor]), K))
+    grey = Image.fromarray(image).convert("L")
+    repeated = np.repeat(np.asarray(grey)[..., None], 3, axis=2)
+    for one in (grey, np.asarray(grey), torch.as_tensor(np.asarray(grey))[None]):
+        assert same(predict(model, one, K), predict(model, repeated, K))
+
+
+def test_a_turned_pillow_image_is_turned_as_its_file_is(tmp_path):
+    picture = Image.fromarray(an_image(3))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "turned.png", exif=exif)
+    assert same(predict(model, Image.open(tmp_path / "turned.png")), predict(model, tmp_path / "turned.png"))
+
+
+BOXES = [[10.0, 10, 60, 70], [50.0, 30, 110, 90]]
+
+
+def test_many_boxes_of_one_image_give_a_hand_each():
+    found = predict(model, an_image(0), K, [0.03, 0.04], BOXES, [True, False])
+    for hand, box, bone, left in zip(found, BOXES, (0.03, 0.04), (True, False), strict=True):
+        assert same(hand, predict(model, an_image(0), K, bone, box, left))
+    assert [hand.index for hand in found] == [0, 1]
+    assert len(predict(model, an_image(0), box=BOXES[:1])) == 1
+
+
+def test_each_of_many_images_may_have_boxes_of_its_own():
+    images = [an_image(0), an_image(1), an_image(2)]
+    found = predict(model, images, K, box=[BOXES[0], BOXES, None])
+    assert [hand.index for hand in found] == [0, 1, 1, 2]
+    alone = [predict(model, images[0], K, box=BOXES[0]), *predict(model, images[1], K, box=BOXES)]
+    assert all(same(a, b) for a, b in zip(found, [*alone, predict(model, images[2], K)], strict=True))
+
+
+def test_the_boxes_and_sides_of_a_table_are_used(folder):
+    (folder / "boxes.csv").write_text(
+        "name,x,y,width,height,side\nb.png,10,10,50,60,left\nb.png,50,30,60,60,r\n"
+    )
+    found = predict(model, ImageFolderHands(folder, "boxes.csv"), K)
+    for hand, box, left in zip(found, BOXES, (True, False), strict=True):
+        assert same(hand, predict(model, an_image(0), K, box=box, is_left=left)) and hand.name == "b.png"
+
+
+@pytest.mark.parametrize("change", [[8, 8, 1], [0.3, 0.3, 1], [1 / 480, 1 / 470, 1]])
+def test_a_camera_of_another_image_gets_one_warning_and_makes_the_distance_a_guess(change):
+    wrong = np.diag(change) @ K
+    with pytest.warns(UserWarning, match="K doesn't fit an image of 120 x 100 pixels") as caught:
+        found = predict(model, [an_image(0), an_image(1)], wrong, scale=0.04)
+    assert len(caught) == 1
+    assert all(hand.metric_depth_is_a_guess for hand in found)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not predict(model, an_image(0), K, scale=0.04).metric_depth_is_a_guess
+        # A crop has a camera of its own, which need not look at its middle.
+        crop = HandSample(an_image(0), 0, "mine", K=wrong, bone_length=0.04)
+        assert not predict(model, crop).metric_depth_is_a_guess
+
+
+def test_images_that_cannot_be_read_are_skipped_and_named(folder):
+    (folder / "c.jpg").write_text("no image, but a line of text")
+    with pytest.warns(UserWarning, match=r"Skipped 1 of 4: .*c.jpg: a text file, not an image"):
+        found = predict(model, folder, K)
+    assert [(hand.index, hand.name) for hand in found] == [(0, "a.png"), (1, "b.png"), (3, "deeper/c.png")]
+
+
 WRONG = {
-    "floats": ({"image": np.zeros((9, 9, 3))}, ValueError, "uint8.*float64"),
-    "a tensor": ({"image": torch.zeros(3, 9, 9)}, TypeError, "Tensor"),
+    "floats to 255": ({"image": np.full((9, 9, 3), 255.0)}, ValueError, "divide by 255"),
+    "normalised": ({"image": torch.randn(3, 9, 9)}, ValueError, "from -.*don't normalise: predict does"),
+    "16 bits": ({"image": np.zeros((9, 9, 3), np.uint16)}, ValueError, "uint16; .*image >> 8"),
+    "two channels": ({"image": np.zeros((9, 9, 2), np.uint8)}, ValueError, r"\(H, W, 3\).*\(9, 9, 2\)"),
+    "a number": ({"image": 3}, TypeError, "a Pillow image or a file.*found int"),
+    "a box in fractions": ({"box": [0.1, 0.2, 0.6, 0.7]}, ValueError, "multiply fractions by the image's"),
+    "x, y, width, height": (
+        {"box": [70, 60, 30, 20]},
+        ValueError,
+        "x, y, width, height, give 70, 60, 100, 80",
+    ),
+    "boxes for others": (
+        {"image": [an_image(0)] * 2, "box": [[9, 9, 20, 20]] * 3},
+        ValueError,
+        "2 images.* 3",
+    ),
+    "a bone of 4 cm as 4": ({"scale": 4.0}, ValueError, "metres.*4"),
     "K's count": ({"K": np.stack([K, K])}, ValueError, r"K: .*\(1, 3, 3\).*\(2, 3, 3\)"),
-    "a box outside": ({"box": [130, 0, 150, 20]}, ValueError, "130.*outside.*120 x 100"),
+    "a box outside": ({"box": [130, 0, 150, 20]}, ValueError, "centre .139.5, 9.5. outside.*120 x 100"),
     "a box with a nan": ({"box": [np.nan, 50, 60, 80]}, ValueError, "x1 < x2"),
     "millimetres": ({"scale": 31.0}, ValueError, "metres.*31"),
 }
