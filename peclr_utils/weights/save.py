@@ -4,11 +4,13 @@ Chapters 03 and 04 save with it.
 """
 
 import glob
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
@@ -41,6 +43,7 @@ def save_checkpoint(
 
     Raises:
         ValueError: if the model is none of these, or the file's name ends in `.safetensors`.
+        OSError: if it can't be written, for example on a full disk; the old file is kept.
     """
     if Path(path).suffix == SAFETENSORS:
         raise ValueError(
@@ -122,8 +125,16 @@ def _describe(model: nn.Module, path: str | Path) -> dict[str, Any]:
 def _write(path: str | Path, write: Callable[[Path], Any]) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(path) as temporary:
-        write(temporary)
+    try:
+        with atomic(path) as temporary:
+            write(temporary)
+    except (OSError, RuntimeError, SafetensorError) as error:  # a full disk is each of them
+        free = shutil.disk_usage(path.parent).free / 1e6
+        reason = str(error).splitlines()[0]
+        raise OSError(
+            f"{path}: could not be written, with {free:,.0f} MB free ({reason}). What was there before is "
+            "kept. Free some space, or check the folder's permissions, and run it again"
+        ) from error
     return path
 
 

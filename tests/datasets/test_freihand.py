@@ -1,11 +1,13 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from peclr_utils.camera import bone_length, project
 from peclr_utils.datasets import FreiHAND
+from peclr_utils.datasets.check import check
 
 
 def rewrite(path: Path, change) -> None:
@@ -148,6 +150,35 @@ def test_damaged_label_files_and_those_of_different_releases_are_named(freihand_
     rewrite(path, lambda entries: entries[:4])
     with pytest.raises(ValueError, match=r"found 4 in training_K.json, 5 in training_xyz.json"):
         FreiHAND(path.parent)
+
+
+def test_images_may_be_png(freihand_root):
+    root = freihand_root(count=4, versions=2)
+    expected = FreiHAND(root, "training")[5]
+    for path in root.rglob("*.jpg"):
+        cv2.imwrite(str(path.with_suffix(".png")), cv2.imread(str(path), cv2.IMREAD_UNCHANGED))
+        path.unlink()
+    sample = FreiHAND(root, "training")[5]
+    np.testing.assert_array_equal(sample.image, expected.image)
+    np.testing.assert_array_equal(sample.mask, expected.mask)
+    assert sample.name == "training/rgb/00000005.png" and check("freihand", root).ok
+    for path in root.rglob("rgb/*.png"):
+        path.rename(path.with_suffix(".webp"))
+    with pytest.raises(FileNotFoundError, match="expected 00000000.jpg or .* found 00000000.webp"):
+        FreiHAND(root, "training")
+
+
+def test_the_evaluations_labels_may_be_in_the_folder_their_archive_unpacks_to(freihand_root):
+    root = freihand_root(count=4, versions=1, part="evaluation")
+    expected = FreiHAND(root, "evaluation")[2]
+    beside = root.with_name(f"{root.name}_eval")
+    beside.mkdir()
+    for kind in ("xyz", "scale"):
+        (root / f"evaluation_{kind}.json").rename(beside / f"evaluation_{kind}.json")
+    sample = FreiHAND(root, "evaluation")[2]
+    np.testing.assert_array_equal(sample.keypoints_3d, expected.keypoints_3d)
+    assert sample.bone_length == expected.bone_length
+    assert "with K, xyz, scale" in str(check("freihand", root))
 
 
 def test_images_that_do_not_fit_the_labels_are_refused(freihand_root):

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from peclr_utils.datasets import EvenMixture, FreiHAND, ImageFolderHands, Source, SyntheticHands, open_source
+from peclr_utils.datasets import (
+    EvenMixture,
+    FreiHAND,
+    ImageFolderHands,
+    Source,
+    SyntheticHands,
+    find_data,
+    open_source,
+)
 from peclr_utils.hands.scene import ViewRange
 
 PATHS = st.text(st.sampled_from("ab/?=&: %\n.é"), min_size=1, max_size=12)
@@ -43,6 +51,14 @@ def test_what_would_be_read_as_something_else_is_refused():
     for path, options in [("a?b=c", {}), ("a", {"boxes": "b&c"}), ("a", {"boxes": "b?c=d"})]:
         with pytest.raises(ValueError, match="can't be told apart"):
             Source("folder", path, options)
+
+
+@pytest.mark.parametrize("name", ["what?", "a?b=c", "split?seed=1&x=2", "100% [1] #2", "a:b, folder"])
+def test_folders_with_odd_names_can_be_opened(tmp_path, write_image, name):
+    write_image(tmp_path / name / "a.jpg")
+    for found in (find_data(tmp_path / name), find_data(f"folder:{tmp_path / name}")):
+        assert [str(source) for source in found] == [f"folder:{tmp_path / name}"]
+        assert open_source(str(found[0])).names == ["a.jpg"]
 
 
 def test_options_are_replaced_and_paths_made_absolute(tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import signal
+import sys
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 
 from peclr_utils import weights
 from peclr_utils.models import build_encoder
-from peclr_utils.settings import NonFiniteLossError
+from peclr_utils.settings import NonFiniteLossError, run_command_line
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, log, pretrain, read_log
 from peclr_utils.training.checkpoint import CHECKPOINT, CONFIG, RunFolder
 from peclr_utils.training.stop import EarlyStop
@@ -55,6 +56,30 @@ def test_a_run_that_starts_again_leaves_no_old_checkpoint_to_resume_from(encoder
     assert folder.checkpoint.is_file()
     folder.start(0)
     assert not folder.checkpoint.exists() and (tmp_path / CONFIG).is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
+def test_a_full_disk_is_one_line_and_keeps_the_last_checkpoint(encoder, sgd, tmp_path, capsys, dot_hands):
+    import resource
+
+    path = RunFolder(TINY.replace(output=str(tmp_path)), 7).checkpoint
+    path.write_bytes(b"the last one")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"checkpoint.pt: could not be written, with .* MB free .* is kept"):
+            weights.save_checkpoint(path, encoder)
+        with pytest.raises(OSError, match=r"encoder.safetensors: could not be written"):
+            weights.save_safetensors(tmp_path / "encoder.safetensors", encoder)
+        train = functools.partial(pretrain, dataset=dot_hands(16))
+        config = [f"--{name}={value}" for name, value in SMALL.items() if name != "progress"]
+        options = [*config, "--no-progress", "--epochs=2", f"--output={tmp_path / 'run'}"]
+        assert run_command_line(PretrainConfig, train, "pretrain", arguments=options) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capsys.readouterr().err
+    assert "checkpoint.pt: could not be written" in said and "Traceback" not in said
+    assert path.read_bytes() == b"the last one" and not list(tmp_path.glob(".*-*"))
 
 
 def test_weights_that_are_not_numbers_do_not_replace_a_good_checkpoint(sgd, tmp_path):

@@ -1,5 +1,7 @@
 """The fine-tuning loop: it learns, accumulates exactly, resumes, and evaluates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ import torch
 from peclr_utils import weights
 from peclr_utils.evaluation import evaluate_keypoints, mean_pose
 from peclr_utils.models import PoseNetwork25D, build_encoder
+from peclr_utils.skeleton import reorder
 from peclr_utils.training import FinetuneConfig, finetune, predict_dataset
 from peclr_utils.training.device import seeded
 from peclr_utils.training.finetune import main, network_loss, train_mode, weak_augmentation
@@ -35,6 +38,43 @@ def test_it_learns_a_few_hands_by_heart_and_beats_their_mean(crops16):
         pred_2d=mean_pose(truth["keypoints_2d"], 16), gt_2d=truth["keypoints_2d"],
     )  # fmt: skip
     assert result.evaluation.epe_2d < 0.9 * mean.epe_2d
+
+
+WRONG = {
+    "millimetres": (lambda xyz: xyz * 1000, "the bone 9-10 is 35 long .*; xyz must be metres"),
+    "OpenGL's axes": (lambda xyz: xyz * [1, -1, -1], "16 of 16 hands have keypoints behind the camera"),
+    "MANO's order": (lambda xyz: reorder(xyz, "freihand", "mano"), "may be in 'mano': use skeleton.reorder"),
+    "InterHand's order": (lambda xyz: reorder(xyz, "freihand", "interhand"), "they may be in 'interhand'"),
+    "a mirrored axis": (lambda xyz: xyz * [-1, 1, 1], "100% of the hands bend .* as hands of the other side"),
+}
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_labels_in_other_units_axes_or_orders_are_refused_before_anything_is_cropped(
+    dot_hands, crops16, tmp_path, wrong, which
+):
+    class Wrong(dot_hands):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            points = WRONG[wrong][0](sample.keypoints_3d).astype(np.float32)
+            return replace(sample, keypoints_3d=points, bone_length=None)
+
+    sets = [crops16, crops16]
+    sets[which] = Wrong(600)
+    with pytest.raises(ValueError, match=f"dots, the first 16 hands: .*{WRONG[wrong][1]}"):
+        finetune(TINY.replace(cache=str(tmp_path)), *sets)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_camera_of_resized_images_is_refused(dot_hands):
+    class Resized(dot_hands):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            return replace(sample, K=sample.K * np.float32([[4], [4], [1]]))
+
+    with pytest.raises(ValueError, match="of the keypoints lie inside the images; .* resized and K was not"):
+        finetune(TINY, Resized(32))
 
 
 def test_training_starts_at_the_mean_pose(crops16):
