@@ -61,7 +61,7 @@ def check_box(box: Sequence[float] | np.ndarray, size: tuple[int, int] | None, w
         other = f"if they are x, y, width, height, give {x1:g}, {y1:g}, {x1 + x2:g}, {y1 + y2:g}"
         raise ValueError(f"{expected} with x1 < x2 and y1 < y2, found {found}; {other}")
     if min(x2 - x1, y2 - y1) < 2:
-        fractions = max(map(abs, found)) <= 1
+        fractions = max(map(abs, found)) < 2
         remedy = "multiply fractions by the image's width and height" if fractions else "is this a point?"
         raise ValueError(f"{expected}, at least 2 x 2, found {found}; {remedy}")
     x, y = (x1 + x2 - 1) / 2, (y1 + y2 - 1) / 2
@@ -141,9 +141,7 @@ def _lines(file: Path) -> tuple[list[str], str]:
     try:
         lines = content.decode("utf-16" if utf16 else "utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise ValueError(
-            f"{file}: expected text in UTF-8, found another encoding; save it as UTF-8"
-        ) from None
+        raise ValueError(f"{file}: expected text in UTF-8, found none; save it as CSV in UTF-8") from None
     if lines and lines[0].startswith("sep="):  # a spreadsheet's own note
         return lines[1:], lines[0][4:5]
     return lines, max(",;\t", key=(lines or [""])[0].count)

@@ -1,6 +1,6 @@
 """Are these labels of hands? Units, axes, orders, sides and cameras that are not this package's.
 
-`datasets.check` asks this of a folder, and training of the first hands that it is given.
+`datasets.check` asks this of a folder, and fine-tuning of some of the hands that it is given.
 """
 
 import numpy as np

@@ -19,7 +19,7 @@ import numpy as np
 from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, image_suffix, load_labels
 from peclr_utils.datasets.image_folder import ImageFolderHands
 from peclr_utils.datasets.images import read_image, unreadable
-from peclr_utils.datasets.sample import HandDataset
+from peclr_utils.datasets.sample import EvenMixture, HandDataset
 from peclr_utils.datasets.youtube3d import SPLITS, YouTube3DHands
 from peclr_utils.labels import label_problems
 
@@ -74,12 +74,16 @@ def check(kind: str, path: Path | str, *, boxes: str | None = None, decode: int 
 
 
 def require_labels(dataset: HandDataset) -> None:
-    """Ask of a data set's first labelled hands what `check` asks of a folder, before training does.
+    """Ask of 16 hands of each data set what `check` asks of a folder, before anything learns from them.
 
     Raises:
         ValueError: says all that is wrong.
     """
-    samples = [dataset[k] for k in range(min(len(dataset), 16))]
+    if isinstance(dataset, EvenMixture):
+        for part in dataset.datasets:
+            require_labels(part)
+        return
+    samples = [dataset[k] for k in _spread(len(dataset), 16)]
     samples = [sample for sample in samples if sample.keypoints_3d is not None and sample.K is not None]
     if not samples:
         return
@@ -94,7 +98,7 @@ def require_labels(dataset: HandDataset) -> None:
         sides.pop() if len(sides) == 1 else "",
     )
     if problems:
-        raise ValueError(f"{dataset.source}, the first {len(samples)} hands: {'; '.join(problems)}")
+        raise ValueError(f"{dataset.source}, {len(samples)} of its hands: {'; '.join(problems)}")
 
 
 def _check_freihand(report: Report, root: Path, part: str, decode: int | None) -> None:

@@ -15,10 +15,10 @@ import numpy as np
 from peclr_utils.files import IMAGE_SUFFIXES
 
 UNREADABLE = tuple(
-    ".heic .heif .hif .avif .jxl .gif .dng .cr2 .cr3 .nef .arw .raf .orf .rw2 .psd .svg .pdf "
+    ".heic .heif .hif .jxl .dng .cr2 .cr3 .nef .arw .raf .orf .rw2 .psd .xcf .tga .svg .pdf "
     ".mp4 .mov .avi .mkv .webm".split()
 )
-"""Files of images and films that OpenCV may not read, in lower case."""
+"""Files of images and films that OpenCV doesn't read, in lower case."""
 
 _REASONS = {
     rb"$": "an empty file; copy it again",
@@ -134,7 +134,9 @@ def _decoded(path: Path, flags: int) -> np.ndarray:
     image, reason = None, _cut_short(content)
     if content and not reason:
         try:
-            image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+            image = cv2.imdecode(data := np.frombuffer(content, np.uint8), flags)
+            if image is None and (other := cv2.imdecode(data, cv2.IMREAD_UNCHANGED)) is not None:
+                reason = f"its pixels are {other.dtype}; save it with 8 or 16 bits"
         except cv2.error:
             reason = "has more pixels than OpenCV reads (2^30), or a damaged header; make it smaller"
     if image is None:

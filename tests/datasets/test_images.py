@@ -107,6 +107,12 @@ def test_links_are_followed_and_kinds_that_cannot_be_read_are_listed(tmp_path, w
         find_images(tmp_path / "phone")
 
 
+def test_floats_are_named(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.tif"), np.full((9, 7, 3), 0.5, np.float32))
+    with pytest.raises(ValueError, match="a.tif: its pixels are float32; save it with 8 or 16 bits"):
+        read_image(tmp_path / "a.tif")
+
+
 def test_a_png_that_opencv_writes_is_read_exactly(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), image[..., ::-1])

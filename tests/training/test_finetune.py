@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from peclr_utils import weights
+from peclr_utils.datasets import EvenMixture
 from peclr_utils.evaluation import evaluate_keypoints, mean_pose
 from peclr_utils.models import PoseNetwork25D, build_encoder
 from peclr_utils.skeleton import reorder
@@ -62,7 +63,7 @@ def test_labels_in_other_units_axes_or_orders_are_refused_before_anything_is_cro
 
     sets = [crops16, crops16]
     sets[which] = Wrong(600)
-    with pytest.raises(ValueError, match=f"dots, the first 16 hands: .*{WRONG[wrong][1]}"):
+    with pytest.raises(ValueError, match=f"dots, 16 of its hands: .*{WRONG[wrong][1]}"):
         finetune(TINY.replace(cache=str(tmp_path)), *sets)
     assert not list(tmp_path.iterdir())
 
@@ -74,7 +75,7 @@ def test_a_camera_of_resized_images_is_refused(dot_hands):
             return replace(sample, K=sample.K * np.float32([[4], [4], [1]]))
 
     with pytest.raises(ValueError, match="of the keypoints lie inside the images; .* resized and K was not"):
-        finetune(TINY, Resized(32))
+        finetune(TINY, EvenMixture([dot_hands(16), Resized(32)]))
 
 
 def test_training_starts_at_the_mean_pose(crops16):
