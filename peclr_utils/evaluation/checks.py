@@ -26,8 +26,9 @@ def as_float64(values: ArrayLike, name: str, item: tuple[int, ...] | None = None
     if item is not None and (array.shape[1:] != item or not len(array)):
         expected = ", ".join(map(str, ("N", *item)))
         raise ValueError(f"{name}: expected shape ({expected}) with N > 0, found {array.shape}")
-    bad = np.argwhere(~np.isfinite(array))
-    if len(bad):
+    finite = np.isfinite(array)
+    if not finite.all():
+        bad = np.argwhere(~finite)
         raise ValueError(
             f"{name}: {len(bad)} of {array.size} values are NaN or infinite, the first at index "
             f"{bad[0].tolist()}. Remove hands without a prediction from both arrays"
@@ -49,7 +50,8 @@ def as_pair(
 
 def check_metres(hands: np.ndarray, name: str, limit: float = LARGEST_HAND) -> float:
     """Return how far the typical hand of (N, 21, 3) reaches from the wrist; ValueError beyond the limit."""
-    size = float(np.median(np.linalg.norm(hands - hands[:, ROOT : ROOT + 1], axis=-1).max(-1)))
+    reach = hands - hands[:, ROOT : ROOT + 1]
+    size = float(np.sqrt(np.median(np.einsum("njc,njc->nj", reach, reach).max(-1))))
     if size > limit:
         raise ValueError(
             f"{name} doesn't look like metres: the typical hand reaches {size:.3g} from the wrist, expected "
