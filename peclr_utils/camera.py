@@ -38,10 +38,14 @@ def _swap(matrix: Array) -> Array:
 
 
 def _inverse(matrix: Array) -> Array:
-    if isinstance(matrix, torch.Tensor):
-        # On a GPU, checking for an inverse would wait for all queued work.
-        return torch.linalg.inv_ex(matrix, check_errors=not matrix.is_cuda).inverse
-    return np.linalg.inv(matrix)
+    if not isinstance(matrix, torch.Tensor):
+        return np.linalg.inv(matrix)
+    if torch.compiler.is_exporting():
+        # ONNX has no inverse: cross products of the rows, over the determinant.
+        adjugate = _swap(torch.linalg.cross(matrix.roll(-1, -2), matrix.roll(-2, -2)))
+        return adjugate / (matrix @ adjugate)[..., :1, :1]
+    # On a GPU, checking for an inverse would wait for all queued work.
+    return torch.linalg.inv_ex(matrix, check_errors=not matrix.is_cuda).inverse
 
 
 def project(points: Array, K: Array) -> Array:

@@ -189,10 +189,11 @@ class PoseNetwork25D(nn.Module):
         Raises:
             ValueError: if K has another shape.
         """
-        if K is not None and K.shape not in {(3, 3), (1, 3, 3), (len(image), 3, 3)}:
+        count = image.shape[0]
+        # A list in this order: the symbol for a free batch size has no hash, and may not be compared with 1.
+        if K is not None and (K.shape[-2:] != (3, 3) or K.shape[:-2] not in [(), (count,), (1,)]):
             raise ValueError(
-                f"K: expected shape (3, 3) or ({len(image)}, 3, 3) for {len(image)} images, "
-                f"found {tuple(K.shape)}"
+                f"K: expected shape (3, 3) or ({count}, 3, 3) for {count} images, found {tuple(K.shape)}"
             )
         out = self.backbone(image)
         with torch.autocast(image.device.type, enabled=False):

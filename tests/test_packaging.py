@@ -15,7 +15,7 @@ import peclr_utils
 NOT_AT_IMPORT = ("matplotlib", "IPython", "ipywidgets", "papermill", "nbconvert", "tensorboard", "ijson")
 # Of the `course` extra: what runs the chapters, and the widgets. Loggers. What comes with matplotlib.
 OPTIONAL = {"papermill", "nbclient", "nbconvert", "nbformat", "ipykernel", "jupyter_client", "traitlets"}
-OPTIONAL |= {"ipywidgets", "IPython", "tensorboard", "comet_ml", "wandb", "mpl_toolkits"}
+OPTIONAL |= {"ipywidgets", "IPython", "tensorboard", "comet_ml", "wandb", "mpl_toolkits", "onnxruntime"}
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +24,9 @@ def project(repository):
 
 
 def requirements(project):
-    """What `pip install '.[dev]'` brings: what the package needs, the course and the tools."""
-    extras = project["optional-dependencies"]  # `dev` begins with this package's `course`
-    return [*project["dependencies"], *extras["course"], *extras["dev"][1:]]
+    """What `pip install '.[dev]'` brings: what the package needs, the course, ONNX and the tools."""
+    extras = project["optional-dependencies"]  # `dev` begins with this package's `course` and `onnx`
+    return [*project["dependencies"], *extras["course"], *extras["onnx"], *extras["dev"][1:]]
 
 
 def distribution(requirement):

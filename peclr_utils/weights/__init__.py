@@ -6,7 +6,8 @@ It reads this project's files; the authors' published pre-trained and fine-tuned
 checkpoints; torchvision state dicts; all of these as `.safetensors`, and with the prefixes `module.` and
 `_orig_mod.`. Tensors of a file and of its network must match one to one, with three exceptions: an
 encoder's `fc.*`, the 1000 classes of a classifier, and `encoder.final_layer.0.*`, a layer that the authors'
-training never used, are dropped; `num_batches_tracked` may be missing.
+training never used, are dropped; `num_batches_tracked` may be missing. Of any other file, only a ResNet's
+tensors must match. `peclr_utils.weights.onnx` writes pose networks as ONNX.
 
 `logging.getLogger("peclr_utils.weights")` warns of whatever is dropped or not read.
 

@@ -25,26 +25,28 @@ NETWORKS = {"encoder": build_encoder, "contrastive": ContrastiveModel, "pose": P
 LOADERS = {"encoder": "load_encoder", "contrastive": "load_contrastive_model", "pose": "load_pose_network"}
 
 
-def load_encoder(path: str | Path, arch: str | None = None) -> nn.Module:
+def load_encoder(path: str | Path, arch: str | None = None, prefix: str | None = None) -> nn.Module:
     """Load an encoder.
 
     From the authors' published pre-trained files or training checkpoints, this project's checkpoints,
     torchvision state dicts, or any of these as `.safetensors`. A contrastive model or pose network is checked
-    as a whole before its encoder is returned.
+    as a whole before its encoder is returned. From any other file, the only ResNet in it, whatever the prefix
+    of its keys; a logged warning names what is ignored.
 
     Args:
         path: the file; or "imagenet" for torchvision's weights, for which `arch` must be given.
         arch: the expected architecture; None takes the file's own.
+        prefix: of the encoder's keys in a file with several encoders, for example "teacher.backbone".
 
     Returns:
         A torchvision ResNet from (B, 3, H, W) to (B, features), its `fc` the identity, in evaluation mode.
 
     Raises:
         FileNotFoundError: if the file is missing, or the ImageNet weights can't be downloaded.
-        ValueError: if the file holds another architecture, or its keys or shapes don't fit; names them.
+        ValueError: if the architecture, keys or shapes don't fit, or there are several encoders; names them.
     """
     checkpoint = _fetch_imagenet(arch) if str(path) == "imagenet" else read_checkpoint(path)
-    network = _build(checkpoint, str(path), None, arch)
+    network = _build(checkpoint, str(path), "", arch, prefix)
     encoder = getattr(network, "backbone", getattr(network, "encoder", network))
     encoder.fc = nn.Identity()
     return encoder
@@ -149,10 +151,12 @@ def _describe(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)} {kind}" + " sparse" * (tensor.layout != torch.strided)
 
 
-def _build(checkpoint: Mapping[str, Any], path: str, kind: str | None, arch: str | None = None) -> nn.Module:
+def _build(
+    checkpoint: Mapping[str, Any], path: str, kind: str, arch: str | None = None, prefix: str | None = None
+) -> nn.Module:
     """Build a checkpoint's whole network and put every tensor in its place."""
-    layout, state = recognise(checkpoint, path)
-    if kind not in (None, layout.kind):
+    layout, state = recognise(checkpoint, path, prefix)
+    if kind not in ("", layout.kind):
         wanted = f"{path}: expected a checkpoint of kind {kind!r}, found {layout.kind!r} ({layout.name})"
         raise ValueError(f"{wanted}. Call {LOADERS[layout.kind]}, or use another file")
     dropped = [key for key in state if key.startswith(layout.dropped)]

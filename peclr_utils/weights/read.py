@@ -35,14 +35,14 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a file of `torch.save` or a `.safetensors` file without running anything in it.
 
     `torch.load(weights_only=True)` reads it. If that refuses foreign classes, such as those in PyTorch
-    Lightning's checkpoints, only the `state_dict` is read, which must consist of tensors. No foreign class is
-    imported, made or run; a logged warning names them.
+    Lightning's checkpoints, only `state_dict` is read, which must hold tensors, or without one every dict of
+    tensors. No foreign class is imported, made or run; a logged warning names them.
 
     Args:
         path: the file.
 
     Returns:
-        Its dict, on the CPU. Of a file with foreign classes: {"state_dict": ...}. Of a `.safetensors` file: a
+        Its dict, on the CPU. Of a file with foreign classes: these dicts. Of a `.safetensors` file: a
         checkpoint of this project if its metadata say so, otherwise {"state_dict": ...}.
 
     Raises:
@@ -99,7 +99,7 @@ class _Inert:
 
 
 def _read_lightning(path: Path) -> dict[str, dict[str, Tensor]]:
-    """Read the `state_dict` of a file that names foreign classes, and log their names."""
+    """Read the dicts of tensors in a file that names foreign classes, and log the classes' names."""
     foreign: set[str] = set()
 
     class Unpickler(pickle.Unpickler):
@@ -118,9 +118,12 @@ def _read_lightning(path: Path) -> dict[str, dict[str, Tensor]]:
     restricted = SimpleNamespace(__name__="restricted", Unpickler=Unpickler)
     restricted.load = lambda file, **options: Unpickler(file, **options).load()
     checkpoint = torch.load(path, map_location="cpu", weights_only=False, pickle_module=restricted)
-    state = {str(key): checkpoint["state_dict"][key] for key in checkpoint["state_dict"]}
-    if not all(type(value) is Tensor for value in state.values()):
+    chosen = ["state_dict"] if "state_dict" in checkpoint else list(checkpoint)
+    parts = {str(name): checkpoint[name] for name in chosen if isinstance(checkpoint[name], dict)}
+    states = {name: {str(key): part[key] for key in part} for name, part in parts.items()}
+    states = {k: v for k, v in states.items() if all(type(value) is Tensor for value in v.values())}
+    if not states:
         raise ValueError("expected tensors only")
     names = ", ".join(sorted(foreign)[:5]) + ", ..." * (len(foreign) > 5)
-    logger.warning("%s: read the state_dict only. Neither imported nor run: %s", path, names)
-    return {"state_dict": state}
+    logger.warning("%s: read the %s only. Neither imported nor run: %s", path, ", ".join(states), names)
+    return states
