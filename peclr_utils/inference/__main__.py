@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import tyro
 
+from peclr_utils.commands import run_and_exit
 from peclr_utils.datasets.images import read_image
 from peclr_utils.files import IMAGE_SUFFIXES, atomic, write_json
 from peclr_utils.inference.prediction import HandPrediction
@@ -139,4 +140,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)
