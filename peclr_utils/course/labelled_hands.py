@@ -32,7 +32,7 @@ def labelled_source(data: Sequence[str], part: str, count: int) -> str:
     freihand = next((source for source in map(Source.parse, data) if source.kind == "freihand"), None)
     if freihand is None:
         return f"synthetic:{max(count, POOL) if part == 'training' else count}?seed={_SEEDS[part]}"
-    if part == "test" and all(Path(freihand.path, name).is_file() for name in _TEST_LABELS):
+    if part == "test" and all(Path(freihand.path, name).expanduser().is_file() for name in _TEST_LABELS):
         return str(freihand.replace(split="evaluation", versions=None))  # one version of each photograph
     return str(freihand.replace(split="train" if part == "training" else "val"))
 
