@@ -15,7 +15,7 @@ import peclr_utils
 NOT_AT_IMPORT = ("matplotlib", "IPython", "ipywidgets", "papermill", "nbconvert", "tensorboard", "ijson")
 # Of the `course` extra: what runs the chapters, and the widgets. Loggers. What comes with matplotlib.
 OPTIONAL = {"papermill", "nbclient", "nbconvert", "nbformat", "ipykernel", "jupyter_client", "traitlets"}
-OPTIONAL |= {"ipywidgets", "IPython", "tensorboard", "comet_ml", "wandb", "mpl_toolkits"}
+OPTIONAL |= {"latex2mathml", "ipywidgets", "IPython", "tensorboard", "comet_ml", "wandb", "mpl_toolkits"}
 
 
 @pytest.fixture(scope="module")
