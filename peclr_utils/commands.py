@@ -5,9 +5,6 @@ from collections.abc import Callable
 
 
 def run_and_exit(main: Callable[[], int]) -> None:
-    """Run a command and exit with its code; what stdout's encoding lacks, such as "±" in ASCII, becomes "?".
-
-    On stderr Python prints it as an escape by itself; on stdout that would break the columns of tables.
-    """
-    sys.stdout.reconfigure(errors="replace")
+    """Run a command and exit with its code; what stdout can't encode, such as "±" in ASCII, becomes "?"."""
+    sys.stdout.reconfigure(errors="replace")  # stderr prints escapes by itself
     sys.exit(main())

@@ -80,16 +80,12 @@ def test_it_shows_no_error_and_no_warning(notebook):
             assert "Warning:" not in output.get("text", ""), output.text
 
 
-def test_it_shows_images(notebook):
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert any(kind.startswith("image/") for output in outputs for kind in output.get("data", {}))
-
-
-def test_each_image_has_the_text_that_reads_it_below(notebook):
+def test_it_shows_images_each_with_the_text_that_reads_it_below(notebook):
     fresh = copy.deepcopy(notebook)
-    for output in (output for cell in fresh.cells for output in cell.get("outputs", [])):
-        for kind in (kind for kind in output.get("data", {}) if kind.startswith("image/")):
-            assert len(output.metadata.pop(kind)["alt"]) >= 20
+    outputs = [output for cell in fresh.cells for output in cell.get("outputs", [])]
+    images = [(o, kind) for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
+    texts = [output.metadata.pop(kind)["alt"] for output, kind in images]
+    assert images and min(map(len, texts)) >= 20
     describe_images(fresh)
     assert fresh == notebook
 
