@@ -15,7 +15,8 @@ import peclr_utils
 NOT_AT_IMPORT = ("matplotlib", "IPython", "ipywidgets", "papermill", "nbconvert", "tensorboard", "ijson")
 # Of the `course` extra: what runs the chapters, and the widgets. Loggers. What comes with matplotlib.
 OPTIONAL = {"papermill", "nbclient", "nbconvert", "nbformat", "ipykernel", "jupyter_client", "traitlets"}
-OPTIONAL |= {"ipywidgets", "IPython", "tensorboard", "comet_ml", "wandb", "mpl_toolkits", "onnxruntime"}
+OPTIONAL |= {"latex2mathml", "ipywidgets", "IPython", "tensorboard", "comet_ml", "wandb", "mpl_toolkits"}
+OPTIONAL |= {"onnxruntime", "PIL"}
 
 
 @pytest.fixture(scope="module")

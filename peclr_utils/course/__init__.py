@@ -4,6 +4,7 @@
 numbers of a profile (`profiles.toml`). Every chapter's exercises call `peclr_utils.course.exercises.check`.
 """
 
+import os
 from pathlib import Path
 
 
@@ -23,19 +24,23 @@ def find_repository() -> Path:
 
 
 def base_folder() -> Path:
-    """The repository, or the current folder outside a clone; relative paths of the chapters start here."""
+    """The repository, or the current folder outside a clone."""
     try:
         return find_repository()
     except FileNotFoundError:
         return Path.cwd()
 
 
-def run_folder(run_dir: str | Path) -> Path:
-    """Make a chapter's run folder, and return its absolute path.
+def enter_repository() -> None:
+    """Make the repository the current folder, so that every relative path of a chapter starts there.
 
-    JupyterLab works in `notebooks/`, papermill in the caller's folder: a relative path starts at the
-    repository, so that both find the same files.
+    JupyterLab starts a kernel in `notebooks/`, papermill in the caller's folder.
     """
+    os.chdir(base_folder())
+
+
+def run_folder(run_dir: str | Path) -> Path:
+    """Make a chapter's run folder, and return its absolute path; a relative one starts at the repository."""
     folder = (base_folder() / Path(run_dir).expanduser()).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     return folder

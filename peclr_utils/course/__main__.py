@@ -8,6 +8,8 @@ from typing import Literal
 
 import tyro
 
+from peclr_utils.commands import run_and_exit
+
 from . import find_repository
 from .execution import ChapterError, refresh
 from .runner import report, run_course, select_chapters
@@ -59,4 +61,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

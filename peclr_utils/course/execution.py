@@ -3,8 +3,11 @@
 papermill and nbconvert are imported inside the functions, because `pip install .` does not install them.
 """
 
+import html
 import os
+import re
 import sysconfig
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,6 +24,18 @@ METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"},
     "language_info": {"name": "python"},
 }
+
+# nbconvert's page without the scripts that it loads from the web, and with alternative texts, which its lab
+# template leaves out. A browser that picks a font without stretching braces draws formulas badly: name some.
+PAGE = """{% extends 'index.html.j2' %}
+{% block html_head_js %}{% endblock %}{% block html_head_js_mermaidjs %}{% endblock %}
+{% block html_head_js_mathjax %}<style>
+math { font-family: "Cambria Math", "STIX Two Math", "Latin Modern Math", "DejaVu Math TeX Gyre", math; }
+</style>{% endblock %}
+{% macro tell(img, text) %}{{ img | replace('<img', '<img alt="' ~ text | escape_html ~ '"') }}{% endmacro %}
+{% block data_png %}{{ tell(super(), output | get_metadata('alt', 'image/png') or '') }}{% endblock %}
+{% block data_jpg %}{{ tell(super(), output | get_metadata('alt', 'image/jpeg') or '') }}{% endblock %}
+"""
 
 
 class ChapterError(RuntimeError):
@@ -69,17 +84,42 @@ def execute_chapter(notebook: Path, executed: Path, parameters: dict[str, Any], 
     )
 
 
-def export_html(executed: Path) -> None:
-    """Write an executed chapter as one HTML file beside it; a line of text replaces each widget."""
-    import nbformat
-    from nbconvert import HTMLExporter
+def describe_images(notebook: Any) -> None:
+    """Set each image's alternative text, in place: the paragraph at the top of the next Markdown cell.
 
+    An image that a heading follows gets none.
+    """
+    from nbconvert.filters import markdown2html
+
+    text = ""
+    for cell in reversed(notebook.cells):
+        if cell.cell_type == "markdown":
+            first = re.match(r"<p>(.*?)</p>", markdown2html(cell.source), re.DOTALL)
+            text = " ".join(html.unescape(re.sub(r"<[^>]+>|\$", "", first[1])).split()) if first else ""
+        for output in cell.get("outputs", []):
+            for kind in output.get("data", {}):
+                if kind.startswith("image/") and text:
+                    output.metadata[kind] = {**output.metadata.get(kind, {}), "alt": text}
+
+
+def export_html(executed: Path) -> None:
+    """Write an executed chapter as one HTML file that needs no web; a line of text replaces each widget."""
+    import nbformat
+    from latex2mathml.converter import convert
+    from nbconvert import HTMLExporter
+    from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+
+    renderer = IPythonRenderer(escape=False)
+    renderer.inline_math, renderer.block_math = convert, partial(convert, display="block")
     notebook = nbformat.read(executed, as_version=4)
+    describe_images(notebook)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):
                 output["data"] = {"text/plain": "(JupyterLab shows sliders here.)"}
-    body, _ = HTMLExporter().from_notebook_node(notebook, resources={"metadata": {"name": executed.stem}})
+    exporter = HTMLExporter(raw_template=PAGE)
+    exporter.register_filter("markdown2html", MarkdownWithMath(renderer).render)
+    body, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"name": executed.stem}})
     executed.with_suffix(".html").write_text(body, encoding="utf-8")
 
 
@@ -99,4 +139,5 @@ def refresh(notebook: Path) -> None:
     clean.metadata = nbformat.from_dict(METADATA)
     for cell in clean.cells:
         cell.metadata = nbformat.from_dict({k: v for k, v in cell.metadata.items() if k == "tags" and v})
+    describe_images(clean)
     nbformat.write(clean, notebook)

@@ -32,7 +32,7 @@ def labelled_source(data: Sequence[str], part: str, count: int) -> str:
     freihand = next((source for source in map(Source.parse, data) if source.kind == "freihand"), None)
     if freihand is None:
         return f"synthetic:{max(count, POOL) if part == 'training' else count}?seed={_SEEDS[part]}"
-    root = Path(freihand.path)
+    root = Path(freihand.path).expanduser()
     if part == "test" and all(label_path(root, "evaluation", kind).is_file() for kind in ("xyz", "scale")):
         return str(freihand.replace(split="evaluation", versions=None))  # one version of each photograph
     return str(freihand.replace(split="train" if part == "training" else "val"))

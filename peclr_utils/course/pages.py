@@ -18,6 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from peclr_utils.augmentation import AugmentationConfig, augment_sample, sample_parameters
+from peclr_utils.commands import run_and_exit
 from peclr_utils.crops import crop
 from peclr_utils.datasets import SyntheticHands
 from peclr_utils.evaluation.report import NAMES
@@ -77,4 +78,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

@@ -11,7 +11,6 @@ from peclr_utils.inference import predict
 from peclr_utils.training.device import choose_device
 from peclr_utils.weights import load_pose_network
 
-from . import base_folder
 from .labelled_hands import held_out_hands, labelled_source
 
 
@@ -30,7 +29,7 @@ def evaluate_whole_images(checkpoint: str | Path, data: Sequence[str], count: in
 
     Args:
         checkpoint: a network of the authors, which sees their crops, or one of this project, which sees those
-            it was trained on. A relative path starts at the current folder, else at the repository.
+            it was trained on.
         data: source names; the hands are FreiHAND's evaluation set if it is among them, otherwise rendered.
         count: how many hands; chapter 05 tests every other network on the same ones.
 
@@ -38,9 +37,7 @@ def evaluate_whole_images(checkpoint: str | Path, data: Sequence[str], count: in
         FileNotFoundError: if there is no such file.
         ValueError: if it holds no pose network; names the file.
     """
-    path = Path(checkpoint).expanduser()
-    path = path if path.exists() else base_folder() / path
-    network = load_pose_network(path).to(choose_device())
+    network = load_pose_network(checkpoint).to(choose_device())
     hands = held_out_hands(data, "test", count)
     found, true = [], []
     for start in range(0, len(hands), 32):  # decode each image once, for prediction and label
@@ -48,7 +45,7 @@ def evaluate_whole_images(checkpoint: str | Path, data: Sequence[str], count: in
         true += [sample.keypoints_3d for sample in samples]
         found += [hand.keypoints_3d for hand in predict(network, samples)]
     row = network.arch.replace("resnet", "rn")
-    name = row if network.keypoint_order == "ait_palm" and row in PUBLISHED else path.name
+    name = row if network.keypoint_order == "ait_palm" and row in PUBLISHED else Path(checkpoint).name
     evaluation = evaluate_keypoints(np.stack(found), np.stack(true))
     return Measured(name, labelled_source(data, "test", count), len(hands), evaluation)
 

@@ -8,7 +8,6 @@ The exit code is 0 if nothing is wrong, otherwise 1. data/README.md says when to
 """
 
 import argparse
-import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from peclr_utils.commands import run_and_exit
 from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, image_suffix, load_labels
 from peclr_utils.datasets.image_folder import ImageFolderHands
 from peclr_utils.datasets.images import read_image, unreadable
@@ -213,4 +213,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

@@ -8,13 +8,13 @@ Every finished cell is saved at once (`experiments.results`), so a killed run re
 """
 
 import itertools
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from peclr_utils.commands import run_and_exit
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.evaluation import Evaluation, mean_pose
 from peclr_utils.evaluation.report import NAMES
@@ -187,4 +187,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

@@ -12,7 +12,6 @@ schedule nor losses. The published networks find the hand themselves, by two cro
 and so does the row "measured here" below theirs; "crops around the true keypoints" gets its place.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from peclr_utils.commands import run_and_exit
 from peclr_utils.datasets import find_data, open_source
 from peclr_utils.evaluation import EVALUATION_HANDS, Evaluation, evaluate_keypoints, published_table
 from peclr_utils.files import write_text
@@ -136,4 +136,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

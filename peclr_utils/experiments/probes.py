@@ -7,7 +7,6 @@ It takes seconds per encoder, because nothing is trained. Chapter 03 builds the 
 """
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from torch import nn
 
 from peclr_utils.augmentation import AugmentationConfig
+from peclr_utils.commands import run_and_exit
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.evaluation import Evaluation, ridge_probe
 from peclr_utils.experiments.results import measures, probes_markdown
@@ -140,4 +140,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import tyro
 
+from peclr_utils.commands import run_and_exit
 from peclr_utils.datasets import ImageFolderHands
 from peclr_utils.datasets.images import read_image
 from peclr_utils.files import IMAGE_SUFFIXES, atomic, write_json
@@ -176,4 +177,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

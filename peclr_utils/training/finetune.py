@@ -4,7 +4,6 @@ Chapter 04 runs this loop. The authors do not publish theirs; losses and schedul
 """
 
 import itertools
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from peclr_utils.augmentation import AugmentationConfig
+from peclr_utils.commands import run_and_exit
 from peclr_utils.crops import open_crops
 from peclr_utils.datasets import HandDataset
 from peclr_utils.evaluation import Evaluation
@@ -228,4 +228,4 @@ def _summary(result: FinetuneResult) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

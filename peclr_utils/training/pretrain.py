@@ -4,7 +4,6 @@ Chapter 03 derives the loss and shows this loop. One page: data, model, optimise
 """
 
 import itertools
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from peclr_utils.commands import run_and_exit
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.datasets import HandDataset, open_source
 from peclr_utils.equivariance import undo_on_projection
@@ -295,4 +295,4 @@ def summary(result: PretrainResult) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_exit(main)

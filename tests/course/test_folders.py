@@ -1,7 +1,7 @@
 import pytest
 
 import peclr_utils.course as course
-from peclr_utils.course import find_repository, run_folder, short_path
+from peclr_utils.course import enter_repository, find_repository, run_folder, short_path
 
 
 @pytest.fixture
@@ -32,6 +32,7 @@ def test_outside_a_repository_a_relative_run_folder_starts_at_the_current_folder
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError, match="inside a clone"):
         find_repository()
+    enter_repository()
     assert run_folder("mine") == tmp_path / "mine"
     assert short_path(tmp_path / "mine" / "a.pt") == "mine/a.pt"
 

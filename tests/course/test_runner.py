@@ -6,7 +6,8 @@ import sys
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from bs4 import BeautifulSoup
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from peclr_utils.course import runner
 from peclr_utils.course.__main__ import main
@@ -150,6 +151,34 @@ def test_widgets_leave_no_state_and_the_page_says_what_is_missing(tmp_path):
     assert "widgets" not in nbformat.read(tmp_path / "done.ipynb", as_version=4).metadata
     export_html(tmp_path / "done.ipynb")
     assert "JupyterLab shows sliders" in (tmp_path / "done.html").read_text()
+
+
+def export(tmp_path, *cells):
+    nbformat.write(new_notebook(cells=cells, metadata=METADATA), tmp_path / "page.ipynb")
+    export_html(tmp_path / "page.ipynb")
+    return (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_a_page_shows_its_formulas_without_the_web_and_leaves_dollars_in_code_alone(tmp_path):
+    text = "With $a_1 < b$\n\n$$\\frac{a}{b}\\begin{pmatrix} 1 & 2 \\end{pmatrix}$$\n\nin `$HOME and $PATH`."
+    page = export(tmp_path, new_markdown_cell(text), new_code_cell('price = "$5 or $6"'))
+    assert page.count("<math") == 2
+    assert "<msub><mi>a</mi><mn>1</mn></msub><mo>&lt;</mo>" in page and "<mfrac>" in page
+    assert "<code>$HOME and $PATH</code>" in page and "$5 or $6" in page
+    assert page.count("$") == 4
+    assert "<script" not in page and " src=" not in page and "@import" not in page
+
+
+@pytest.mark.parametrize("kind", ["image/png", "image/jpeg"])
+def test_an_image_is_described_by_the_paragraph_that_reads_it(tmp_path, kind):
+    image = new_output("display_data", {kind: "iVBORw0KGgo="}, metadata={kind: {"width": 9}})
+    cells = [new_markdown_cell("Before."), new_code_cell("draw()", outputs=[image, image]), new_code_cell("")]
+    text = 'The *"left"* curve `f` <\nthe [right](https://a.b) & $x$.\n\nMore.'
+    images = BeautifulSoup(export(tmp_path, *cells, new_markdown_cell(text)), "html.parser").select("img")
+    expected = {"alt": 'The "left" curve f < the right & x.', "width": "9"}
+    assert [{key: one[key] for key in expected} for one in images] == [expected, expected]
+    page = export(tmp_path, *cells, new_markdown_cell("## Next\n\nAnother matter."))
+    assert page.count("Another matter") == 1
 
 
 def test_an_unknown_parameter_is_an_error_before_anything_runs(clone, monkeypatch, capsys):

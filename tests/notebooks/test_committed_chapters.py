@@ -1,14 +1,19 @@
 """What every committed chapter must be, read without running it."""
 
+import copy
 import json
 import re
+import sys
+from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
 
+from peclr_utils.course.execution import describe_images
 from peclr_utils.course.exercises import chapter_exercises
 from peclr_utils.course.runner import CHAPTERS, PROFILES
+from peclr_utils.datasets import open_source
 
 LONGEST_CELL = 10
 LONGEST_LINE = 110
@@ -75,9 +80,24 @@ def test_it_shows_no_error_and_no_warning(notebook):
             assert "Warning:" not in output.get("text", ""), output.text
 
 
-def test_it_shows_images(notebook):
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert any(kind.startswith("image/") for output in outputs for kind in output.get("data", {}))
+def test_it_shows_images_each_with_the_text_that_reads_it_below(notebook):
+    fresh = copy.deepcopy(notebook)
+    outputs = [output for cell in fresh.cells for output in cell.get("outputs", [])]
+    images = [(o, kind) for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
+    texts = [output.metadata.pop(kind)["alt"] for output, kind in images]
+    assert images and min(map(len, texts)) >= 20
+    describe_images(fresh)
+    assert fresh == notebook
+
+
+def test_its_relative_paths_start_at_the_repository_also_in_jupyterlab(code, repository, monkeypatch):
+    monkeypatch.chdir(repository / "notebooks")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    exec(next(cell.source for cell in code if cell.source.endswith("was started")), {})
+    assert Path.cwd() == repository
+    monkeypatch.setenv("HOME", str(repository / "data"))
+    for sample in ("data/sample", "~/sample", repository / "data" / "sample"):
+        assert len(open_source(f"freihand:{sample}"))
 
 
 def test_its_cells_are_short(code):
