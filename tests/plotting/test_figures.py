@@ -59,7 +59,7 @@ MESH = (np.concatenate([hand_3d(), hand_3d() + 0.01]), RNG.integers(0, 42, (50, 
 
 FIGURES = {
     "samples": lambda: plotting.show_samples(
-        samples(5), 3, captions=list("abcde"), row_names=["theirs", "ours"], title="some"
+        samples(5), 3, captions=list("abcde"), row_names=["theirs", "ours"]
     ),
     "pairs": lambda: plotting.plot_view_pairs(images(4), images(4), captions=list("abcd")),
     "neighbours": lambda: plotting.plot_neighbours(images(2), NEAR, np.ones((2, 3))),
@@ -69,10 +69,9 @@ FIGURES = {
     "hand 3d": lambda: plotting.plot_hand_3d(hand_3d(), mesh=MESH),
     "hand views": lambda: plotting.plot_hand_views(hand_3d(), mesh=MESH, true=hand_3d() + 0.01, title="hand"),
     "pck": lambda: plotting.plot_pck({"PeCLR": (THRESHOLDS, CURVE), "scratch": (THRESHOLDS, CURVE**2)}),
-    "per joint": lambda: plotting.plot_per_joint_error(np.arange(21.0)),
-    "joints": lambda: plotting.plot_per_joint_error({"a": np.arange(21.0), "b": np.ones(21)}, title="two"),
+    "per joint": lambda: plotting.plot_per_joint_error({"a": np.arange(21.0), "b": np.ones(21)}),
     "learning curves": lambda: plotting.plot_learning_curves(
-        HISTORIES, {"loss": "loss (nats)", "error": "error (px)"}, smooth=3, log_y=True
+        HISTORIES, {"loss": "loss (nats)", "error": "error (px)"}, smooth=3
     ),
     "label fractions": lambda: plotting.plot_label_fractions(FRACTIONS, title="labels"),
     "projection": lambda: plotting.plot_projection_points(RNG.normal(size=(2, 128)), names=["one", "two"]),
