@@ -52,11 +52,7 @@ class HandShape:
 def sample_shape(rng: np.random.Generator) -> HandShape:
     """Draw one person's hand: size, proportions and girth, independently; 15% are children's.
 
-    Args:
-        rng: source of randomness.
-
-    Returns:
-        A `HandShape`; hands are 125 to 222 mm long before their proportions vary.
+    Hands are 125 to 222 mm long before their proportions vary.
     """
     is_child, adult = rng.random() < 0.15, _ADULT_SIZES[rng.integers(2)]
     child_size, adult_size = rng.uniform(0.68, 0.86), rng.normal(*adult)  # children from about six years on

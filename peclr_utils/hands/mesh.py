@@ -127,11 +127,7 @@ def _tips_to_surface(bind: np.ndarray, vertices: np.ndarray, weights: np.ndarray
 
 @functools.cache
 def load_hand_mesh() -> HandMesh:
-    """The package's right hand, read once per process.
-
-    Returns:
-        The `HandMesh`, in the hand's own frame.
-    """
+    """The package's right hand in its own frame, read once per process."""
     data = resources.files("peclr_utils").joinpath("assets", "generic_hand_right.glb").read_bytes()
     # A binary glTF 2.0 file: 20 bytes of header, a JSON head, 8 bytes of header, a binary chunk.
     end = 20 + struct.unpack("<I", data[12:16])[0]

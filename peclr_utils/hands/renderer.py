@@ -14,6 +14,25 @@ from peclr_utils.hands.rasteriser import FAST, NEAR, Samples, rasterise
 
 
 @dataclass(frozen=True, eq=False)
+class Surface:
+    """A triangle mesh ready to render.
+
+    Attributes:
+        vertices: (V, 3) metres.
+        normals: (V, 3) unit, outward.
+        faces: (F, 3) vertex indices, wound outwards; triangles seen from behind are not drawn.
+        colours: (V, 3) sRGB in 0..1, multiplied with the texture.
+        uv: (V, 2) texture coordinates in 0..1, x right and y down; only needed with a texture.
+    """
+
+    vertices: np.ndarray
+    normals: np.ndarray
+    faces: np.ndarray
+    colours: np.ndarray
+    uv: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Light:
     """One soft directional light over a sky-and-ground ambient; colours are linear, 1 makes white white.
 
@@ -41,7 +60,7 @@ class Light:
 class RenderedHand:
     """What the renderer returns.
 
-    Args:
+    Attributes:
         image: (H, W, 3) uint8 RGB, the colour of the body alone, not premultiplied by alpha; 0 off the body.
         alpha: (H, W) uint8, the share of each pixel that the body covers; 255 inside.
         depth: (H, W) float32 metres, mean over the covered samples; 0 where there is none.
@@ -97,40 +116,29 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def render(
-    vertices: np.ndarray,
-    normals: np.ndarray,
-    faces: np.ndarray,
-    vertex_colours: np.ndarray,
+    surface: Surface,
     K: np.ndarray,
     size: tuple[int, int],
     light: Light | None = None,
-    supersample: int = 2,
-    uv: np.ndarray | None = None,
     texture: Texture | None = None,
 ) -> RenderedHand:
-    """Draw a mesh, lit for each sample, with an antialiased mask.
+    """Draw a surface, lit for each sample, with an antialiased mask.
 
     Args:
-        vertices: (V, 3) metres, camera frame.
-        normals: (V, 3) outward, unit, camera frame.
-        faces: (F, 3) vertex indices, wound outwards; triangles seen from behind are not drawn.
-        vertex_colours: (V, 3) sRGB in 0..1.
+        surface: in the camera's frame.
         K: (3, 3) intrinsics in pixels.
         size: (H, W) of the image.
         light: the light; the default is a white lamp above the camera.
-        supersample: samples per pixel along each axis.
-        uv: (V, 2) texture coordinates in 0..1, x right and y down in the texture, with `texture`.
-        texture: a `Texture` that multiplies the vertex colours; the nearest texel is taken.
-
-    Returns:
-        A `RenderedHand`.
+        texture: multiplies the surface's colours; the nearest texel is taken.
     """
     light = light or Light()
-    vertices, K = np.asarray(vertices, dtype=np.float64), np.asarray(K, dtype=np.float64)
-    samples = rasterise(vertices, faces, K, size, supersample)
+    vertices, K = np.asarray(surface.vertices, dtype=np.float64), np.asarray(K, dtype=np.float64)
+    samples = rasterise(vertices, surface.faces, K, size)
     # The direction to the camera hardly changes within a triangle: take the halfway vector at the corners.
     halfway = _unit(_unit(light.direction)[:, None] - _unit(np.ascontiguousarray(vertices.T)))
-    attributes = [normals.T, halfway, vertex_colours.T] + ([uv.T] if texture is not None else [])
+    attributes = [surface.normals.T, halfway, surface.colours.T]
+    if texture is not None:
+        attributes.append(surface.uv.T)
     values = _interpolate(np.concatenate(attributes, dtype=np.float32), samples)
     colours = values[6:9]
     if texture is not None:

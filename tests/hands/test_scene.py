@@ -10,11 +10,11 @@ from peclr_utils.hands.appearance import sample_appearance
 from peclr_utils.hands.arm import ArmPose, _wrist_rim, with_arm
 from peclr_utils.hands.kinematics import pose_hand
 from peclr_utils.hands.mesh import load_hand_mesh
-from peclr_utils.hands.renderer import render
 from peclr_utils.hands.scene import (
     ROOT_DEPTH_BONES,
     ViewRange,
     _place,
+    render_hand,
     render_scene,
     sample_scene,
     scene_surface,
@@ -149,7 +149,7 @@ def test_skin_maps_tell_palm_from_back_and_put_nails_on_the_back():
 def test_the_surface_has_the_keypoints_inside_it():
     scene = sample_scene(0, 5)
     surface, keypoints = scene_surface(scene)
-    hand = render(surface.vertices, surface.normals, surface.faces, surface.colours, scene.K, (224, 224))
+    hand = render_hand(scene, surface)
     uv = np.rint(project(keypoints, scene.K)).astype(int)
     depth = hand.depth[uv[:, 1], uv[:, 0]]
     assert (hand.alpha[uv[:, 1], uv[:, 0]] > 0).mean() > 0.9
