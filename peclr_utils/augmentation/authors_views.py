@@ -17,7 +17,6 @@ A view is made from the whole image and the hand's points, in this order:
 counter-clockwise on screen. Motions are of the content, right and down positive.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,6 +24,8 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+
+from peclr_utils.augmentation.parameters import draw_uniformly
 
 
 @dataclass(frozen=True)
@@ -60,13 +61,6 @@ class AuthorsParameters:
     value: np.ndarray
     value_offset: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.angle)
-
-    def __getitem__(self, index: slice | np.ndarray | Sequence[int]) -> "AuthorsParameters":
-        """Select some of the views."""
-        return AuthorsParameters(**{name: value[index] for name, value in vars(self).items()})
-
 
 class AuthorsView(NamedTuple):
     """A view, and how the authors say that its content moved.
@@ -84,21 +78,10 @@ class AuthorsView(NamedTuple):
 def sample_authors_parameters(
     config: AuthorsAugmentation, count: int, rng: np.random.Generator
 ) -> AuthorsParameters:
-    """Draw the parameters of some views; n views and then m are the n + m views drawn at once.
-
-    Args:
-        config: the ranges to draw from.
-        count: number of views.
-        rng: the generator, which is advanced.
-
-    Returns:
-        Parameters of `count` views.
-    """
+    """Draw the parameters of `count` views; n views and then m are the n + m views drawn at once."""
     ranges = [(-config.rotation, config.rotation), config.radius, (0.0, config.jitter), (0.0, config.jitter)]
     ranges += [config.hue, config.saturation, config.value, config.value_offset]
-    low, high = np.array(ranges, dtype=np.float64).T
-    drawn = low + (high - low) * rng.random((count, len(ranges)))
-    angle, radius, x, y, *colour = drawn.T
+    angle, radius, x, y, *colour = draw_uniformly(ranges, count, rng)
     return AuthorsParameters(np.floor(angle), radius, np.stack([x, y], axis=1).astype(np.int64), *colour)
 
 

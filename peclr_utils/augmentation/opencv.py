@@ -37,12 +37,8 @@ def apply_opencv(
         (out_size, out_size, 3) uint8.
 
     Raises:
-        ValueError: if the image is not a square crop, `params` is not one view, or the mask does not fit.
+        ValueError: if the image is not a square crop, or `params` is not one view.
     """
-    if len(params) != 1:
-        raise ValueError(
-            f"apply_opencv: expected parameters of one view, found {len(params)}; pass params[i]"
-        )
     return apply_opencv_batch([image], params, out_size, None if mask is None else [mask], backgrounds)[0]
 
 

@@ -96,11 +96,7 @@ def save_encoder(path: str | Path, model: nn.Module) -> Path:
 
 
 def remove_leftovers(path: str | Path) -> None:
-    """Remove the temporary files of processes that were killed while they wrote a file.
-
-    Args:
-        path: the file itself, which is kept; nobody may be writing it now.
-    """
+    """Remove what processes left that were killed while they wrote this file; nobody may be writing it."""
     path = Path(path)
     for temporary in path.parent.glob(f".[0-9]*-????????-{glob.escape(path.name)}"):
         temporary.unlink(missing_ok=True)

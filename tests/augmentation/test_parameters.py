@@ -35,8 +35,9 @@ def equal(one: ViewParameters, other: ViewParameters) -> bool:
 def test_the_same_generator_gives_the_same_views_however_they_are_batched():
     at_once = sample_parameters(EVERYTHING, 7, np.random.default_rng(5))
     rng = np.random.default_rng(5)
-    parts = [sample_parameters(EVERYTHING, count, rng) for count in (3, 0, 4)]
-    assert equal(at_once, ViewParameters.concatenate(parts))
+    for start, count in ((0, 3), (3, 0), (3, 4)):
+        part = sample_parameters(EVERYTHING, count, rng)
+        assert equal(at_once[start : start + count], part)
     assert not equal(at_once, sample_parameters(EVERYTHING, 7, np.random.default_rng(6)))
 
 
@@ -74,11 +75,10 @@ def test_draws_are_uniform_over_their_ranges():
     assert np.abs(np.corrcoef(drawn) - np.eye(len(drawn))).max() < 0.03
 
 
-def test_indexing_and_joining_keep_the_leading_axis():
+def test_indexing_keeps_the_leading_axis():
     params = sample_parameters(EVERYTHING, 5, np.random.default_rng(0))
     assert len(params[2]) == 1 and equal(params[2], params[2:3]) and equal(params[-1], params[4])
-    assert equal(params[np.array([1, 3])], ViewParameters.concatenate([params[1], params[3]]))
-    assert len(list(params)) == 5
+    assert equal(params[np.array([1, 3])][1], params[3]) and len(list(params)) == 5
 
 
 @settings(max_examples=100, deadline=None)
