@@ -131,17 +131,11 @@ def forward_kinematics(mesh: HandMesh, rotations: np.ndarray, shape: HandShape |
 
 @dataclass(frozen=True, eq=False)
 class PosedHand:
-    """A hand's surface and keypoints in the hand's own frame; the triangles are `HandMesh.faces`.
+    """A hand's surface and keypoints in the hand's own frame; the triangles are `HandMesh.faces`."""
 
-    Attributes:
-        vertices: (V, 3) float64, metres.
-        normals: (V, 3) float64, unit, outward.
-        keypoints: (21, 3) float64, metres, FreiHAND order, wrist at the origin.
-    """
-
-    vertices: np.ndarray
-    normals: np.ndarray
-    keypoints: np.ndarray
+    vertices: np.ndarray  # (V, 3) float64, metres
+    normals: np.ndarray  # (V, 3) float64, unit, outward
+    keypoints: np.ndarray  # (21, 3) float64, metres, FreiHAND order, wrist at the origin
 
 
 def pose_hand(mesh: HandMesh, rotations: np.ndarray, shape: HandShape | None = None) -> PosedHand:

@@ -109,23 +109,14 @@ class HandScene:
 
 @dataclass(frozen=True, eq=False)
 class RenderedScene:
-    """An image and its labels.
+    """An image and its labels."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8, 255 on hand and arm, antialiased.
-        keypoints_3d: (21, 3) float32 metres, camera frame.
-        keypoints_2d: (21, 2) float32 pixels.
-        K: (3, 3) float32.
-        bone_length: metres, keypoints 9 to 10.
-    """
-
-    image: np.ndarray
-    mask: np.ndarray
-    keypoints_3d: np.ndarray
-    keypoints_2d: np.ndarray
-    K: np.ndarray
-    bone_length: float
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    mask: np.ndarray  # (H, W) uint8, 255 on hand and arm, antialiased
+    keypoints_3d: np.ndarray  # (21, 3) float32 metres, camera frame
+    keypoints_2d: np.ndarray  # (21, 2) float32 pixels
+    K: np.ndarray  # (3, 3) float32
+    bone_length: float  # metres, keypoints 9 to 10
 
 
 def _flip(handedness: str) -> np.ndarray:

@@ -123,7 +123,7 @@ def plot_predictions(
     images: Images,
     predicted: np.ndarray | torch.Tensor,
     true: np.ndarray | torch.Tensor,
-    errors: np.ndarray | None = None,
+    errors: np.ndarray,
     *,
     count: int = 6,
 ) -> Figure:
@@ -133,8 +133,7 @@ def plot_predictions(
         images: N images.
         predicted: (N, 21, 2) pixels.
         true: (N, 21, 2) pixels.
-        errors: (N,) mm to sort by and to print, such as `Evaluation.per_hand_pa_epe_mm`; None takes the mean
-            distance in pixels.
+        errors: (N,) mm to sort by and to print, such as `Evaluation.per_hand_pa_epe_mm`.
         count: images in a row, at most N.
 
     Returns:
@@ -143,16 +142,14 @@ def plot_predictions(
     Raises:
         ValueError: if the numbers of images, keypoints and errors differ.
     """
-    shown, guess, truth = as_images(images), as_array(predicted), as_array(true)
-    unit = "px" if errors is None else "mm"
-    errors = np.linalg.norm(guess - truth, axis=-1).mean(-1) if errors is None else as_array(errors)
+    shown, guess, truth, errors = as_images(images), *map(as_array, (predicted, true, errors))
     lengths = [len(shown), len(guess), len(truth), len(errors)]
     if len(set(lengths)) > 1:
         raise ValueError(f"images, predicted, true and errors: expected one length, found {lengths}")
     order = np.argsort(errors, kind="stable")
     count = min(count, len(order))
     best_and_worst = (order[:count], order[::-1][:count])
-    rows = [[(shown[k], None, f"{errors[k]:.1f} {unit}") for k in row] for row in best_and_worst]
+    rows = [[(shown[k], None, f"{errors[k]:.1f} mm") for k in row] for row in best_and_worst]
     title = "Truth in white, prediction in the fingers' colours"
     figure, axes = _sheet(rows, title, ("best", "worst"))
     for ax, k in zip(np.ravel(axes), np.ravel(best_and_worst), strict=True):
