@@ -97,9 +97,6 @@ def apply_authors(
         index: which of them to apply.
         out_size: side of the view.
 
-    Returns:
-        The view, and the motion that the authors undo.
-
     Raises:
         ValueError: if a point is not finite, or nothing of the image lies in the crop.
     """

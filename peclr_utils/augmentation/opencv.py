@@ -104,9 +104,6 @@ def augment_sample(
         params: one view.
         out_size: side of the view.
         backgrounds: see `apply_opencv_batch`.
-
-    Returns:
-        The view as a sample.
     """
     image = apply_opencv(sample.image, params, out_size, sample.mask, backgrounds)
     matrix = affine(params, len(sample.image), out_size)[0]

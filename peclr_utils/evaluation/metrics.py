@@ -115,9 +115,6 @@ def evaluate_keypoints(
         gt_2d: (N, 21, 2) pixels.
         check_units: refuse hands that are far too large for metres. Turn it off for toy data.
 
-    Returns:
-        The measures before and after alignment.
-
     Raises:
         TypeError: if something is neither array nor tensor of numbers.
         ValueError: on a wrong shape, different lengths, no hands, NaN or infinity, values that aren't

@@ -39,9 +39,6 @@ def plot_pck(
         curves: by method: thresholds (T,) in metres, and PCK (T,) between 0 and 1.
         ax: axes to draw into; None makes a figure.
         title: of the axes.
-
-    Returns:
-        The figure.
     """
     figure, ax = figure_and_axes(ax, 6.5, 4.0)
     styles = method_styles(curves)
@@ -61,9 +58,6 @@ def plot_per_joint_error(errors: Mapping[str, np.ndarray]) -> Figure:
 
     Args:
         errors: by method: (21,) PA-EPE in mm.
-
-    Returns:
-        The figure.
 
     Raises:
         ValueError: if a method doesn't have 21 values.
@@ -107,9 +101,6 @@ def plot_learning_curves(
         smooth: width, in units of `x`, of the window that the bold curve is averaged over, in front of the
             pale raw one. 0 draws the raw one alone.
 
-    Returns:
-        The figure.
-
     Raises:
         ValueError: if no run has a quantity.
     """
@@ -150,9 +141,6 @@ def plot_label_fractions(
         ax: axes to draw into; None makes a figure.
         ylabel: what the error is, with its unit.
         title: of the axes.
-
-    Returns:
-        The figure.
     """
     counts = sorted({count for by_count in results.values() for count in by_count})
     several = any(len(seeds) > 1 for by_count in results.values() for seeds in by_count.values())
@@ -193,13 +181,10 @@ def plot_projection_points(
     """Draw the points of one projection, or of several with arrows from each to the next.
 
     Args:
-        projection: (D,) or (k, D), D even: consecutive pairs (x, y), y down as in the image.
+        projection: (D,) or (k, D), D even: consecutive pairs (x, y), y down; crosses mark the centroids.
         ax: axes to draw into; None makes a figure.
         names: k names for the legend, or None.
         title: of the axes.
-
-    Returns:
-        The figure. Crosses mark the centroids.
 
     Raises:
         ValueError: on a wrong shape.

@@ -40,9 +40,6 @@ def show_samples(
         captions: one text per sample, or None.
         row_names: one text per row, shown at its left, or None.
 
-    Returns:
-        The figure.
-
     Raises:
         ValueError: if there are no samples, or another number of captions or row names.
     """
@@ -69,9 +66,6 @@ def plot_view_pairs(
         captions: N texts below the columns, or None.
         title: of the sheet.
 
-    Returns:
-        The figure.
-
     Raises:
         ValueError: if the numbers of images differ, or there are none.
     """
@@ -97,9 +91,6 @@ def plot_neighbours(
         distances: (Q, k), shown below the neighbours.
         highlight: (Q, k) booleans: neighbours to frame in blue (the same pose, say), or None.
         title: of the sheet; None says what it shows.
-
-    Returns:
-        The figure.
 
     Raises:
         ValueError: if the shapes don't fit.
@@ -135,9 +126,6 @@ def plot_predictions(
         true: (N, 21, 2) pixels.
         errors: (N,) mm to sort by and to print, such as `Evaluation.per_hand_pa_epe_mm`.
         count: images in a row, at most N.
-
-    Returns:
-        The figure.
 
     Raises:
         ValueError: if the numbers of images, keypoints and errors differ.

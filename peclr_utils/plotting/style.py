@@ -53,9 +53,6 @@ def new_figure(width: float = WIDTH, height: float = 4.0, tidy: bool = True) -> 
         width: inches.
         height: inches.
         tidy: let matplotlib make room for labels; without, axes stay where they are put.
-
-    Returns:
-        The figure.
     """
     layout = "constrained" if tidy else "none"
     return NotebookFigure(figsize=(width, height), dpi=100, layout=layout, facecolor="white")

@@ -36,9 +36,6 @@ def save_checkpoint(
         training: what a resumed run needs, or None.
         extra: further plain values or tensors.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: if the model is none of these, or the file's name ends in `.safetensors`.
     """
@@ -62,9 +59,6 @@ def save_safetensors(path: str | Path, model: nn.Module) -> Path:
         path: the file, ending in `.safetensors`; its folder is made if necessary.
         model: a `ContrastiveModel`, a `PoseNetwork25D` or an encoder.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: if the model is none of these, or the file's name ends otherwise.
     """
@@ -81,9 +75,6 @@ def save_encoder(path: str | Path, model: nn.Module) -> Path:
     Args:
         path: the file: `.safetensors`, or any other suffix for a plain state dict by `torch.save`.
         model: an encoder, or the `ContrastiveModel` or `PoseNetwork25D` that contains it.
-
-    Returns:
-        The path.
 
     Raises:
         ValueError: if the model has no such encoder.

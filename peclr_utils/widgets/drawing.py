@@ -104,9 +104,6 @@ def view_parameters(
         blur: sigma in pixels of the view.
         noise: sigma as a fraction of 255.
         sobel: whether the view is the magnitude of its gradient.
-
-    Returns:
-        Parameters of one view.
     """
     one = np.ones(1)
     factors = (brightness * one, contrast * one, saturation * one)
