@@ -30,23 +30,15 @@ from peclr_utils.augmentation.parameters import draw_uniformly
 
 @dataclass(frozen=True)
 class AuthorsAugmentation:
-    """Ranges that the authors draw from; all uniform.
+    """Ranges that the authors draw from; all uniform, pairs are (low, high)."""
 
-    Attributes:
-        rotation: degrees; the angle is drawn in [-rotation, rotation) and rounded down.
-        radius: (low, high) of half the crop's side, as a multiple of the largest distance from the mean.
-        jitter: pixels of the image; the corner moves by 0 to jitter - 1 along each axis.
-        hue, saturation, value: (low, high) of the factor of each channel.
-        value_offset: (low, high) of what is added to value, out of 255.
-    """
-
-    rotation: float = 45.0
-    radius: tuple[float, float] = (0.9, 1.5)
-    jitter: int = 15
-    hue: tuple[float, float] = (0.01, 1.0)
+    rotation: float = 45.0  # degrees; the angle is drawn in [-rotation, rotation) and rounded down
+    radius: tuple[float, float] = (0.9, 1.5)  # half the crop's side, over the largest distance from the mean
+    jitter: int = 15  # pixels of the image; the corner moves by 0 to jitter - 1 along each axis
+    hue: tuple[float, float] = (0.01, 1.0)  # this and the next two are factors of the channels
     saturation: tuple[float, float] = (0.01, 1.0)
     value: tuple[float, float] = (0.5, 1.0)
-    value_offset: tuple[float, float] = (5.0, 20.0)
+    value_offset: tuple[float, float] = (5.0, 20.0)  # added to value, out of 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +55,11 @@ class AuthorsParameters:
 
 
 class AuthorsView(NamedTuple):
-    """A view, and how the authors say that its content moved.
+    """A view, and how the authors say that its content moved."""
 
-    Attributes:
-        image: (S, S, 3) uint8 RGB.
-        motion: (2,) whole pixels of the image *before* it was resized, never positive: from where the
-            content would be in a crop of this size about the mean point.
-    """
-
-    image: np.ndarray
+    image: np.ndarray  # (S, S, 3) uint8 RGB
+    # (2,) whole pixels of the image *before* it was resized, never positive: from where the content would be
+    # in a crop of this size about the mean point.
     motion: np.ndarray
 
 

@@ -78,33 +78,21 @@ class ViewRange:
 
 @dataclass(frozen=True, eq=False)
 class HandScene:
-    """Everything in one image.
-
-    Attributes:
-        pose, shape, appearance, arm: the hand.
-        handedness: "right" or "left".
-        rotation: (3, 3) from the hand's own frame to the camera's.
-        translation: (3,) of the wrist, metres.
-        K: (3, 3) float32 intrinsics.
-        size: side of the square image, pixels.
-        light, sensor: with the background, what differs from version to version.
-        background: seeds of the background's generator.
-        background_folder: photographs to use instead of painted backgrounds, or None.
-    """
+    """Everything in one image."""
 
     pose: HandPose
     shape: HandShape
     appearance: Appearance
     arm: ArmPose
-    handedness: str
-    rotation: np.ndarray
-    translation: np.ndarray
-    K: np.ndarray
-    size: int
-    light: Light
+    handedness: str  # "right" or "left"
+    rotation: np.ndarray  # (3, 3) from the hand's own frame to the camera's
+    translation: np.ndarray  # (3,) of the wrist, metres
+    K: np.ndarray  # (3, 3) intrinsics
+    size: int  # side of the square image, pixels
+    light: Light  # with sensor and background, what differs from version to version
     sensor: Sensor
-    background: tuple[int, ...]
-    background_folder: str | Path | None = None
+    background: tuple[int, ...]  # seeds of the background's generator
+    background_folder: str | Path | None = None  # photographs to use instead of painted backgrounds
 
 
 @dataclass(frozen=True, eq=False)
