@@ -50,14 +50,6 @@ def test_agreement_is_to_the_digits_printed_and_only_where_something_is_publishe
     assert not ZERO_PREDICTOR.agrees(scored(707.94, 0.9, 48.7, 0.1))
 
 
-def test_the_zero_predictor_scores_distance_from_the_camera_and_from_the_hands_middle():
-    gt = hands()
-    found = evaluate_keypoints(np.zeros_like(gt), gt)
-    assert found.epe_mm == pytest.approx(1000 * np.linalg.norm(gt, axis=-1).mean())
-    spread = np.linalg.norm(gt - gt.mean(1, keepdims=True), axis=-1)
-    assert found.pa_epe_mm == pytest.approx(1000 * spread.mean())
-
-
 def test_the_zero_predictor_scores_what_is_published_on_freihand_itself(repository):
     found = sorted((repository / "data/raw").glob("*/evaluation_xyz.json"))
     if not found:

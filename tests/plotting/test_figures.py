@@ -211,16 +211,3 @@ def test_images_of_either_convention_look_the_same():
         np.testing.assert_array_equal(style.as_images(same), array)
     with pytest.raises(ValueError, match=r"float images in \[0, 1\]"):
         style.as_images(np.full((1, 4, 4, 3), 200.0))
-
-
-def test_the_legend_of_pck_lies_on_no_curve():
-    curves = {f"method {k}": (THRESHOLDS, CURVE**k) for k in range(1, 6)}
-    figure = plotting.new_figure(9.5, 4.6)
-    panels = figure.subplots(1, 2)
-    for ax in panels:
-        plotting.plot_pck(curves, ax)
-    figure.draw_without_rendering()
-    for ax in panels:
-        legend = ax.get_legend().get_window_extent()
-        assert legend.y1 < ax.xaxis.label.get_window_extent().y0
-        assert figure.bbox.y0 <= legend.y0 and ax.bbox.height > 0.45 * figure.bbox.height
