@@ -19,15 +19,6 @@ def _as_points(projection: Tensor) -> Tensor:
     return projection.reshape(len(projection), -1, 2)
 
 
-def _check(points: Tensor, angle: Tensor, shift: Tensor) -> None:
-    count = len(points)
-    if angle.shape != (count,) or shift.shape != (count, 2):
-        raise ValueError(
-            f"expected angle ({count},) and shift ({count}, 2) for a projection of {count} rows, "
-            f"found {tuple(angle.shape)} and {tuple(shift.shape)}"
-        )
-
-
 def _check_alike(reference: Tensor, moved: Tensor) -> None:
     if reference.shape != moved.shape:
         raise ValueError(
@@ -97,32 +88,17 @@ def undo_on_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Tens
     Raises:
         ValueError: if the shapes don't match.
     """
-    points = _as_points(normalize(projection))
-    _check(points, angle, shift)
-    points = translate_points(points, -shift)
-    points = rotate_points(points, -angle)
-    return normalize(points.flatten(1))
+    points = translate_points(_as_points(normalize(projection)), -shift)
+    return normalize(rotate_points(points, -angle).flatten(1))
 
 
 def apply_to_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
-    """Move a projection as a view's rotation and shift move its image; the inverse of `undo_on_projection`.
+    """Move a projection as a view's rotation and shift move its image.
 
-    Args:
-        projection: (B, D), normalised or not, D even.
-        angle: (B,) degrees, positive counter-clockwise on screen.
-        shift: (B, 2) motion of the content, fraction of the crop's side, right and down positive.
-
-    Returns:
-        (B, D), rows of length one.
-
-    Raises:
-        ValueError: if the shapes don't match.
+    The inverse of `undo_on_projection`, with the same arguments, result and errors.
     """
-    points = _as_points(normalize(projection))
-    _check(points, angle, shift)
-    points = rotate_points(points, angle)
-    points = translate_points(points, shift)
-    return normalize(points.flatten(1))
+    points = rotate_points(_as_points(normalize(projection)), angle)
+    return normalize(translate_points(points, shift).flatten(1))
 
 
 def equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
@@ -148,13 +124,7 @@ def relative_equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor,
     """Mean `equivariance_error`, as a fraction of the mean distance between different images.
 
     An untrained network gives nearly the same projection for all images, so its plain error is small and
-    meaningless; this one is about 1.
-
-    Args:
-        reference: (B, D) projections of B > 1 different original images.
-        moved: (B, D) projections of the same images rotated by `angle`, then shifted by `shift`.
-        angle: (B,) degrees.
-        shift: (B, 2) fractions of the crop's side.
+    meaningless; this one is about 1. The arguments are the same, of at least two images.
 
     Returns:
         Scalar: 0 for a perfectly equivariant network, about 1 for one that can't tell two images apart.

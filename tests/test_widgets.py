@@ -13,7 +13,6 @@ from peclr_utils.augmentation import affine
 from peclr_utils.camera import transform_points
 from peclr_utils.crops import crop
 from peclr_utils.datasets import SyntheticHands
-from peclr_utils.datasets.sample import HandSample
 from peclr_utils.equivariance import apply_to_projection
 from peclr_utils.plotting import plot_hand_3d
 from peclr_utils.widgets.explorers import STATIC_NOTE
@@ -22,11 +21,6 @@ from peclr_utils.widgets.explorers import STATIC_NOTE
 @pytest.fixture(scope="module")
 def sample():
     return crop(SyntheticHands(1, seed=4)[0], 64)
-
-
-@pytest.fixture
-def unlabelled(rng):
-    return HandSample(rng.integers(0, 256, (80, 120, 3), dtype=np.uint8), 0, "made up")
 
 
 def pixels(png):
@@ -55,11 +49,6 @@ def test_a_posed_hand_follows_its_gestures_and_fingers():
         assert (widgets.draw_posed_hand(size=96, **change) != hand).any(), change
 
 
-def test_joint_limits_hold_for_the_sliders():
-    far, farther = (widgets.draw_posed_hand(index=angle, size=96) for angle in (150, 300))
-    np.testing.assert_array_equal(far, farther)
-
-
 EXPLORERS = {
     "rotating hand": (lambda s: widgets.rotating_hand(s.keypoints_3d), plot_hand_3d, "azimuth", 20),
     "pose": (lambda s: widgets.pose_explorer(), widgets.draw_posed_hand, "blend", 0.5),
@@ -77,10 +66,6 @@ def test_controls_start_at_the_functions_defaults_and_moving_one_redraws_the_ima
     explorer.controls[name].value = value
     assert explorer.image.value != before
     assert pixels(explorer.image.value).shape == pixels(before).shape
-
-
-def test_an_image_that_is_not_square_is_cropped_first(unlabelled):
-    assert pixels(widgets.augmentation_explorer(unlabelled, size=64).image.value).size
 
 
 @pytest.mark.parametrize("someone", [True, False])

@@ -17,7 +17,6 @@ A view is made from the whole image and the hand's points, in this order:
 counter-clockwise on screen. Motions are of the content, right and down positive.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,26 +25,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from peclr_utils.augmentation.parameters import draw_uniformly
+
 
 @dataclass(frozen=True)
 class AuthorsAugmentation:
-    """Ranges that the authors draw from; all uniform.
+    """Ranges that the authors draw from; all uniform, pairs are (low, high)."""
 
-    Attributes:
-        rotation: degrees; the angle is drawn in [-rotation, rotation) and rounded down.
-        radius: (low, high) of half the crop's side, as a multiple of the largest distance from the mean.
-        jitter: pixels of the image; the corner moves by 0 to jitter - 1 along each axis.
-        hue, saturation, value: (low, high) of the factor of each channel.
-        value_offset: (low, high) of what is added to value, out of 255.
-    """
-
-    rotation: float = 45.0
-    radius: tuple[float, float] = (0.9, 1.5)
-    jitter: int = 15
-    hue: tuple[float, float] = (0.01, 1.0)
+    rotation: float = 45.0  # degrees; the angle is drawn in [-rotation, rotation) and rounded down
+    radius: tuple[float, float] = (0.9, 1.5)  # half the crop's side, over the largest distance from the mean
+    jitter: int = 15  # pixels of the image; the corner moves by 0 to jitter - 1 along each axis
+    hue: tuple[float, float] = (0.01, 1.0)  # this and the next two are factors of the channels
     saturation: tuple[float, float] = (0.01, 1.0)
     value: tuple[float, float] = (0.5, 1.0)
-    value_offset: tuple[float, float] = (5.0, 20.0)
+    value_offset: tuple[float, float] = (5.0, 20.0)  # added to value, out of 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,45 +53,23 @@ class AuthorsParameters:
     value: np.ndarray
     value_offset: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.angle)
-
-    def __getitem__(self, index: slice | np.ndarray | Sequence[int]) -> "AuthorsParameters":
-        """Select some of the views."""
-        return AuthorsParameters(**{name: value[index] for name, value in vars(self).items()})
-
 
 class AuthorsView(NamedTuple):
-    """A view, and how the authors say that its content moved.
+    """A view, and how the authors say that its content moved."""
 
-    Attributes:
-        image: (S, S, 3) uint8 RGB.
-        motion: (2,) whole pixels of the image *before* it was resized, never positive: from where the
-            content would be in a crop of this size about the mean point.
-    """
-
-    image: np.ndarray
+    image: np.ndarray  # (S, S, 3) uint8 RGB
+    # (2,) whole pixels of the image *before* it was resized, never positive: from where the content would be
+    # in a crop of this size about the mean point.
     motion: np.ndarray
 
 
 def sample_authors_parameters(
     config: AuthorsAugmentation, count: int, rng: np.random.Generator
 ) -> AuthorsParameters:
-    """Draw the parameters of some views; n views and then m are the n + m views drawn at once.
-
-    Args:
-        config: the ranges to draw from.
-        count: number of views.
-        rng: the generator, which is advanced.
-
-    Returns:
-        Parameters of `count` views.
-    """
+    """Draw the parameters of `count` views; n views and then m are the n + m views drawn at once."""
     ranges = [(-config.rotation, config.rotation), config.radius, (0.0, config.jitter), (0.0, config.jitter)]
     ranges += [config.hue, config.saturation, config.value, config.value_offset]
-    low, high = np.array(ranges, dtype=np.float64).T
-    drawn = low + (high - low) * rng.random((count, len(ranges)))
-    angle, radius, x, y, *colour = drawn.T
+    angle, radius, x, y, *colour = draw_uniformly(ranges, count, rng)
     return AuthorsParameters(np.floor(angle), radius, np.stack([x, y], axis=1).astype(np.int64), *colour)
 
 
@@ -113,9 +84,6 @@ def apply_authors(
         params: parameters of some views.
         index: which of them to apply.
         out_size: side of the view.
-
-    Returns:
-        The view, and the motion that the authors undo.
 
     Raises:
         ValueError: if a point is not finite, or nothing of the image lies in the crop.

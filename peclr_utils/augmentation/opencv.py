@@ -37,12 +37,8 @@ def apply_opencv(
         (out_size, out_size, 3) uint8.
 
     Raises:
-        ValueError: if the image is not a square crop, `params` is not one view, or the mask does not fit.
+        ValueError: if the image is not a square crop, or `params` is not one view.
     """
-    if len(params) != 1:
-        raise ValueError(
-            f"apply_opencv: expected parameters of one view, found {len(params)}; pass params[i]"
-        )
     return apply_opencv_batch([image], params, out_size, None if mask is None else [mask], backgrounds)[0]
 
 
@@ -108,9 +104,6 @@ def augment_sample(
         params: one view.
         out_size: side of the view.
         backgrounds: see `apply_opencv_batch`.
-
-    Returns:
-        The view as a sample.
     """
     image = apply_opencv(sample.image, params, out_size, sample.mask, backgrounds)
     matrix = affine(params, len(sample.image), out_size)[0]

@@ -8,8 +8,8 @@ counter-clockwise on screen, as in `cv2.getRotationMatrix2D`) about the crop's c
 With the resize this is one matrix from crop to view pixels.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from math import log
 
 import numpy as np
@@ -66,36 +66,19 @@ class ViewParameters:
         return ViewParameters(**{name: value[index] for name, value in vars(self).items()})
 
     @classmethod
-    def concatenate(cls, parts: Sequence["ViewParameters"]) -> "ViewParameters":
-        """Join the views of several parts, in order."""
-        names = [field.name for field in fields(cls)]
-        return cls(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
-
-    @classmethod
     def identity(cls, count: int) -> "ViewParameters":
         """Views that are only resized."""
         return sample_parameters(AugmentationConfig(), count, np.random.default_rng(0))
 
 
 def sample_parameters(config: AugmentationConfig, count: int, rng: np.random.Generator) -> ViewParameters:
-    """Draw the parameters of some views.
+    """Draw the parameters of `count` views.
 
     Every view takes the same number of draws whatever the settings, so changing one setting does not change
     what the others give. Drawing n views and then m gives the n + m views drawn at once.
-
-    Args:
-        config: the ranges to draw from.
-        count: number of views.
-        rng: the generator, which is advanced.
-
-    Returns:
-        Parameters of `count` views.
     """
-    if count < 0:
-        raise ValueError(f"sample_parameters: count must be at least 0, found {count}")
     ranges = _ranges(config)
-    low, high = np.array(list(ranges.values()), dtype=np.float64).T
-    drawn = dict(zip(ranges, (low + (high - low) * rng.random((count, len(ranges)))).T, strict=True))
+    drawn = dict(zip(ranges, draw_uniformly(ranges.values(), count, rng), strict=True))
     width, height = drawn["cutout_width"], drawn["cutout_height"]
     left, top = drawn["cutout_x"] * (1 - width), drawn["cutout_y"] * (1 - height)
     background = np.where(drawn["background?"] < config.background, drawn["background"], -1)
@@ -111,6 +94,12 @@ def sample_parameters(config: AugmentationConfig, count: int, rng: np.random.Gen
         sobel=drawn["sobel?"] < config.sobel,
         background=background.astype(np.int64),
     )
+
+
+def draw_uniformly(ranges: Iterable[tuple[float, float]], count: int, rng: np.random.Generator) -> np.ndarray:
+    """(R, count) float64, uniform in R ranges (low, high); drawn view by view."""
+    low, high = np.array(list(ranges), dtype=np.float64).T
+    return (low + (high - low) * rng.random((count, len(low)))).T
 
 
 def _ranges(config: AugmentationConfig) -> dict[str, tuple[float, float]]:
@@ -172,8 +161,6 @@ def affine(params: ViewParameters, in_size: int, out_size: int) -> np.ndarray:
     Returns:
         (B, 3, 3) float64.
     """
-    if in_size < 1 or out_size < 1:
-        raise ValueError(f"affine: sizes must be at least 1, found in_size={in_size}, out_size={out_size}")
     radians = np.deg2rad(params.angle)
     factor = params.scale * (out_size / in_size)
     cos, sin = factor * np.cos(radians), factor * np.sin(radians)

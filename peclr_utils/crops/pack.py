@@ -151,12 +151,6 @@ def describe_dataset(dataset: HandDataset) -> dict[str, Any]:
 
     It covers all identities and the full content of eight evenly spread samples. That detects another seed,
     folder, split, order or number of samples, but not one exchanged image in the middle.
-
-    Args:
-        dataset: any data set.
-
-    Returns:
-        Plain values: its source, and digests of its identities and content.
     """
     content = hashlib.sha256()
     for index in np.unique(np.linspace(0, len(dataset) - 1, 8).astype(int)):

@@ -27,24 +27,14 @@ Affine = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
 def shrink(matrix: np.ndarray) -> np.ndarray:
-    """Source pixels per output pixel along the direction that shrinks most.
-
-    Args:
-        matrix: (..., 3, 3), source to output pixels.
-
-    Returns:
-        (...,) float64; below 1 for a matrix that magnifies.
-    """
+    """Source pixels per output pixel of (..., 3, 3) matrices, (...,), in the direction that shrinks most."""
     # The largest singular value of a 2x2 matrix in closed form; of the inverse it is over the determinant.
     (a, b), (c, d) = np.moveaxis(np.asarray(matrix, dtype=np.float64)[..., :2, :2], (-2, -1), (0, 1))
     return (np.hypot(a + d, b - c) + np.hypot(a - d, b + c)) / (2 * np.abs(a * d - b * c))
 
 
 def antialias(shrink: float) -> tuple[int, float]:
-    """Choose how to smooth an image before a warp that shrinks it.
-
-    Args:
-        shrink: source pixels per output pixel.
+    """Choose how to smooth an image before a warp to `shrink` source pixels per output pixel.
 
     Returns:
         reduce: side of the boxes that are averaged into one pixel, 1 for none.

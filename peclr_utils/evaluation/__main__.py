@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(found, published_table({given.name or given.submission: found}, "plain"), sep="\n\n")
+    print(found, published_table({given.name or given.submission: found}), sep="\n\n")
     if len(true) != EVALUATION_HANDS:
         print(f"Published numbers are over {EVALUATION_HANDS:,} hands, these are {len(true):,}: another set.")
     elif zeros and not ZERO_PREDICTOR.agrees(found):

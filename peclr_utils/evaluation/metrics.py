@@ -58,8 +58,7 @@ class Evaluation:
         per_joint_pa_epe_mm: (21,) likewise, aligned.
         per_hand_epe_mm: (N,) mean over keypoints.
         per_hand_pa_epe_mm: (N,) likewise, aligned; sorts the best hands from the worst.
-        per_finger_epe_mm: mean over each finger's four keypoints; the wrist belongs to none.
-        per_finger_pa_epe_mm: likewise, aligned.
+        per_finger_pa_epe_mm: mean over each finger's four keypoints, aligned; the wrist belongs to none.
         epe_2d: mean distance in pixels, or None if no 2D keypoints were given.
         in_plane_error_degrees: mean of `in_plane_errors` (not official), or None likewise.
         proper_rotation: whether the alignment was kept from mirroring (not official).
@@ -77,7 +76,6 @@ class Evaluation:
     per_joint_pa_epe_mm: np.ndarray = field(repr=False)
     per_hand_epe_mm: np.ndarray = field(repr=False)
     per_hand_pa_epe_mm: np.ndarray = field(repr=False)
-    per_finger_epe_mm: dict[str, float] = field(repr=False)
     per_finger_pa_epe_mm: dict[str, float] = field(repr=False)
     epe_2d: float | None = None
     in_plane_error_degrees: float | None = None
@@ -117,9 +115,6 @@ def evaluate_keypoints(
         gt_2d: (N, 21, 2) pixels.
         check_units: refuse hands that are far too large for metres. Turn it off for toy data.
 
-    Returns:
-        The measures before and after alignment.
-
     Raises:
         TypeError: if something is neither array nor tensor of numbers.
         ValueError: on a wrong shape, different lengths, no hands, NaN or infinity, values that aren't
@@ -148,8 +143,7 @@ def evaluate_keypoints(
         per_joint_pa_epe_mm=aligned.mean(0) * _MM,
         per_hand_epe_mm=raw.mean(1) * _MM,
         per_hand_pa_epe_mm=aligned.mean(1) * _MM,
-        per_finger_epe_mm=_per_finger_mm(raw),
-        per_finger_pa_epe_mm=_per_finger_mm(aligned),
+        per_finger_pa_epe_mm={name: float(aligned[:, ks].mean() * _MM) for name, ks in FINGERS.items()},
         epe_2d=None if pred_2d is None else epe_2d(pred_2d, gt_2d),
         in_plane_error_degrees=None if pred_2d is None else float(in_plane_errors(pred_2d, gt_2d).mean()),
         proper_rotation=proper_rotation,
@@ -195,18 +189,7 @@ def root_relative_epe(pred: ArrayLike, gt: ArrayLike, root: int = ROOT) -> float
 
 
 def epe_2d(pred: ArrayLike, gt: ArrayLike) -> float:
-    """End-point error in the image.
-
-    Args:
-        pred: (N, 21, 2) pixels.
-        gt: (N, 21, 2) pixels of the same image.
-
-    Returns:
-        Pixels.
-
-    Raises:
-        ValueError: on a wrong shape, different lengths, no hands, NaN or infinity.
-    """
+    """End-point error of (N, 21, 2) keypoints in the image, in pixels."""
     return epe(*as_pair(pred, gt, (NUM_KEYPOINTS, 2)))
 
 
@@ -271,7 +254,3 @@ def auc(curve: np.ndarray, thresholds: np.ndarray) -> float:
 
 def _mean(errors: np.ndarray) -> float:
     return float(errors.reshape(-1, errors.shape[-1]).mean(0).mean())
-
-
-def _per_finger_mm(errors: np.ndarray) -> dict[str, float]:
-    return {finger: float(errors[:, list(joints)].mean() * _MM) for finger, joints in FINGERS.items()}

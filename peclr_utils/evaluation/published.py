@@ -48,21 +48,18 @@ EVALUATION_HANDS = 3960
 """Hands in FreiHAND's evaluation set."""
 
 
-def published_table(
-    results: Mapping[str, Evaluation | Sequence[Evaluation]] | None = None, style: str = "markdown"
-) -> str:
+def published_table(results: Mapping[str, Evaluation | Sequence[Evaluation]]) -> str:
     """Tabulate published numbers and one's own in centimetres, as the official evaluator prints them.
 
     Args:
         results: by name. A key of `PUBLISHED` ("rn50", "rn152") appears below the published row of that
             network, "zeros" below the zero predictor's, which is shown only then; others follow. Several
             evaluations of one name (seeds) give mean ± deviation.
-        style: "markdown" or "plain".
 
     Returns:
-        The table, without a line break at the end.
+        The table in Markdown, without a line break at the end.
     """
-    ours = dict(results or {})
+    ours = dict(results)
     rows: list[dict[str, Value]] = []
     for key, published in (PUBLISHED | ({"zeros": ZERO_PREDICTOR} if "zeros" in ours else {})).items():
         numbers = (published.epe_cm, published.auc, published.pa_epe_cm, published.pa_auc)
@@ -70,7 +67,7 @@ def published_table(
         if key in ours:
             rows.append(_our_row(published.name, ours.pop(key)))
     rows += [_our_row(name, result) for name, result in ours.items()]
-    return format_table(rows, style, {"AUC": 3, "aligned AUC": 3})
+    return format_table(rows, {"AUC": 3, "aligned AUC": 3})
 
 
 def _our_row(name: str, result: Evaluation | Sequence[Evaluation]) -> dict[str, Value]:

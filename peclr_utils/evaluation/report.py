@@ -1,4 +1,4 @@
-"""Result tables in Markdown or plain text, with mean and spread over seeds.
+"""Result tables in Markdown, with mean and spread over seeds.
 
 Chapters 03 to 05 and the README print their tables with it.
 """
@@ -33,26 +33,22 @@ def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]
     return float(runs.mean()), float(runs.std(ddof=1)) if runs.size > 1 else float("nan")
 
 
-def format_table(
-    rows: Sequence[Mapping[str, Value]], style: str = "markdown", digits: int | Mapping[str, int] = 2
-) -> str:
-    """Lay out a table.
+def format_table(rows: Sequence[Mapping[str, Value]], digits: int | Mapping[str, int] = 2) -> str:
+    """Lay out a table in Markdown that also reads well as plain text.
 
     Args:
         rows: for each row, heading to value. Headings appear in the order in which they first occur. A
             sequence of numbers is shown as mean ± standard deviation; a missing value or None as a dash.
-        style: "markdown" or "plain".
         digits: decimals of fractional numbers, for all columns or by heading (2 where a heading isn't named).
 
     Returns:
         The table, without a line break at the end. Numbers are aligned on the right.
 
     Raises:
-        ValueError: if there are no rows or the style is unknown.
+        ValueError: if there are no rows.
     """
-    if style not in ("markdown", "plain") or not rows:
-        found = f"{len(rows)} rows in style {style!r}"
-        raise ValueError(f"format_table: expected rows in style 'markdown' or 'plain', found {found}")
+    if not rows:
+        raise ValueError("format_table: expected rows, found none")
     headings = list(dict.fromkeys(heading for row in rows for heading in row))
     decimals = {h: digits if isinstance(digits, int) else digits.get(h, 2) for h in headings}
     cells = [[_cell(row.get(h), decimals[h]) for h in headings] for row in rows]
@@ -61,12 +57,9 @@ def format_table(
 
     def line(texts: Sequence[str]) -> str:
         padded = [t.rjust(w) if r else t.ljust(w) for t, w, r in zip(texts, widths, right, strict=True)]
-        return f"| {' | '.join(padded)} |" if style == "markdown" else "  ".join(padded).rstrip()
+        return f"| {' | '.join(padded)} |"
 
-    rule = [
-        "-" * (w - 1) + (":" if r and style == "markdown" else "-")
-        for w, r in zip(widths, right, strict=True)
-    ]
+    rule = ["-" * (w - 1) + (":" if r else "-") for w, r in zip(widths, right, strict=True)]
     return "\n".join([line(headings), line(rule), *map(line, cells)])
 
 

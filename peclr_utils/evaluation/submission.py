@@ -26,9 +26,6 @@ def write_submission(path: str | Path, xyz: ArrayLike) -> Path:
         path: the file, ending in `.json`, or a folder for `pred.json`; folders are made if necessary.
         xyz: (N, 21, 3) metres, one for each hand of the evaluation set (FreiHAND's has 3,960), in its order.
 
-    Returns:
-        The file's path.
-
     Raises:
         TypeError, ValueError: if these aren't numbers, on another shape, and on NaN or infinity.
     """

@@ -84,7 +84,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         {"labels": str(labels), "method": NAMES[methods[method]], **_row(groups[labels, method])}
         for labels, method in sorted(groups)
     ]
-    return format_table(rows, "markdown", DIGITS) if rows else "no cell is finished"
+    return format_table(rows, DIGITS) if rows else "no cell is finished"
 
 
 def probes_markdown(probes: Sequence[Mapping[str, Any]]) -> str:
@@ -94,7 +94,7 @@ def probes_markdown(probes: Sequence[Mapping[str, Any]]) -> str:
         name = probe.get("method") or probe["name"]
         groups.setdefault("untrained" if name == "scratch" else NAMES.get(name, name), []).append(probe)
     order = sorted(groups, key=lambda name: ["untrained", *NAMES.values(), name].index(name))
-    return format_table([{"features": name, **_row(groups[name])} for name in order], "markdown", DIGITS)
+    return format_table([{"features": name, **_row(groups[name])} for name in order], DIGITS)
 
 
 def _row(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from peclr_utils.hands.articulation import ANGLE_NAMES, JOINT_LIMITS, HandPose, 
 from peclr_utils.hands.kinematics import HandShape, forward_kinematics, pose_hand, sample_shape
 from peclr_utils.hands.mesh import KEYPOINT_JOINTS, load_hand_mesh
 from peclr_utils.hands.poses import GESTURES, gesture, sample_pose
-from peclr_utils.hands.renderer import render
 from peclr_utils.hands.scene import HandScene, ViewRange, render_scene, sample_scene
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "load_hand_mesh",
     "local_rotations",
     "pose_hand",
-    "render",
     "render_scene",
     "sample_pose",
     "sample_scene",

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from peclr_utils.hands.mesh import HandMesh
-from peclr_utils.hands.renderer import Light, Texture
-from peclr_utils.hands.skin import MAPS, skin_maps
+from peclr_utils.hands.renderer import Light
+from peclr_utils.hands.skin import MAPS
 
 LIGHTNESS = (26.0, 78.0)
 # Lightness, a*, b* from dark to very light skin; the hue turns yellow in the middle.
@@ -90,11 +89,6 @@ def sample_light(rng: np.random.Generator) -> Light:
         specular=float(rng.uniform(0.03, 0.22)),
         shininess=float(np.exp(rng.uniform(np.log(8), np.log(45)))),
     )
-
-
-def hand_texture(mesh: HandMesh, appearance: Appearance) -> Texture:
-    """The texture of one hand: the (h, w, M) maps that all hands share, and its own (M, 3) sRGB palette."""
-    return Texture(skin_maps(mesh), appearance.palette)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 from peclr_utils.hands.articulation import turn
 from peclr_utils.hands.kinematics import PosedHand
 from peclr_utils.hands.mesh import HandMesh
+from peclr_utils.hands.renderer import Surface
 
 # The arm's rings: metres from the rim, and width relative to it.
 _RING_DISTANCE = np.array([0.007, 0.02, 0.04, 0.07, 0.11, 0.16, 0.24, 0.32])
@@ -25,25 +26,6 @@ _CUFF_WIDTH = np.array([0.98, 1.13, 1.17, 1.19, 1.25, 1.32, 1.4])
 _BEND_LENGTH = 0.04
 _STEPS = np.concatenate([np.linspace(0, _BEND_LENGTH, 9), [1.0]])
 _STEPS_BENT = np.clip((_STEPS[1:] + _STEPS[:-1]) / (2 * _BEND_LENGTH), 0, 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Surface:
-    """A triangle mesh ready to render.
-
-    Attributes:
-        vertices: (V, 3) metres.
-        normals: (V, 3) unit, outward.
-        faces: (F, 3) wound outwards.
-        uv: (V, 2) texture coordinates.
-        colours: (V, 3) sRGB in 0..1, multiplied with the texture.
-    """
-
-    vertices: np.ndarray
-    normals: np.ndarray
-    faces: np.ndarray
-    uv: np.ndarray
-    colours: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -170,6 +152,6 @@ def with_arm(
         vertices=np.concatenate([posed.vertices, _split(rings)]),
         normals=np.concatenate([posed.normals, _split(outward)]),
         faces=faces,
-        uv=uv,
         colours=colours,
+        uv=uv,
     )

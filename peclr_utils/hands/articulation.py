@@ -93,13 +93,7 @@ def constrain(pose: HandPose) -> HandPose:
     """The nearest pose that tendons and ligaments allow.
 
     Every angle is brought within `JOINT_LIMITS`; then a finger's spread shrinks as its knuckle bends, and its
-    end joint stays near two thirds of its middle joint.
-
-    Args:
-        pose: any angles.
-
-    Returns:
-        A pose within all limits; a possible pose is returned unchanged.
+    end joint stays near two thirds of its middle joint. A possible pose stays as it is.
     """
     pose = HandPose.from_angles(np.clip(pose.angles, *_LOW_HIGH))
     flexion, abduction = pose.flexion.copy(), pose.abduction.copy()

@@ -218,26 +218,14 @@ def _soften(image: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.resize(cv2.GaussianBlur(small, (0, 0), sigma / 2), (width, height))
 
 
-_PAINTERS = (_gradient, _clouds, _wood, _fabric, _tiles, _bokeh, _room, _clutter, _leaves)
-KINDS = {painter.__name__.removeprefix("_"): painter for painter in _PAINTERS}
-"""Painters by name: each takes a generator and (height, width) and returns (H, W, 3) uint8 RGB."""
+PAINTERS = (_gradient, _clouds, _wood, _fabric, _tiles, _bokeh, _room, _clutter, _leaves)
+"""Each takes a generator and (height, width) and returns (H, W, 3) uint8 RGB."""
 _SHARES = np.array([1, 1, 1, 1, 1, 1, 2, 2, 1])
 
 
-def sample_background(rng: np.random.Generator, size: tuple[int, int], kind: str | None = None) -> np.ndarray:
-    """Paint one background.
-
-    Args:
-        rng: source of randomness.
-        size: (H, W).
-        kind: one of `KINDS`, or None for a random one.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-    """
-    if kind is None:
-        kind = list(KINDS)[rng.choice(len(KINDS), p=_SHARES / _SHARES.sum())]
-    image = KINDS[kind](rng, size)
+def sample_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """Paint one background, (H, W, 3) uint8 RGB, of a size (H, W)."""
+    image = PAINTERS[rng.choice(len(PAINTERS), p=_SHARES / _SHARES.sum())](rng, size)
     # One light, itself coloured a little, falls unevenly on any scene.
     lamps = 96 + 64 * rng.random((3, 3, 1), dtype=np.float32)
     lamps = lamps + 5 * rng.standard_normal((3, 3, 3), dtype=np.float32)

@@ -25,24 +25,15 @@ _ADULT_SIZES = ((1.02, 0.05), (0.95, 0.05))  # 194 ± 10 mm for men, 181 ± 10 m
 
 @dataclass(frozen=True, eq=False)
 class HandShape:
-    """Factors on the mesh's own proportions; all ones is the mesh itself, a hand of 190 mm.
+    """Factors on the mesh's own proportions; all ones is the mesh itself, a hand of 190 mm."""
 
-    Attributes:
-        size: overall size; 1 is 190 mm from the wrist to the middle fingertip.
-        palm_width: across the palm, index side to little side.
-        palm_length: from the wrist to the knuckles.
-        bones: (5, 3) lengths of each finger's last three bones, thumb to little finger, base to tip. For the
-            thumb these are the metacarpal and two phalanges.
-        girth: (5,) thickness of each finger, at a given size.
-        palm_girth: thickness of the palm.
-    """
-
-    size: float = 1.0
-    palm_width: float = 1.0
-    palm_length: float = 1.0
+    size: float = 1.0  # overall; 1 is 190 mm from the wrist to the middle fingertip
+    palm_width: float = 1.0  # across the palm, index side to little side
+    palm_length: float = 1.0  # from the wrist to the knuckles
+    # (5, 3) lengths of each finger's last three bones, base to tip; the thumb's first is the metacarpal.
     bones: np.ndarray = field(default_factory=lambda: np.ones((5, 3)))
-    girth: np.ndarray = field(default_factory=lambda: np.ones(5))
-    palm_girth: float = 1.0
+    girth: np.ndarray = field(default_factory=lambda: np.ones(5))  # (5,) thickness of each finger
+    palm_girth: float = 1.0  # thickness of the palm
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bones", read_only("HandShape.bones", self.bones, (5, 3)))
@@ -52,11 +43,7 @@ class HandShape:
 def sample_shape(rng: np.random.Generator) -> HandShape:
     """Draw one person's hand: size, proportions and girth, independently; 15% are children's.
 
-    Args:
-        rng: source of randomness.
-
-    Returns:
-        A `HandShape`; hands are 125 to 222 mm long before their proportions vary.
+    Hands are 125 to 222 mm long before their proportions vary.
     """
     is_child, adult = rng.random() < 0.15, _ADULT_SIZES[rng.integers(2)]
     child_size, adult_size = rng.uniform(0.68, 0.86), rng.normal(*adult)  # children from about six years on
@@ -135,17 +122,11 @@ def forward_kinematics(mesh: HandMesh, rotations: np.ndarray, shape: HandShape |
 
 @dataclass(frozen=True, eq=False)
 class PosedHand:
-    """A hand's surface and keypoints in the hand's own frame; the triangles are `HandMesh.faces`.
+    """A hand's surface and keypoints in the hand's own frame; the triangles are `HandMesh.faces`."""
 
-    Attributes:
-        vertices: (V, 3) float64, metres.
-        normals: (V, 3) float64, unit, outward.
-        keypoints: (21, 3) float64, metres, FreiHAND order, wrist at the origin.
-    """
-
-    vertices: np.ndarray
-    normals: np.ndarray
-    keypoints: np.ndarray
+    vertices: np.ndarray  # (V, 3) float64, metres
+    normals: np.ndarray  # (V, 3) float64, unit, outward
+    keypoints: np.ndarray  # (21, 3) float64, metres, FreiHAND order, wrist at the origin
 
 
 def pose_hand(mesh: HandMesh, rotations: np.ndarray, shape: HandShape | None = None) -> PosedHand:

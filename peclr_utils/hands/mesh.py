@@ -41,31 +41,19 @@ _WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 
 @dataclass(frozen=True, eq=False)
 class HandMesh:
-    """One rigged right hand in its bind pose, in the hand's own frame. All arrays are read-only.
+    """One rigged right hand in its bind pose, in the hand's own frame. All arrays are read-only."""
 
-    Attributes:
-        vertices: (V, 3) float64, metres, wrist at the origin.
-        normals: (V, 3) float64, unit, outward.
-        faces: (F, 3) int32, counter-clockwise seen from outside: cross(b − a, c − a) points outwards.
-        uv: (V, 2) float32 texture coordinates in [0, 1].
-        weights: (V, 25) float32 skinning weights; each row sums to one, at most four are not zero.
-        joint_names: 25 WebXR joint names, wrist first, then each finger from the palm outwards.
-        parents: (25,) int64 index of each joint's parent, −1 for the wrist; a parent precedes its children.
-        bind: (25, 4, 4) float64, joint to mesh.
-        inverse_bind: (25, 4, 4) float64, mesh to joint.
-        weld: (V,) int64, the first vertex at the same place on the same smooth surface: texture seams repeat
-            vertices whose normals must agree.
-    """
-
-    vertices: np.ndarray
-    normals: np.ndarray
-    faces: np.ndarray
-    uv: np.ndarray
-    weights: np.ndarray
-    joint_names: tuple[str, ...]
-    parents: np.ndarray
-    bind: np.ndarray
-    inverse_bind: np.ndarray
+    vertices: np.ndarray  # (V, 3) float64, metres, wrist at the origin
+    normals: np.ndarray  # (V, 3) float64, unit, outward
+    faces: np.ndarray  # (F, 3) int32, wound so that cross(b − a, c − a) points outwards
+    uv: np.ndarray  # (V, 2) float32 texture coordinates in [0, 1]
+    weights: np.ndarray  # (V, 25) float32 for skinning; each row sums to one, at most four are not zero
+    joint_names: tuple[str, ...]  # 25 WebXR names, wrist first, then each finger from the palm outwards
+    parents: np.ndarray  # (25,) int64, −1 for the wrist; a parent precedes its children
+    bind: np.ndarray  # (25, 4, 4) float64, joint to mesh
+    inverse_bind: np.ndarray  # (25, 4, 4) float64, mesh to joint
+    # (V,) int64, the first vertex at the same place on the same smooth surface: texture seams repeat vertices
+    # whose normals must agree.
     weld: np.ndarray
 
     def __post_init__(self) -> None:
@@ -127,11 +115,7 @@ def _tips_to_surface(bind: np.ndarray, vertices: np.ndarray, weights: np.ndarray
 
 @functools.cache
 def load_hand_mesh() -> HandMesh:
-    """The package's right hand, read once per process.
-
-    Returns:
-        The `HandMesh`, in the hand's own frame.
-    """
+    """The package's right hand in its own frame, read once per process."""
     data = resources.files("peclr_utils").joinpath("assets", "generic_hand_right.glb").read_bytes()
     # A binary glTF 2.0 file: 20 bytes of header, a JSON head, 8 bytes of header, a binary chunk.
     end = 20 + struct.unpack("<I", data[12:16])[0]

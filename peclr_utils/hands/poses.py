@@ -70,13 +70,7 @@ _GESTURES = list(GESTURES.values())
 
 
 def gesture(name: str) -> HandPose:
-    """The named gesture.
-
-    Args:
-        name: a key of `GESTURES`, such as "fist", "point", "pinch", "open", "grasp".
-
-    Returns:
-        Its joint angles.
+    """Look up one of `GESTURES`, such as "fist", "point", "pinch", "open", "grasp".
 
     Raises:
         ValueError: if there is no such gesture; the message lists the gestures.
@@ -172,11 +166,7 @@ def _free(rng: np.random.Generator) -> HandPose:
 def sample_pose(rng: np.random.Generator) -> HandPose:
     """Draw one possible pose: 35% are near a gesture, 40% between two, and 25% are bent freely.
 
-    Args:
-        rng: source of randomness; the pose is a function of its state alone.
-
-    Returns:
-        A pose within `JOINT_LIMITS` whose fingers overlap by at most half a millimetre (see `penetration`).
+    It is within `JOINT_LIMITS`, and its fingers overlap by at most half a millimetre (see `penetration`).
     """
     kind = rng.random()
     best, depth = None, np.inf

@@ -14,42 +14,39 @@ from peclr_utils.hands.rasteriser import FAST, NEAR, Samples, rasterise
 
 
 @dataclass(frozen=True, eq=False)
+class Surface:
+    """A triangle mesh ready to render."""
+
+    vertices: np.ndarray  # (V, 3) metres
+    normals: np.ndarray  # (V, 3) unit, outward
+    faces: np.ndarray  # (F, 3) vertex indices, wound outwards; triangles seen from behind are not drawn
+    colours: np.ndarray  # (V, 3) sRGB in 0..1, multiplied with the texture
+    uv: np.ndarray | None = None  # (V, 2) texture coordinates in 0..1, x right and y down; for a texture
+
+
+@dataclass(frozen=True, eq=False)
 class Light:
-    """One soft directional light over a sky-and-ground ambient; colours are linear, 1 makes white white.
+    """One soft directional light over a sky-and-ground ambient; colours are linear, 1 makes white white."""
 
-    Args:
-        direction: (3,) from the surface towards the light, camera frame.
-        colour: (3,) of the directional light, its strength included.
-        sky: (3,) ambient light that reaches surfaces facing up.
-        ground: (3,) ambient light that reaches surfaces facing down.
-        wrap: (3,) how far each channel bleeds around the edge of the shadow; 0 is Lambert. Through skin, red
-            bleeds furthest.
-        specular: strength of the highlight.
-        shininess: exponent of the highlight; larger is sharper.
-    """
-
+    # From the surface towards the light, camera frame.
     direction: np.ndarray = field(default_factory=lambda: np.float32([0.3, -0.6, -1.0]))
+    # Of the directional light, its strength included; of the ambient on what faces up, and faces down.
     colour: np.ndarray = field(default_factory=lambda: np.float32([0.75, 0.75, 0.75]))
     sky: np.ndarray = field(default_factory=lambda: np.float32([0.3, 0.3, 0.3]))
     ground: np.ndarray = field(default_factory=lambda: np.float32([0.2, 0.2, 0.2]))
+    # How far each channel bleeds around the edge of the shadow; 0 is Lambert. Red goes furthest through skin.
     wrap: np.ndarray = field(default_factory=lambda: np.float32([0.45, 0.3, 0.25]))
-    specular: float = 0.12
-    shininess: float = 18.0
+    specular: float = 0.12  # strength of the highlight
+    shininess: float = 18.0  # exponent of the highlight; larger is sharper
 
 
 @dataclass(frozen=True, eq=False)
 class RenderedHand:
-    """What the renderer returns.
+    """What the renderer returns."""
 
-    Args:
-        image: (H, W, 3) uint8 RGB, the colour of the body alone, not premultiplied by alpha; 0 off the body.
-        alpha: (H, W) uint8, the share of each pixel that the body covers; 255 inside.
-        depth: (H, W) float32 metres, mean over the covered samples; 0 where there is none.
-    """
-
-    image: np.ndarray
-    alpha: np.ndarray
-    depth: np.ndarray
+    image: np.ndarray  # (H, W, 3) uint8 RGB of the body alone, not premultiplied by alpha; 0 off the body
+    alpha: np.ndarray  # (H, W) uint8, the share of each pixel that the body covers; 255 inside
+    depth: np.ndarray  # (H, W) float32 metres, mean over the covered samples; 0 where there is none
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,40 +94,29 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def render(
-    vertices: np.ndarray,
-    normals: np.ndarray,
-    faces: np.ndarray,
-    vertex_colours: np.ndarray,
+    surface: Surface,
     K: np.ndarray,
     size: tuple[int, int],
     light: Light | None = None,
-    supersample: int = 2,
-    uv: np.ndarray | None = None,
     texture: Texture | None = None,
 ) -> RenderedHand:
-    """Draw a mesh, lit for each sample, with an antialiased mask.
+    """Draw a surface, lit for each sample, with an antialiased mask.
 
     Args:
-        vertices: (V, 3) metres, camera frame.
-        normals: (V, 3) outward, unit, camera frame.
-        faces: (F, 3) vertex indices, wound outwards; triangles seen from behind are not drawn.
-        vertex_colours: (V, 3) sRGB in 0..1.
+        surface: in the camera's frame.
         K: (3, 3) intrinsics in pixels.
         size: (H, W) of the image.
         light: the light; the default is a white lamp above the camera.
-        supersample: samples per pixel along each axis.
-        uv: (V, 2) texture coordinates in 0..1, x right and y down in the texture, with `texture`.
-        texture: a `Texture` that multiplies the vertex colours; the nearest texel is taken.
-
-    Returns:
-        A `RenderedHand`.
+        texture: multiplies the surface's colours; the nearest texel is taken.
     """
     light = light or Light()
-    vertices, K = np.asarray(vertices, dtype=np.float64), np.asarray(K, dtype=np.float64)
-    samples = rasterise(vertices, faces, K, size, supersample)
+    vertices, K = np.asarray(surface.vertices, dtype=np.float64), np.asarray(K, dtype=np.float64)
+    samples = rasterise(vertices, surface.faces, K, size)
     # The direction to the camera hardly changes within a triangle: take the halfway vector at the corners.
     halfway = _unit(_unit(light.direction)[:, None] - _unit(np.ascontiguousarray(vertices.T)))
-    attributes = [normals.T, halfway, vertex_colours.T] + ([uv.T] if texture is not None else [])
+    attributes = [surface.normals.T, halfway, surface.colours.T]
+    if texture is not None:
+        attributes.append(surface.uv.T)
     values = _interpolate(np.concatenate(attributes, dtype=np.float32), samples)
     colours = values[6:9]
     if texture is not None:

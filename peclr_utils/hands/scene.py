@@ -18,18 +18,18 @@ from peclr_utils.hands.appearance import (
     Appearance,
     Sensor,
     expose,
-    hand_texture,
     sample_appearance,
     sample_light,
     sample_sensor,
 )
-from peclr_utils.hands.arm import ArmPose, Surface, sample_arm, with_arm
+from peclr_utils.hands.arm import ArmPose, sample_arm, with_arm
 from peclr_utils.hands.articulation import HandPose, local_rotations
 from peclr_utils.hands.backgrounds import composite, photo_background, sample_background
 from peclr_utils.hands.kinematics import HandShape, forward_kinematics, pose_hand, sample_shape
 from peclr_utils.hands.mesh import KEYPOINT_JOINTS, load_hand_mesh
 from peclr_utils.hands.poses import sample_pose
-from peclr_utils.hands.renderer import Light, render
+from peclr_utils.hands.renderer import Light, RenderedHand, Surface, Texture, render
+from peclr_utils.hands.skin import skin_maps
 from peclr_utils.skeleton import FINGERS, REFERENCE_BONE
 
 FILL = (0.34, 0.60)  # the longer side of the keypoints' box, as a share of the image's side
@@ -78,56 +78,33 @@ class ViewRange:
 
 @dataclass(frozen=True, eq=False)
 class HandScene:
-    """Everything in one image.
-
-    Attributes:
-        pose, shape, appearance, arm: the hand.
-        handedness: "right" or "left".
-        rotation: (3, 3) from the hand's own frame to the camera's.
-        translation: (3,) of the wrist, metres.
-        K: (3, 3) float32 intrinsics.
-        size: side of the square image, pixels.
-        light, sensor: with the background, what differs from version to version.
-        background: seeds of the background's generator.
-        background_folder: photographs to use instead of painted backgrounds, or None.
-    """
+    """Everything in one image."""
 
     pose: HandPose
     shape: HandShape
     appearance: Appearance
     arm: ArmPose
-    handedness: str
-    rotation: np.ndarray
-    translation: np.ndarray
-    K: np.ndarray
-    size: int
-    light: Light
+    handedness: str  # "right" or "left"
+    rotation: np.ndarray  # (3, 3) from the hand's own frame to the camera's
+    translation: np.ndarray  # (3,) of the wrist, metres
+    K: np.ndarray  # (3, 3) intrinsics
+    size: int  # side of the square image, pixels
+    light: Light  # with sensor and background, what differs from version to version
     sensor: Sensor
-    background: tuple[int, ...]
-    background_folder: str | Path | None = None
+    background: tuple[int, ...]  # seeds of the background's generator
+    background_folder: str | Path | None = None  # photographs to use instead of painted backgrounds
 
 
 @dataclass(frozen=True, eq=False)
 class RenderedScene:
-    """An image and its labels.
+    """An image and its labels."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        mask: (H, W) uint8, 255 on hand and arm, antialiased.
-        keypoints_3d: (21, 3) float32 metres, camera frame.
-        keypoints_2d: (21, 2) float32 pixels.
-        K: (3, 3) float32.
-        bone_length: metres, keypoints 9 to 10.
-        depth: (H, W) float32 metres, 0 off the hand.
-    """
-
-    image: np.ndarray
-    mask: np.ndarray
-    keypoints_3d: np.ndarray
-    keypoints_2d: np.ndarray
-    K: np.ndarray
-    bone_length: float
-    depth: np.ndarray
+    image: np.ndarray  # (H, W, 3) uint8 RGB
+    mask: np.ndarray  # (H, W) uint8, 255 on hand and arm, antialiased
+    keypoints_3d: np.ndarray  # (21, 3) float32 metres, camera frame
+    keypoints_2d: np.ndarray  # (21, 2) float32 pixels
+    K: np.ndarray  # (3, 3) float32
+    bone_length: float  # metres, keypoints 9 to 10
 
 
 def _flip(handedness: str) -> np.ndarray:
@@ -172,9 +149,6 @@ def sample_scene(
         view: from where the hand is seen; `ViewRange()` by default.
         left_fraction: share of left hands.
         backgrounds: folder of photographs, or None for painted backgrounds.
-
-    Returns:
-        A `HandScene`.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0, identity)))
     pose, shape, skin = sample_pose(rng), sample_shape(rng), sample_appearance(rng)
@@ -220,22 +194,16 @@ def scene_surface(scene: HandScene) -> tuple[Surface, np.ndarray]:
     return surface, posed.keypoints @ to_camera + scene.translation
 
 
+def render_hand(scene: HandScene, surface: Surface) -> RenderedHand:
+    """Draw the surface of a scene, without background and sensor."""
+    texture = Texture(skin_maps(load_hand_mesh()), scene.appearance.palette)
+    return render(surface, scene.K, (scene.size, scene.size), scene.light, texture)
+
+
 def render_scene(scene: HandScene) -> RenderedScene:
-    """Render a scene.
-
-    Args:
-        scene: as `sample_scene` gives it.
-
-    Returns:
-        A `RenderedScene`.
-    """
+    """Draw a scene, and work out its labels."""
     surface, keypoints = scene_surface(scene)
-    size = (scene.size, scene.size)
-    texture = hand_texture(load_hand_mesh(), scene.appearance)
-    hand = render(
-        surface.vertices, surface.normals, surface.faces, surface.colours, scene.K, size, scene.light,
-        uv=surface.uv, texture=texture,
-    )  # fmt: skip
+    hand, size = render_hand(scene, surface), (scene.size, scene.size)
     rng = np.random.default_rng(scene.background)
     if scene.background_folder is None:
         background = sample_background(rng, size)
@@ -249,5 +217,4 @@ def render_scene(scene: HandScene) -> RenderedScene:
         keypoints_2d=project(keypoints, scene.K),
         K=scene.K,
         bone_length=float(np.linalg.norm(np.subtract(*keypoints[list(REFERENCE_BONE)]))),
-        depth=hand.depth,
     )

@@ -36,9 +36,6 @@ def plot_hands_in_rows(
         captions: by row: N texts below its images; a row may have none.
         title: of the figure.
 
-    Returns:
-        The figure.
-
     Raises:
         ValueError: if the numbers of images and keypoints differ.
     """
@@ -73,7 +70,7 @@ def plot_side_views(
     heads: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draw hands beside the true one as seen from its right: the camera is at the left, depth runs across.
+    """Draw hands over the true one, seen from its right at one scale: camera at the left, depth across.
 
     Args:
         rows: by row: N hands, each (21, 3) metres.
@@ -81,9 +78,6 @@ def plot_side_views(
         captions: by row: N texts below its hands.
         heads: N texts above the columns, or None.
         title: of the figure.
-
-    Returns:
-        The figure; all its axes have one scale.
 
     Raises:
         ValueError: if there are no rows, or they differ in length.

@@ -14,11 +14,9 @@ from matplotlib.patches import FancyArrowPatch
 
 from peclr_utils.evaluation import auc, mean_and_spread
 from peclr_utils.plotting.style import (
-    KEYPOINT_COLOURS,
     MARKERS,
     PALETTE,
     SMALL,
-    TEXT,
     WIDTH,
     as_array,
     figure_and_axes,
@@ -41,9 +39,6 @@ def plot_pck(
         curves: by method: thresholds (T,) in metres, and PCK (T,) between 0 and 1.
         ax: axes to draw into; None makes a figure.
         title: of the axes.
-
-    Returns:
-        The figure.
     """
     figure, ax = figure_and_axes(ax, 6.5, 4.0)
     styles = method_styles(curves)
@@ -58,48 +53,30 @@ def plot_pck(
     return figure
 
 
-def plot_per_joint_error(
-    errors: np.ndarray | Mapping[str, np.ndarray],
-    ax: Axes | None = None,
-    *,
-    ylabel: str = "PA-EPE (mm)",
-    title: str | None = None,
-) -> Figure:
-    """Draw each keypoint's error, finger by finger from base to tip.
+def plot_per_joint_error(errors: Mapping[str, np.ndarray]) -> Figure:
+    """Draw each keypoint's aligned error, finger by finger from base to tip.
 
     Args:
-        errors: (21,) mm for bars in the fingers' colours; or by method, for one marker per method.
-        ax: axes to draw into; None makes a figure.
-        ylabel: what the error is, with its unit.
-        title: of the axes.
-
-    Returns:
-        The figure.
+        errors: by method: (21,) PA-EPE in mm.
 
     Raises:
         ValueError: if a method doesn't have 21 values.
     """
-    methods = dict(errors) if isinstance(errors, Mapping) else {"": errors}
-    for name, values in methods.items():
+    for name, values in errors.items():
         if np.shape(values) != (NUM_KEYPOINTS,):
             raise ValueError(f"errors {name}: expected shape ({NUM_KEYPOINTS},), found {np.shape(values)}")
-    figure, ax = figure_and_axes(ax, WIDTH, 3.8)
+    figure = new_figure(WIDTH, 3.8)
+    ax = figure.add_subplot()
     position = np.arange(NUM_KEYPOINTS, dtype=float)
     for finger, joints in enumerate(FINGERS.values()):
         position[list(joints)] += 0.7 * (finger + 1)  # a gap before each finger
-    if list(methods) == [""]:
-        ax.bar(position, methods[""], color=KEYPOINT_COLOURS, width=0.82)
-    else:
-        styles = method_styles(methods)
-        for name, values in methods.items():
-            ax.plot(position, values, label=name, markersize=7, **styles[name] | {"linestyle": "none"})
-        ax.legend(**_LEGEND, ncols=len(methods), loc="lower left", bbox_to_anchor=(0, 1))
-    label_axes(ax, "keypoint, from base to tip", ylabel, grid="y")
-    if title:
-        ax.set_title(title, fontsize=TEXT + 1, loc="right" if len(methods) > 1 else "left")
+    for name, style in method_styles(errors).items():
+        ax.plot(position, errors[name], label=name, markersize=7, **style | {"linestyle": "none"})
+    ax.legend(**_LEGEND, ncols=len(errors), loc="lower left", bbox_to_anchor=(0, 1))
+    label_axes(ax, "keypoint, from base to tip", "PA-EPE (mm)", grid="y")
     ax.set_xticks(position, [name.split()[-1] for name in KEYPOINT_NAMES], rotation=55)
     ax.set_xlim(position[0] - 0.8, position[-1] + 0.8)
-    ax.set_ylim(0, 1.15 * max(np.max(values) for values in methods.values()))
+    ax.set_ylim(0, 1.15 * max(np.max(values) for values in errors.values()))
     inside = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "top", "fontsize": SMALL}
     for finger, joints in FINGERS.items():
         first, last = position[joints[0]] - 0.6, position[joints[-1]] + 0.6
@@ -113,23 +90,16 @@ def plot_learning_curves(
     panels: Mapping[str, str] | None = None,
     *,
     x: str = "step",
-    xlabel: str | None = None,
     smooth: float = 0,
-    log_y: bool = False,
 ) -> Figure:
     """Draw quantities of several runs over time, one panel per quantity.
 
     Args:
         histories: by run: the lines of its log, in order; lines without the quantity are skipped.
         panels: key of each quantity in the log, and the label of its axis with the unit; None takes the loss.
-        x: key of what the curves run over.
-        xlabel: its label; None takes the key.
+        x: key of what the curves run over, and the label of its axis.
         smooth: width, in units of `x`, of the window that the bold curve is averaged over, in front of the
             pale raw one. 0 draws the raw one alone.
-        log_y: logarithmic vertical axes.
-
-    Returns:
-        The figure.
 
     Raises:
         ValueError: if no run has a quantity.
@@ -151,9 +121,7 @@ def plot_learning_curves(
             ax.plot(across, values, label=name, linewidth=2, **style)
         if not ax.lines:
             raise ValueError(f"no run's log has both {x!r} and {key!r}")
-        if log_y:
-            ax.set_yscale("log")
-        label_axes(ax, xlabel or x, label)
+        label_axes(ax, x, label)
     if len(histories) > 1:
         axes[0].legend(**_LEGEND, handlelength=3)
     return figure
@@ -173,9 +141,6 @@ def plot_label_fractions(
         ax: axes to draw into; None makes a figure.
         ylabel: what the error is, with its unit.
         title: of the axes.
-
-    Returns:
-        The figure.
     """
     counts = sorted({count for by_count in results.values() for count in by_count})
     several = any(len(seeds) > 1 for by_count in results.values() for seeds in by_count.values())
@@ -211,20 +176,15 @@ def plot_projection_points(
     ax: Axes | None = None,
     *,
     names: Sequence[str] | None = None,
-    arrows: bool = True,
     title: str | None = None,
 ) -> Figure:
     """Draw the points of one projection, or of several with arrows from each to the next.
 
     Args:
-        projection: (D,) or (k, D), D even: consecutive pairs (x, y), y down as in the image.
+        projection: (D,) or (k, D), D even: consecutive pairs (x, y), y down; crosses mark the centroids.
         ax: axes to draw into; None makes a figure.
         names: k names for the legend, or None.
-        arrows: draw an arrow from each point to its place in the next projection.
         title: of the axes.
-
-    Returns:
-        The figure. Crosses mark the centroids.
 
     Raises:
         ValueError: on a wrong shape.
@@ -234,9 +194,8 @@ def plot_projection_points(
         raise ValueError(f"projection: expected (D,) or (k, D) with D even, found {np.shape(projection)}")
     sets = rows.reshape(len(rows), -1, 2)
     figure, ax = figure_and_axes(ax, 5.5, 5.2)
-    if arrows:
-        for start, end in zip(sets[:-1].reshape(-1, 2), sets[1:].reshape(-1, 2), strict=True):
-            ax.add_patch(FancyArrowPatch(start, end, zorder=2, **_ARROW))
+    for start, end in zip(sets[:-1].reshape(-1, 2), sets[1:].reshape(-1, 2), strict=True):
+        ax.add_patch(FancyArrowPatch(start, end, zorder=2, **_ARROW))
     for k, points in enumerate(sets):
         colour, marker = PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]
         face = "white" if k == 0 and len(sets) > 1 else colour

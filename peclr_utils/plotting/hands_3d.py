@@ -47,9 +47,6 @@ def plot_hand_3d(
         elevation: degrees of the viewer above the hand.
         mesh: the hand's surface, drawn transparent, or None.
 
-    Returns:
-        The figure.
-
     Raises:
         ValueError: on a wrong shape.
     """
@@ -97,9 +94,6 @@ def plot_hand_views(
         mesh: the hand's surface, or None.
         true: (21, 3) metres, drawn in grey, to compare with; or None.
         title: of the figure; None explains the grey hand, if there is one.
-
-    Returns:
-        The figure.
 
     Raises:
         ValueError: on a wrong shape.

@@ -30,7 +30,6 @@ def show_samples(
     skeleton: bool = True,
     captions: Sequence[str] | None = None,
     row_names: Sequence[str] | None = None,
-    title: str | None = None,
 ) -> Figure:
     """Show samples of any data set side by side, with their keypoints where they are known.
 
@@ -40,10 +39,6 @@ def show_samples(
         skeleton: draw the keypoints.
         captions: one text per sample, or None.
         row_names: one text per row, shown at its left, or None.
-        title: of the sheet.
-
-    Returns:
-        The figure.
 
     Raises:
         ValueError: if there are no samples, or another number of captions or row names.
@@ -53,7 +48,7 @@ def show_samples(
     captions = _each("captions", captions, samples)
     cells = list(zip([sample.image for sample in samples], keypoints, captions, strict=True))
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    return _sheet(rows, title, row_names)[0]
+    return _sheet(rows, heads=row_names)[0]
 
 
 def plot_view_pairs(
@@ -61,8 +56,6 @@ def plot_view_pairs(
     views2: Images,
     *,
     captions: Sequence[str] | None = None,
-    keypoints1: np.ndarray | None = None,
-    keypoints2: np.ndarray | None = None,
     title: str | None = None,
 ) -> Figure:
     """Show pairs of views, one pair per column.
@@ -71,20 +64,14 @@ def plot_view_pairs(
         views1: N images.
         views2: N images.
         captions: N texts below the columns, or None.
-        keypoints1, keypoints2: (N, 21, 2) pixels of the first and second views, or None.
         title: of the sheet.
-
-    Returns:
-        The figure.
 
     Raises:
         ValueError: if the numbers of images differ, or there are none.
     """
     first, second = as_images(views1, "views1"), as_images(views2, "views2")
-    keypoints1, keypoints2 = _each("keypoints1", keypoints1, first), _each("keypoints2", keypoints2, first)
-    captions = _each("captions", captions, first)
-    above = [(view, keypoints, None) for view, keypoints in zip(first, keypoints1, strict=True)]
-    rows = [above, list(zip(second, keypoints2, captions, strict=True))]
+    below = zip(second, _each("captions", captions, first), strict=True)
+    rows = [[(view, None, None) for view in first], [(view, None, caption) for view, caption in below]]
     return _sheet(rows, title, ("view 1", "view 2"))[0]
 
 
@@ -93,7 +80,6 @@ def plot_neighbours(
     neighbours: np.ndarray | torch.Tensor,
     distances: np.ndarray | torch.Tensor,
     *,
-    distance_name: str = "cosine distance",
     highlight: np.ndarray | None = None,
     title: str | None = None,
 ) -> Figure:
@@ -103,12 +89,8 @@ def plot_neighbours(
         queries: Q images.
         neighbours: (Q, k, H, W, 3) uint8, or a tensor (Q, k, 3, H, W); nearest first.
         distances: (Q, k), shown below the neighbours.
-        distance_name: what the distances are, with the unit if there is one.
         highlight: (Q, k) booleans: neighbours to frame in blue (the same pose, say), or None.
-        title: of the sheet; None says what the numbers are.
-
-    Returns:
-        The figure.
+        title: of the sheet; None says what it shows.
 
     Raises:
         ValueError: if the shapes don't fit.
@@ -117,7 +99,7 @@ def plot_neighbours(
     if tuple(neighbours.shape[:2]) != distances.shape or len(query_images) != len(distances):
         found = f"{len(query_images)}, {tuple(neighbours.shape[:2])} and {distances.shape}"
         raise ValueError(f"expected Q queries, (Q, k) neighbours and distances, found {found}")
-    title = title or f"Left: the query. Then its nearest neighbours; the number is the {distance_name}."
+    title = title or "Left: the query. Then its nearest neighbours, with their distances."
     rows = []
     for query, images, numbers in zip(query_images, neighbours, distances, strict=True):
         near = zip(as_images(images, "neighbours"), numbers, strict=True)
@@ -132,10 +114,9 @@ def plot_predictions(
     images: Images,
     predicted: np.ndarray | torch.Tensor,
     true: np.ndarray | torch.Tensor,
-    errors: np.ndarray | None = None,
+    errors: np.ndarray,
     *,
     count: int = 6,
-    unit: str | None = None,
 ) -> Figure:
     """Show the best predictions above the worst: the truth in white, the prediction in the fingers' colours.
 
@@ -143,27 +124,20 @@ def plot_predictions(
         images: N images.
         predicted: (N, 21, 2) pixels.
         true: (N, 21, 2) pixels.
-        errors: (N,) to sort by and to print, such as `Evaluation.per_hand_pa_epe_mm`; None takes the mean
-            distance in pixels.
+        errors: (N,) mm to sort by and to print, such as `Evaluation.per_hand_pa_epe_mm`.
         count: images in a row, at most N.
-        unit: of `errors`; None takes "mm" if they are given, "px" if not.
-
-    Returns:
-        The figure.
 
     Raises:
         ValueError: if the numbers of images, keypoints and errors differ.
     """
-    shown, guess, truth = as_images(images), as_array(predicted), as_array(true)
-    unit = unit or ("px" if errors is None else "mm")
-    errors = np.linalg.norm(guess - truth, axis=-1).mean(-1) if errors is None else as_array(errors)
+    shown, guess, truth, errors = as_images(images), *map(as_array, (predicted, true, errors))
     lengths = [len(shown), len(guess), len(truth), len(errors)]
     if len(set(lengths)) > 1:
         raise ValueError(f"images, predicted, true and errors: expected one length, found {lengths}")
     order = np.argsort(errors, kind="stable")
     count = min(count, len(order))
     best_and_worst = (order[:count], order[::-1][:count])
-    rows = [[(shown[k], None, f"{errors[k]:.1f} {unit}") for k in row] for row in best_and_worst]
+    rows = [[(shown[k], None, f"{errors[k]:.1f} mm") for k in row] for row in best_and_worst]
     title = "Truth in white, prediction in the fingers' colours"
     figure, axes = _sheet(rows, title, ("best", "worst"))
     for ax, k in zip(np.ravel(axes), np.ravel(best_and_worst), strict=True):
@@ -180,7 +154,7 @@ def _each(name: str, values: Sequence | None, things: Sequence) -> Sequence:
 
 def _sheet(
     rows: Sequence[Sequence[tuple[np.ndarray, np.ndarray | None, str | None]]],
-    title: str | None,
+    title: str | None = None,
     heads: Sequence[str] | None = None,
     split: bool = False,
 ) -> tuple[Figure, list[list[Axes]]]:

@@ -31,29 +31,23 @@ def check_keypoints(keypoints: np.ndarray | torch.Tensor, dimensions: int) -> np
 def draw_skeleton(
     ax: Axes,
     keypoints_2d: np.ndarray | torch.Tensor,
-    style: str = "fingers",
+    white: bool = False,
     linewidth: float = 2.0,
     outline: bool = True,
-) -> Axes:
-    """Draw one hand's bones and joints, each finger in its colour.
+) -> None:
+    """Draw one hand's bones and joints, each finger in its colour, or all in white and below the others.
 
     Args:
         ax: axes; where they show an image, its limits stay.
         keypoints_2d: (21, 2) pixels; bones that end in a NaN are not drawn.
-        style: "fingers": coloured; "true": white, below the other.
+        white: for the true hand behind a predicted one.
         linewidth: points.
         outline: draw a thin dark edge, which makes it visible on any image.
 
-    Returns:
-        The axes.
-
     Raises:
-        ValueError: on a wrong shape or an unknown style.
+        ValueError: on a wrong shape.
     """
     points = check_keypoints(keypoints_2d, 2)
-    if style not in ("fingers", "true"):
-        raise ValueError(f"draw_skeleton: style must be 'fingers' or 'true', found {style!r}")
-    white = style == "true"
     layer = 3 if white else 5
     bones = LineCollection(
         [points[list(bone)] for bone in BONES],
@@ -68,7 +62,6 @@ def draw_skeleton(
         bones.set_path_effects([patheffects.withStroke(linewidth=linewidth + 1.6, foreground="#222222")])
         joints.set_path_effects([patheffects.withStroke(linewidth=1.6, foreground="#222222")])
     ax.add_collection(bones)
-    return ax
 
 
 def draw_prediction(
@@ -76,21 +69,18 @@ def draw_prediction(
 ) -> None:
     """Draw a predicted (21, 2) hand in the fingers' colours above the true one, which is thin and white."""
     if true is not None:
-        draw_skeleton(ax, true, "true", linewidth=0.9)
+        draw_skeleton(ax, true, white=True, linewidth=0.9)
     draw_skeleton(ax, predicted, linewidth=1.8, outline=False)
 
 
-def draw_skeleton_on_image(
-    image: np.ndarray,
-    keypoints_2d: np.ndarray | torch.Tensor,
-    thickness: int | None = None,
-) -> np.ndarray:
+def draw_skeleton_on_image(image: np.ndarray, keypoints_2d: np.ndarray | torch.Tensor) -> np.ndarray:
     """Draw one hand's bones and joints into a copy of an image, smoothed, at sub-pixel positions.
+
+    Bones are 1/112 of the image's shorter side wide, at least a pixel.
 
     Args:
         image: (H, W, 3) uint8 RGB; it isn't changed.
         keypoints_2d: (21, 2) pixels; bones that end in a NaN are not drawn, parts outside the image are cut.
-        thickness: of a bone in pixels; None takes 1/112 of the image's shorter side.
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
@@ -104,18 +94,14 @@ def draw_skeleton_on_image(
     known = np.isfinite(points).all(1)
     scaled = np.clip(np.nan_to_num(points), -_FARTHEST, _FARTHEST) * 2**_FRACTION_BITS
     pixels = np.round(scaled).astype(int).tolist()
-    width = thickness or max(1, round(min(image.shape[:2]) / 112))
+    width = max(1, round(min(image.shape[:2]) / 112))
     radius = round((0.5 + 1.1 * width) * 2**_FRACTION_BITS)
-
-    def rgb(colour: str) -> list[int]:
-        return [round(255 * channel) for channel in to_rgb(colour)]
-
     drawn = np.ascontiguousarray(image).copy()
-    for (parent, child), bone_colour in zip(BONES, BONE_COLOURS, strict=True):
+    colours = [[round(255 * channel) for channel in to_rgb(colour)] for colour in KEYPOINT_COLOURS]
+    for parent, child in BONES:
         if known[parent] and known[child]:
             ends = pixels[parent], pixels[child]
-            cv2.line(drawn, *ends, rgb(bone_colour), width, cv2.LINE_AA, _FRACTION_BITS)
-    for k, joint_colour in enumerate(KEYPOINT_COLOURS):
-        if known[k]:
-            cv2.circle(drawn, pixels[k], radius, rgb(joint_colour), -1, cv2.LINE_AA, _FRACTION_BITS)
+            cv2.line(drawn, *ends, colours[child], width, cv2.LINE_AA, _FRACTION_BITS)
+    for k in np.flatnonzero(known):
+        cv2.circle(drawn, pixels[k], radius, colours[k], -1, cv2.LINE_AA, _FRACTION_BITS)
     return drawn

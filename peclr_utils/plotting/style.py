@@ -53,30 +53,19 @@ def new_figure(width: float = WIDTH, height: float = 4.0, tidy: bool = True) -> 
         width: inches.
         height: inches.
         tidy: let matplotlib make room for labels; without, axes stay where they are put.
-
-    Returns:
-        The figure.
     """
     layout = "constrained" if tidy else "none"
     return NotebookFigure(figsize=(width, height), dpi=100, layout=layout, facecolor="white")
 
 
-def figure_and_axes(ax: Axes | None, width: float = WIDTH, height: float = 4.0) -> tuple[Figure, Axes]:
+def figure_and_axes(ax: Axes | None, width: float, height: float) -> tuple[Figure, Axes]:
     """The caller's axes and their figure; or, if None, those of a new figure of this size in inches."""
     ax = new_figure(width, height).add_subplot() if ax is None else ax
     return ax.figure, ax
 
 
 def label_axes(ax: Axes, x: str, y: str, title: str | None = None, grid: str | None = "both") -> None:
-    """Label axes and give them the course's look.
-
-    Args:
-        ax: the axes.
-        x: label with its unit.
-        y: label with its unit.
-        title: what the axes show, or None.
-        grid: "x", "y", "both" or None.
-    """
+    """Give axes the course's look, labels with units, and a grid along "x", "y", "both" or None."""
     ax.set_xlabel(x, fontsize=TEXT)
     ax.set_ylabel(y, fontsize=TEXT)
     if title:
@@ -97,14 +86,7 @@ def show_image(ax: Axes, image: np.ndarray) -> None:
 
 
 def curve_style(position: int) -> dict[str, Any]:
-    """Give each curve of a figure a look of its own.
-
-    Args:
-        position: of the curve, from 0; after seven they repeat.
-
-    Returns:
-        Colour, marker and dash, as keywords of `Axes.plot`.
-    """
+    """Colour, marker and dash of a figure's curve at a position from 0; after seven they repeat."""
     k = position % len(PALETTE)
     return {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k]}
 

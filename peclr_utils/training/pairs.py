@@ -48,9 +48,9 @@ class PairBatch(NamedTuple):
     @staticmethod
     def motions(batches: Sequence["PairBatch"], device: torch.device) -> "PairBatch":
         """Join several batches without their views: what the loss needs beside the projections."""
-        angle, shift = (torch.cat([getattr(b, name) for b in batches], dim=1) for name in ("angle", "shift"))
-        identity = torch.cat([batch.identity for batch in batches])
-        return PairBatch(torch.empty(0), *(p.to(device, non_blocking=True) for p in (angle, shift, identity)))
+        moved = [[part.to(device, non_blocking=True) for part in batch[1:]] for batch in batches]
+        angle, shift, identity = zip(*moved, strict=True)
+        return PairBatch(torch.empty(0), torch.cat(angle, 1), torch.cat(shift, 1), torch.cat(identity))
 
 
 def pair_augmentation(config: PretrainConfig) -> AugmentationConfig:

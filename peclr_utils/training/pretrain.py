@@ -171,12 +171,12 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
         mine = np.arange(config.accumulate).reshape(ranks.world_size(), -1)[ranks.rank()].tolist()
         numbers = [step * config.accumulate + batch for step in range(first_step, steps) for batch in mine]
         stream = iter(load(pairs, numbers, compute.workers, device))
-        log_config = config if first else config.replace(output="", loggers=(), progress=False)
-        images = 2 * config.batch_size * config.accumulate
-        log = RunLog(log_config, first_step, steps, images, f"pretrain {config.method}")
         measure = None
         if first and len(held_out):
             measure = EquivarianceError(pairs, held_out, device, compute.dtype)
+        log_config = config if first else config.replace(output="", loggers=(), progress=False)
+        images = 2 * config.batch_size * config.accumulate
+        log = RunLog(log_config, first_step, steps, images, f"pretrain {config.method}")
         with log, EarlyStop(config) as stop:
             if measure and first_step == 0:
                 log.write(0, {"epoch": 0.0, "equivariance_error": measure(model)})

@@ -38,9 +38,6 @@ def save_checkpoint(
         training: what a resumed run needs, or None.
         extra: further plain values or tensors.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: if the model is none of these, or the file's name ends in `.safetensors`.
         OSError: if it can't be written, for example on a full disk; the old file is kept.
@@ -65,9 +62,6 @@ def save_safetensors(path: str | Path, model: nn.Module) -> Path:
         path: the file, ending in `.safetensors`; its folder is made if necessary.
         model: a `ContrastiveModel`, a `PoseNetwork25D` or an encoder.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: if the model is none of these, or the file's name ends otherwise.
     """
@@ -85,9 +79,6 @@ def save_encoder(path: str | Path, model: nn.Module) -> Path:
         path: the file: `.safetensors`, or any other suffix for a plain state dict by `torch.save`.
         model: an encoder, or the `ContrastiveModel` or `PoseNetwork25D` that contains it.
 
-    Returns:
-        The path.
-
     Raises:
         ValueError: if the model has no such encoder.
     """
@@ -99,11 +90,7 @@ def save_encoder(path: str | Path, model: nn.Module) -> Path:
 
 
 def remove_leftovers(path: str | Path) -> None:
-    """Remove the temporary files of processes that were killed while they wrote a file.
-
-    Args:
-        path: the file itself, which is kept; nobody may be writing it now.
-    """
+    """Remove what processes left that were killed while they wrote this file; nobody may be writing it."""
     path = Path(path)
     for temporary in path.parent.glob(f".[0-9]*-????????-{glob.escape(path.name)}"):
         temporary.unlink(missing_ok=True)

@@ -15,11 +15,10 @@ from matplotlib.figure import Figure
 from peclr_utils.augmentation import ViewParameters, augment_sample, colour_matrix
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.equivariance import apply_to_projection, undo_on_projection
-from peclr_utils.hands import HandPose, HandShape, constrain, gesture, load_hand_mesh
-from peclr_utils.hands.appearance import hand_texture
+from peclr_utils.hands import HandPose, HandShape, constrain, gesture
 from peclr_utils.hands.backgrounds import composite
-from peclr_utils.hands.renderer import Light, render
-from peclr_utils.hands.scene import HandScene, sample_scene, scene_surface
+from peclr_utils.hands.renderer import Light
+from peclr_utils.hands.scene import HandScene, render_hand, sample_scene, scene_surface
 from peclr_utils.plotting import draw_skeleton_on_image, new_figure
 from peclr_utils.skeleton import BONES
 
@@ -58,21 +57,17 @@ def draw_posed_hand(
     bend = np.array([thumb, index, middle, ring, little])[:, None]
     pose = constrain(HandPose(pose.flexion + bend, pose.abduction, pose.opposition, pose.arch))
     rotation = cv2.Rodrigues(np.array([0.0, np.radians(turn), 0.0]))[0]
-    K = np.array([[2.2 * size, 0, (size - 1) / 2], [0, 2.2 * size, (size - 1) / 2], [0, 0, 1]])
     scene = replace(
         _plain_scene(),
         pose=pose,
         shape=HandShape(),
         rotation=rotation,
         translation=np.array([0.0, 0.08, 0.58]),
-        handedness="right",
+        K=np.array([[2.2 * size, 0, (size - 1) / 2], [0, 2.2 * size, (size - 1) / 2], [0, 0, 1]]),
+        size=size,
+        light=Light(),
     )
-    surface, _ = scene_surface(scene)
-    texture = hand_texture(load_hand_mesh(), scene.appearance)
-    hand = render(
-        surface.vertices, surface.normals, surface.faces, surface.colours, K, (size, size), Light(),
-        uv=surface.uv, texture=texture,
-    )  # fmt: skip
+    hand = render_hand(scene, scene_surface(scene)[0])
     return composite(hand.image, hand.alpha, np.full((size, size, 3), 235, dtype=np.uint8))
 
 
@@ -109,9 +104,6 @@ def view_parameters(
         blur: sigma in pixels of the view.
         noise: sigma as a fraction of 255.
         sobel: whether the view is the magnitude of its gradient.
-
-    Returns:
-        Parameters of one view.
     """
     one = np.ones(1)
     factors = (brightness * one, contrast * one, saturation * one)

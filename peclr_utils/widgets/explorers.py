@@ -1,4 +1,6 @@
-"""Sliders above an image that follows them. ipywidgets is imported when an explorer is made, not before.
+"""Sliders above an image that follows them.
+
+ipywidgets is imported when an explorer is made, not before; without it, that raises ModuleNotFoundError.
 
 Chapter 01 shows `rotating_hand` and `pose_explorer`, chapter 02 `augmentation_explorer`.
 """
@@ -78,9 +80,6 @@ def rotating_hand(keypoints_3d: np.ndarray, mesh: tuple[np.ndarray, np.ndarray] 
     Args:
         keypoints_3d: (21, 3) metres, camera frame.
         mesh: vertices (V, 3) in the same frame and faces (F, 3), or None.
-
-    Raises:
-        ModuleNotFoundError: if ipywidgets is not installed.
     """
     azimuth, elevation = _slider("azimuth °", -65, -180, 180, 5), _slider("elevation °", 12, -90, 90, 5)
     draw = partial(plot_hand_3d, keypoints_3d, mesh=mesh)
@@ -93,9 +92,6 @@ def pose_explorer(start: str = "open", end: str = "fist") -> Explorer:
     Args:
         start: a gesture, one of `peclr_utils.hands.GESTURES`.
         end: another one.
-
-    Raises:
-        ModuleNotFoundError: if ipywidgets is not installed.
     """
     widgets = _ipywidgets()
     controls = {
@@ -114,9 +110,6 @@ def augmentation_explorer(sample: HandSample, size: int = 160) -> Explorer:
     Args:
         sample: any sample; it is cropped first if it is not square.
         size: side of the view, pixels.
-
-    Raises:
-        ModuleNotFoundError: if ipywidgets is not installed.
     """
     widgets = _ipywidgets()
     height, width = sample.image.shape[:2]

@@ -121,14 +121,3 @@ def test_parameters_are_drawn_from_the_authors_ranges(rng):
         values = getattr(drawn, name)
         assert low <= values.min() and values.max() <= high
         assert values.mean() == pytest.approx((low + high) / 2, abs=0.02 * (high - low))
-
-
-def test_drawing_in_parts_is_drawing_at_once():
-    config = AuthorsAugmentation()
-    whole = sample_authors_parameters(config, 7, np.random.default_rng(3))
-    rng = np.random.default_rng(3)
-    parts = [sample_authors_parameters(config, count, rng) for count in (4, 3)]
-    for name, value in vars(whole).items():
-        np.testing.assert_array_equal(np.concatenate([getattr(part, name) for part in parts]), value)
-    np.testing.assert_array_equal(whole[[5, 2]].angle, whole.angle[[5, 2]])
-    assert len(whole[:2]) == 2

@@ -1,6 +1,6 @@
 """Run the benchmarks, print their table and write it to `RESULTS.md`.
 
-    python tests/benchmarks/run.py                      all of them, 12 minutes on two idle cores
+    python tests/benchmarks/run.py                      all of them, 8 minutes on two idle cores
     python tests/benchmarks/run.py render_hands         some of them; earlier results of others stay
 
 Each runs in its own process, so a failure costs no other. `results.json` keeps numbers, machine and versions.
@@ -26,8 +26,8 @@ from harness import Row, table
 
 HERE = Path(__file__).resolve().parent
 BENCHMARKS = """
-    augment_pairs training_step compile_network compare_pairs load_crops evaluate_keypoints open_freihand
-    open_youtube grad_cache render_hands import_time
+    augment_pairs training_step compare_pairs load_crops evaluate_keypoints open_youtube grad_cache
+    render_hands
 """.split()
 PACKAGES = ("torch", "numpy", "opencv-python", "scipy", "kornia", "lightly")
 ABOUT = """\

@@ -1,4 +1,3 @@
-import json
 import sys
 
 import pytest
@@ -41,30 +40,6 @@ def test_a_benchmark_that_fails_costs_no_other_its_row(benchmarks, folder, capsy
         assert "| what two takes | 1 s | theirs: 2 s | 1× | ≥ 1.5× | **no** |" in text
         assert "- *what one takes:* a remark" in text
     assert run.environment()["machine"] in page and "torch" in page
-
-
-def test_earlier_results_stay_when_some_are_measured_again(benchmarks, folder, capsys):
-    run, _ = benchmarks
-    names = ("one", "two")
-    run.main([], folder, names)
-    (folder / "two.py").write_text(SCRIPT.format(name="two", ratio=7.5))
-    (folder / "one.py").unlink()
-    capsys.readouterr()
-    assert run.main(["two"], folder, names) == 0
-    page, said = (folder / "RESULTS.md").read_text(), capsys.readouterr().out
-    assert page.index("what one takes") < page.index("what two takes")
-    assert "7.5×" in page and page.count("what two takes | 1 s") == 1
-    assert "what one takes" not in said
-
-
-def test_results_of_another_machine_keep_a_table_of_their_own(benchmarks, folder, monkeypatch):
-    run, _ = benchmarks
-    run.main(["one"], folder, ("one",))
-    monkeypatch.setattr(run, "environment", lambda: {"machine": "a GPU", "versions": "v", "date": "d"})
-    run.main(["one"], folder, ("one",))
-    page = (folder / "RESULTS.md").read_text()
-    assert "## a GPU" in page and page.count("what one takes | 1 s") == 2
-    assert len(json.loads((folder / "results.json").read_text())) == 2
 
 
 def test_every_benchmark_has_its_script_and_a_missing_package_is_named(benchmarks, repository):

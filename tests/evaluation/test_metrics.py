@@ -125,11 +125,6 @@ def test_an_error_that_equals_a_threshold_falls_on_the_official_side(step, sides
     np.testing.assert_array_equal(evaluate_keypoints(pred, gt).pck, slow_measures(pred, gt)[2])
 
 
-def test_a_perfect_prediction_misses_the_first_threshold_once_aligned_and_only_that():
-    found = evaluate_keypoints(*CASES["identical"])
-    assert found.auc == 1.0 and found.pa_auc == pytest.approx(1 - 0.5 / 99, abs=1e-12)
-
-
 def test_a_constant_offset_is_the_epe_and_nothing_after_alignment():
     gt = random_hands(30, seed=4)
     found = evaluate_keypoints(gt + np.array([0.006, 0.0, -0.008]), gt)
@@ -198,10 +193,9 @@ def test_joints_hands_and_fingers_are_means_of_the_same_errors():
     errors = 1000 * np.linalg.norm(pred - gt, axis=-1)
     np.testing.assert_allclose(found.per_joint_epe_mm, errors.mean(0))
     np.testing.assert_allclose(found.per_hand_epe_mm, errors.mean(1))
-    assert found.per_joint_pa_epe_mm.mean() == pytest.approx(found.pa_epe_mm)
-    assert found.per_hand_pa_epe_mm.mean() == pytest.approx(found.pa_epe_mm)
-    assert list(found.per_finger_epe_mm) == list(FINGERS)
-    assert found.per_finger_epe_mm["ring"] == pytest.approx(errors[:, 13:17].mean())
+    for each in (found.per_joint_pa_epe_mm, found.per_hand_pa_epe_mm):
+        assert each.mean() == pytest.approx(found.pa_epe_mm)
+    assert list(found.per_finger_pa_epe_mm) == list(FINGERS)
     assert found.per_finger_pa_epe_mm["thumb"] == pytest.approx(found.per_joint_pa_epe_mm[1:5].mean())
 
 

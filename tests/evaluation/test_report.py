@@ -23,8 +23,3 @@ def test_markdown_table_is_what_a_reader_would_write_by_hand():
         "| scratch |  1,024 | 21.00 ± 1.41 |           – |",
         "| PeCLR   |    128 |        18.50 |        4.76 |",
     ]
-
-
-def test_plain_table_lines_up_and_has_no_bars():
-    lines = format_table([{"a": "x", "b": 1.0}, {"a": "longer", "b": 10.0}], "plain", digits=1).splitlines()
-    assert lines == ["a          b", "------  ----", "x        1.0", "longer  10.0"]

@@ -73,18 +73,6 @@ def test_both_trainings_have_the_papers_numbers(raw, preset, arch):
     assert finetuning.test_sources == (f"freihand:{freihand}?split=evaluation",)
 
 
-def test_settings_reach_both_trainings_and_survive_json(raw, tmp_path):
-    changes = {"pretrain": {"epochs": 20}, "finetune": {"steps": 5000, "augmentation": {"scale": [0.8, 1.2]}}}
-    config = PaperConfig.paper_rn152(data=str(raw), output=str(tmp_path / "run"), **changes)
-    config.validate()
-    assert PaperConfig.from_dict(config.plain()) == config
-    first, second = config.pretrain_config(), config.finetune_config()
-    assert (first.arch, first.epochs, second.arch, second.steps) == ("resnet152", 20, "resnet152", 5000)
-    assert second.encoder == str(tmp_path / "run/pretrain/checkpoint.pt")
-    with pytest.raises(ValueError, match="FinetuneConfig.steps"):
-        config.replace(finetune={"steps": 0}).validate()
-
-
 def test_missing_evaluation_labels_are_reported_before_anything_is_trained(raw, tmp_path, capsys):
     copy = tmp_path / "copy"
     copy.mkdir()

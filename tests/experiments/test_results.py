@@ -31,11 +31,6 @@ def test_a_table_has_a_row_per_method_and_labels_with_mean_and_deviation_over_se
     assert rows[4][:4] == ["128", "PeCLR", "2", "11.00 ± 1.41"]
 
 
-def test_a_cells_loss_is_the_mean_of_the_last_tenth():
-    assert table.last_loss([*[9.0] * 18, 1.0, 2.0]) == 1.5
-    assert table.last_loss([4.0, 3.0]) == 3.0 and table.last_loss([]) is None
-
-
 def test_results_are_read_from_their_folder_or_their_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="make table"):
         table.load_results(tmp_path)

@@ -4,13 +4,13 @@ import cv2
 import numpy as np
 import pytest
 
-from peclr_utils.hands.backgrounds import KINDS, composite, photo_background, sample_background
+from peclr_utils.hands.backgrounds import PAINTERS, composite, photo_background
 
 
-@pytest.mark.parametrize("kind", list(KINDS))
+@pytest.mark.parametrize("paint", PAINTERS)
 @pytest.mark.parametrize("size", [(224, 224), (96, 160), (33, 17)])
-def test_each_kind_paints_an_image_of_any_size_that_depends_on_the_seed_alone(kind, size):
-    first, again, other = (sample_background(np.random.default_rng(s), size, kind) for s in (5, 5, 6))
+def test_each_painter_makes_an_image_of_any_size_that_depends_on_the_seed_alone(paint, size):
+    first, again, other = (paint(np.random.default_rng(seed), size) for seed in (5, 5, 6))
     assert first.shape == (*size, 3) and first.dtype == np.uint8
     assert np.array_equal(first, again)
     assert np.abs(first.astype(int) - other).mean() > 3

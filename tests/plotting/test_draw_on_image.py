@@ -31,8 +31,8 @@ def test_the_original_is_not_modified():
 
 @pytest.mark.parametrize("finger", range(5))
 def test_bones_and_joints_have_the_rgb_colour_of_their_finger(finger):
-    points = spread_out(224)
-    drawn = draw_skeleton_on_image(np.zeros((224, 224, 3), np.uint8), points, thickness=5)
+    points = spread_out(560)
+    drawn = draw_skeleton_on_image(np.zeros((560, 560, 3), np.uint8), points)
     expected = rgb(list(FINGER_COLOURS.values())[finger])
     tip, before = points[finger * 4 + 4], points[finger * 4 + 3]
     for x, y in (tip, before, (tip + before) / 2):
@@ -41,10 +41,10 @@ def test_bones_and_joints_have_the_rgb_colour_of_their_finger(finger):
 
 def test_lines_are_smooth_and_centred_between_pixels():
     points = np.full((21, 2), np.nan)
-    points[9], points[10] = [10.5, 5], [10.5, 25]
-    drawn = draw_skeleton_on_image(np.zeros((31, 21, 3), np.uint8), points, thickness=2)
-    row = drawn[15].sum(1).astype(float)
-    assert row @ np.arange(21) / row.sum() == pytest.approx(10.5, abs=0.1)
+    points[9], points[10] = [10.5, 5], [10.5, 200]
+    drawn = draw_skeleton_on_image(np.zeros((224, 224, 3), np.uint8), points)
+    row = drawn[100].sum(1).astype(float)
+    assert row @ np.arange(224) / row.sum() == pytest.approx(10.5, abs=0.1)
     assert len(np.unique(drawn)) > 4
 
 

@@ -1,4 +1,4 @@
-"""Device, precision and what else is chosen for a machine; seeded weights."""
+"""The device that is chosen for a machine; seeded weights."""
 
 import pytest
 import torch
@@ -6,15 +6,6 @@ import torch
 from peclr_utils.training import device
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
-
-
-def test_precision_follows_the_hardware(monkeypatch):
-    monkeypatch.setattr(device, "_native_bf16", lambda _: True)
-    assert device.choose_dtype("auto", CPU) == torch.bfloat16
-    monkeypatch.setattr(device, "_native_bf16", lambda _: False)
-    assert device.choose_dtype("auto", CPU) == device.choose_dtype("fp16", CPU) == torch.float32
-    assert device.choose_dtype("auto", CUDA) == device.choose_dtype("fp16", CUDA) == torch.float16
-    assert device.choose_dtype("bf16", CPU) == torch.bfloat16
 
 
 def test_a_device_that_cannot_compute_is_reported_and_not_used(monkeypatch):
