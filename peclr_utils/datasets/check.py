@@ -168,7 +168,7 @@ def _check_folder(report: Report, root: Path, boxes: str | None, decode: int | N
             for k in _spread(len(dataset), decode):
                 dataset[k]
     except (ValueError, OSError) as error:
-        report.problems.append(f"{error}; boxes are rows of name,x,y,width,height")
+        report.problems.append(str(error))
 
 
 def _decode(report: Report, paths: list[Path], wanted: int | None, what: str) -> dict[Path, tuple[int, int]]:

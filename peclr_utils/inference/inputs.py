@@ -206,10 +206,9 @@ def _hand_image(
     if length is not None and not SHORTEST_BONE < length < LONGEST_BONE:
         expected = f"a bone in metres, from {SHORTEST_BONE:g} to {LONGEST_BONE:g}"
         raise ValueError(f"{name}: scale must be the length of {expected}, found {length:g}")
+    box = sample.box if box is None else box
     if box is not None:
         check_box(box, (width, height), name)
-    else:
-        box = sample.box
     image = sample.image
     is_left = is_left or sample.handedness == "left"
     if is_left:
