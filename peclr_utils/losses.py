@@ -3,13 +3,12 @@
 Chapter 03 derives NT-Xent in small steps; chapter 04 uses the pose losses.
 """
 
-from typing import Protocol
-
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from peclr_utils.losses_blockwise import BLOCK, LOWEST, nt_xent_in_blocks
+from peclr_utils.models import PoseOutput
 
 
 def nt_xent(
@@ -81,16 +80,8 @@ def nt_xent(
         return -per_row.mean()
 
 
-class Pose25D(Protocol):
-    """What `pose_loss` needs of a prediction; `models.PoseOutput` has it."""
-
-    keypoints_2d: Tensor
-    relative_depth: Tensor
-    root_depth: Tensor
-
-
 def pose_loss(
-    output: Pose25D,
+    output: PoseOutput,
     keypoints_2d: Tensor,
     relative_depth: Tensor,
     root_depth: Tensor,
@@ -106,7 +97,7 @@ def pose_loss(
     lengths. The root's depth, which one image says little about, counts a tenth.
 
     Args:
-        output: the network's prediction, see `PoseNetwork25D`.
+        output: the network's prediction; its 3D keypoints are not used.
         keypoints_2d: (B, 21, 2) pixels of the crop.
         relative_depth: (B, 21) bone lengths, relative to the wrist.
         root_depth: (B,) bone lengths.

@@ -24,11 +24,6 @@ ROOT_DEPTH_RANGE = (4.0, 50.0)
 """Bone lengths, from Spurr et al. 2020 (arXiv 2003.09282)."""
 
 
-def _check_architecture(arch: str) -> None:
-    if arch not in FEATURES:
-        raise ValueError(f"unknown architecture {arch!r}; expected one of {', '.join(FEATURES)}")
-
-
 def build_encoder(arch: str = "resnet50") -> nn.Module:
     """Build a torchvision ResNet up to its average pooling, with torchvision's random initialisation.
 
@@ -41,7 +36,8 @@ def build_encoder(arch: str = "resnet50") -> nn.Module:
     Raises:
         ValueError: if the architecture is unknown.
     """
-    _check_architecture(arch)
+    if arch not in FEATURES:
+        raise ValueError(f"unknown architecture {arch!r}; expected one of {', '.join(FEATURES)}")
     encoder = getattr(torchvision.models, arch)(weights=None)
     encoder.fc = nn.Identity()
     return encoder
@@ -94,19 +90,12 @@ class ContrastiveModel(nn.Module):
 
 
 class PoseOutput(NamedTuple):
-    """What `PoseNetwork25D` predicts, in its keypoint order.
+    """What `PoseNetwork25D` predicts, in its keypoint order."""
 
-    Attributes:
-        keypoints_2d: (B, 21, 2) pixels of the crop.
-        relative_depth: (B, 21) bone lengths, relative to the root; 0 for the root.
-        root_depth: (B,) bone lengths.
-        keypoints_3d: (B, 21, 3) bone lengths, camera frame.
-    """
-
-    keypoints_2d: Tensor
-    relative_depth: Tensor
-    root_depth: Tensor
-    keypoints_3d: Tensor
+    keypoints_2d: Tensor  # (B, 21, 2) pixels of the crop
+    relative_depth: Tensor  # (B, 21) bone lengths, relative to the root; 0 for the root
+    root_depth: Tensor  # (B,) bone lengths
+    keypoints_3d: Tensor  # (B, 21, 3) bone lengths, camera frame
 
 
 class RootRefinement(nn.Sequential):
@@ -163,12 +152,7 @@ class PoseNetwork25D(nn.Module):
         self.register_buffer("offset", torch.zeros(outputs))
 
     def start_at(self, mean_25d: Tensor, spread_25d: Tensor) -> None:
-        """Set the output's offset and scale to the training labels' mean and standard deviation.
-
-        Args:
-            mean_25d: (21, 3) pixels and bone lengths.
-            spread_25d: (21, 3), likewise.
-        """
+        """Set offset and scale to the labels' mean and deviation, each (21, 3) pixels and bone lengths."""
         with torch.no_grad():
             self.offset[:-1] = mean_25d.flatten()
             self.scale[:-1] = spread_25d.flatten()

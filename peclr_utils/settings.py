@@ -1,4 +1,7 @@
-"""What all configurations share: checks, JSON, and a command line made from the fields and their comments."""
+"""What all configurations and commands share.
+
+Checks of the fields, JSON, a command line made from the fields and their comments, and how a command ends.
+"""
 
 import argparse
 import dataclasses
@@ -84,15 +87,6 @@ class Settings:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Make from plain values; a list for a field of tuples becomes a tuple.
-
-        Raises:
-            ValueError: names the fields that do not exist.
-        """
-        return cls().replace(**values)
-
-    @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a JSON file: the `config.json` of an earlier run, or results with the settings under "config".
 
@@ -107,7 +101,7 @@ class Settings:
         if not isinstance(values, dict):
             raise ValueError(f"{path}: expected a JSON object of the fields of {cls.__name__}")
         config = values.get("config")
-        return cls.from_dict(config if isinstance(config, dict) else values)
+        return cls().replace(**(config if isinstance(config, dict) else values))
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed; a list for a field of tuples becomes a tuple.
@@ -218,3 +212,9 @@ def run_command_line(
     if text := show(result):
         print(text)
     return 0
+
+
+def run_and_exit(main: Callable[[], int]) -> None:
+    """Run a command and exit with its code; what stdout can't encode, such as "±" in ASCII, becomes "?"."""
+    sys.stdout.reconfigure(errors="replace")  # stderr prints escapes by itself
+    sys.exit(main())

@@ -56,9 +56,8 @@ def test_a_wrong_value_is_named_with_what_was_expected_and_found(name, value, ex
 
 
 def test_an_unknown_field_is_named_with_those_there_are():
-    for make in (Small().replace, lambda **changes: Small.from_dict(changes)):
-        with pytest.raises(ValueError, match="Small has no field step; its fields are .*steps"):
-            make(step=3)
+    with pytest.raises(ValueError, match="Small has no field step; its fields are .*steps"):
+        Small().replace(step=3)
 
 
 def test_json_round_trip_brings_tuples_back(tmp_path):

@@ -25,7 +25,7 @@ from peclr_utils.augmentation.photometry import (
     noise_start,
     noise_table,
 )
-from peclr_utils.crops.warping import antialias, shrink
+from peclr_utils.crops.cropping import antialias, shrink
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -135,7 +135,7 @@ def _upload(values: ArrayLike, device: torch.device | str | None, dtype: torch.d
 
 
 def _warp(images: Tensor, matrices: np.ndarray, size: int) -> Tensor:
-    """Antialiased warp, black outside; the smoothing of `crops.warping`."""
+    """Antialiased warp, black outside; the smoothing of `crops.cropping`."""
     smoothing = np.array([antialias(factor) for factor in shrink(matrices).tolist()]).reshape(-1, 2)
     reductions, sides = smoothing[:, 0].astype(int), smoothing[:, 1]
     if len(set(reductions)) == 1:

@@ -13,8 +13,7 @@ import numpy as np
 
 from peclr_utils.augmentation.parameters import ViewParameters, affine
 from peclr_utils.augmentation.photometry import CUTOUT_GREY, changes_colour, gaussian_taps, noise_field
-from peclr_utils.crops.cropping import warp_sample
-from peclr_utils.crops.warping import warp
+from peclr_utils.crops.cropping import warp, warp_sample
 from peclr_utils.datasets.sample import HandSample
 
 

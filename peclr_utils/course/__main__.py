@@ -8,7 +8,7 @@ from typing import Literal
 
 import tyro
 
-from peclr_utils.commands import run_and_exit
+from peclr_utils.settings import run_and_exit
 
 from . import find_repository
 from .execution import ChapterError, refresh

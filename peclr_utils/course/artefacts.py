@@ -9,15 +9,12 @@ In a chapter's run folder::
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from peclr_utils.crops import CropSet
-from peclr_utils.evaluation import Evaluation, mean_pose
 from peclr_utils.evaluation.report import NAMES
 from peclr_utils.experiments import results
 from peclr_utils.experiments.label_fractions import PRETRAINED
@@ -27,8 +24,7 @@ from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, predi
 from peclr_utils.training.checkpoint import CHECKPOINT, CONFIG, changed_settings
 from peclr_utils.training.device import choose_device
 from peclr_utils.training.pairs import split_off
-from peclr_utils.training.poses import plain_labels
-from peclr_utils.training.predict import Predictions
+from peclr_utils.training.predict import Predictions, predict_mean_pose
 from peclr_utils.training.pretrain import PretrainResult
 from peclr_utils.weights import load_pose_network
 
@@ -98,10 +94,7 @@ def pretrain_and_look(
 def find_encoder(folder: Path, method: str, arch: str, image_size: int, seed: int = 0) -> Artefact:
     """Find the encoder that chapter 03 left in a run folder, or pre-train a small one.
 
-    Args:
-        folder: the run folder.
-        method: one of `label_fractions.PRETRAINED`.
-        arch, image_size, seed: of a small stand-in; `image_size` is the side of its views in pixels.
+    `method` is one of `label_fractions.PRETRAINED`; the other arguments are a small stand-in's.
     """
     path = folder / "pretrain" / method / CHECKPOINT
     if path.is_file():
@@ -121,12 +114,7 @@ def find_encoder(folder: Path, method: str, arch: str, image_size: int, seed: in
 
 
 def find_finetuned(folder: Path, image_size: int, seed: int = 0, arch: str = "resnet18") -> Artefact:
-    """Find the pose networks that chapter 04 left in a run folder, or fine-tune small ones.
-
-    Args:
-        folder: the run folder.
-        image_size, seed, arch: of small stand-ins; `image_size` is the side of their views in pixels.
-    """
+    """Find the pose networks that chapter 04 left in a run folder, or fine-tune small ones as given."""
     path = folder / "finetune"
     if (path / results.RESULTS).is_file():
         return Artefact(path, False, f"networks from chapter 04, {short_path(path)}")
@@ -153,9 +141,9 @@ def find_finetuned(folder: Path, image_size: int, seed: int = 0, arch: str = "re
     return Artefact(path, True, f"chapter 04 left no networks, so these are small ones ({size})")
 
 
-def finetuned_config(folder: Path, labels: int, method: str = "scratch") -> FinetuneConfig:
-    """Read the settings of one fine-tuning in a folder from `find_finetuned`; the mean pose has none."""
-    return FinetuneConfig.load(folder / f"{method}-{labels}" / CONFIG)
+def finetuned_config(folder: Path, labels: int) -> FinetuneConfig:
+    """Read the settings of the fine-tuning from scratch in a folder from `find_finetuned`."""
+    return FinetuneConfig.load(folder / f"scratch-{labels}" / CONFIG)
 
 
 def predict_finetuned(folder: Path, method: str, labels: int, test: CropSet, cache: str = "") -> Predictions:
@@ -171,20 +159,7 @@ def predict_finetuned(folder: Path, method: str, labels: int, test: CropSet, cac
         network = load_pose_network(folder / f"{method}-{labels}" / CHECKPOINT)
         return predict_dataset(network.to(choose_device()), test)
     config = finetuned_config(folder, labels).replace(cache=cache)
-    known, truth = (
-        plain_labels(hands, np.arange(len(hands)), config.image_size, config.view_factor)
-        for hands in (labelled_crops(config), test)
-    )
-    points, pixels = (mean_pose(known[name], len(test)) for name in ("keypoints_3d", "keypoints_2d"))
-    return Predictions(points, pixels, truth["keypoints_3d"], truth["keypoints_2d"], truth["K"])
-
-
-def make_cell(
-    method: str, labels: int, seed: int, evaluation: Evaluation, losses: Sequence[float] = ()
-) -> dict[str, Any]:
-    """Make one cell of a result table, see `experiments.results`; the mean pose has no training losses."""
-    about = {"method": method, "labels": labels, "seed": seed}
-    return {**about, **results.measures(evaluation), "training_loss": results.last_loss(losses)}
+    return predict_mean_pose(labelled_crops(config), None, test, config.image_size, config.view_factor)
 
 
 def committed_table() -> dict[str, Any] | None:

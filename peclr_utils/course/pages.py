@@ -18,12 +18,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from peclr_utils.augmentation import AugmentationConfig, augment_sample, sample_parameters
-from peclr_utils.commands import run_and_exit
 from peclr_utils.crops import crop
 from peclr_utils.datasets import SyntheticHands
 from peclr_utils.evaluation.report import NAMES
 from peclr_utils.experiments.results import COLUMNS, markdown, probes_markdown
 from peclr_utils.plotting import WIDTH, new_figure, plot_label_fractions, show_samples
+from peclr_utils.settings import run_and_exit
 
 from .artefacts import committed_table
 
@@ -41,8 +41,9 @@ def fill_tables(page: Path) -> str:
     return _TABLE.sub(table, page.read_text(encoding="utf-8"))
 
 
-def draw_cover(columns: int = 8, size: int = 160, seed: int = 11) -> Figure:
+def draw_cover() -> Figure:
     """Draw a row of rendered hands (chapter 01), and one of them moved with its keypoints (chapter 02)."""
+    columns, size, seed = 8, 160, 11
     config = AugmentationConfig.peclr(rotation=60.0, shift=0.12, background=0.0, grey=0.0)
     config = replace(config, margin=config.full_margin)
     data = SyntheticHands(columns, seed=seed)

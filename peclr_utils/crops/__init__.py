@@ -3,10 +3,17 @@
 Chapter 01 shows a crop and what it does to keypoints and camera.
 """
 
-from peclr_utils.crops.cropping import crop, crop_box, crop_matrix, warp_sample
+from peclr_utils.crops.cropping import (
+    antialias,
+    crop,
+    crop_box,
+    crop_matrix,
+    shrink,
+    warp,
+    warp_sample,
+)
 from peclr_utils.crops.pack import open_crops, pack
 from peclr_utils.crops.store import CropSet
-from peclr_utils.crops.warping import antialias, shrink, warp
 
 __all__ = [
     "CropSet",

@@ -4,7 +4,6 @@ Chapter 01 shows them side by side.
 """
 
 from peclr_utils.datasets.export import export_freihand
-from peclr_utils.datasets.find import find_data, find_set
 from peclr_utils.datasets.freihand import FreiHAND
 from peclr_utils.datasets.image_folder import ImageFolderHands
 from peclr_utils.datasets.sample import (
@@ -15,7 +14,7 @@ from peclr_utils.datasets.sample import (
     even_indices,
     mirror,
 )
-from peclr_utils.datasets.source import Source, open_source
+from peclr_utils.datasets.source import Source, find_data, find_set, open_source
 from peclr_utils.datasets.synthetic import SyntheticHands
 from peclr_utils.datasets.youtube3d import YouTube3DHands
 

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from peclr_utils.commands import run_and_exit
 from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, image_suffix, load_labels
 from peclr_utils.datasets.image_folder import ImageFolderHands
 from peclr_utils.datasets.images import read_image, unreadable
 from peclr_utils.datasets.sample import EvenMixture, HandDataset
 from peclr_utils.datasets.youtube3d import SPLITS, YouTube3DHands
 from peclr_utils.labels import label_problems
+from peclr_utils.settings import run_and_exit
 
 
 @dataclass
@@ -43,16 +43,13 @@ class Report:
 
 
 def check(kind: str, path: Path | str, *, boxes: str | None = None, decode: int | None = 8) -> Report:
-    """Check one folder.
+    """Check one folder: what was found, and what is wrong.
 
     Args:
         kind: "freihand", "youtube" or "folder".
         path: the folder.
         boxes: CSV file of boxes, for "folder".
         decode: how many images of each part to decode, spread evenly; None decodes all.
-
-    Returns:
-        What was found, and what is wrong.
     """
     root = Path(path).expanduser()
     report = Report(f"{kind} in {root}")
@@ -74,11 +71,7 @@ def check(kind: str, path: Path | str, *, boxes: str | None = None, decode: int 
 
 
 def require_labels(dataset: HandDataset) -> None:
-    """Ask of 16 hands of each data set what `check` asks of a folder, before anything learns from them.
-
-    Raises:
-        ValueError: says all that is wrong.
-    """
+    """Raise ValueError if 16 hands of a data set have what `check` calls wrong; says all of it."""
     if isinstance(dataset, EvenMixture):
         for part in dataset.datasets:
             require_labels(part)
@@ -90,13 +83,9 @@ def require_labels(dataset: HandDataset) -> None:
     xyz, K = (np.stack([getattr(sample, name) for sample in samples]) for name in ("keypoints_3d", "K"))
     scales = [sample.bone_length for sample in samples]
     sizes, sides = {sample.image.shape[:2] for sample in samples}, {sample.handedness for sample in samples}
-    problems = label_problems(
-        xyz,
-        K,
-        None if None in scales else np.array(scales),
-        sizes.pop() if len(sizes) == 1 else None,
-        sides.pop() if len(sides) == 1 else "",
-    )
+    scale = None if None in scales else np.array(scales)
+    size, side = sizes.pop() if len(sizes) == 1 else None, sides.pop() if len(sides) == 1 else ""
+    problems = label_problems(xyz, K, scale, size, side)
     if problems:
         raise ValueError(f"{dataset.source}, {len(samples)} of its hands: {'; '.join(problems)}")
 

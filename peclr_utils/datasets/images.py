@@ -34,15 +34,9 @@ _REASONS = {
 
 
 def read_image(path: Path | str) -> np.ndarray:
-    """Read an image of any common format; a rotation stated in its EXIF data is applied.
+    """Read an image of any common format as (H, W, 3) uint8 RGB, turned as its EXIF data say.
 
     Grey becomes RGB, 16 bits become 8, and transparency is ignored.
-
-    Args:
-        path: the file.
-
-    Returns:
-        (H, W, 3) uint8, RGB.
 
     Raises:
         OSError: if the file is missing or can't be read.
@@ -57,31 +51,17 @@ def read_mask(path: Path | str) -> np.ndarray:
 
 
 def write_jpeg(path: Path | str, image: np.ndarray, quality: int = 95) -> None:
-    """Write an image or a mask as JPEG.
-
-    Args:
-        path: file to write.
-        image: (H, W, 3) uint8 RGB, or (H, W) uint8.
-        quality: 1 to 100.
-
-    Raises:
-        OSError: if the file can't be written.
-    """
+    """Write (H, W, 3) uint8 RGB or (H, W) uint8 as JPEG, quality 1 to 100; OSError if that fails."""
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     if not cv2.imwrite(str(path), pixels, [cv2.IMWRITE_JPEG_QUALITY, quality]):
         raise OSError(f"{path}: could not be written; check the folder, its permissions and the disk's space")
 
 
 def find_images(root: Path) -> tuple[list[str], list[str]]:
-    """List a folder's files in it and below, relative to it and sorted; what is hidden is skipped.
+    """List a folder's images in it and below, and its files of kinds that can't be read, such as HEIC.
 
-    Links are followed.
-
-    Returns:
-        The images; and the files of kinds that can't be read, such as HEIC.
-
-    Raises:
-        FileNotFoundError: if there is no such folder, or no image in it.
+    Both sorted and relative to the folder; links are followed, what is hidden is skipped. FileNotFoundError
+    if there is no such folder, or no image in it.
     """
     require_folder(root)
     found, visited = [], set()
@@ -92,10 +72,8 @@ def find_images(root: Path) -> tuple[list[str], list[str]]:
         below[:] = [name for name in below if new and not name.startswith(".")]
         place = Path(folder).relative_to(root)
         found += [(place / name).as_posix() for name in files if new and not name.startswith(".")]
-    names, others = (
-        sorted(name for name in found if name.lower().endswith(suffixes))
-        for suffixes in (IMAGE_SUFFIXES, UNREADABLE)
-    )
+    names = sorted(name for name in found if name.lower().endswith(IMAGE_SUFFIXES))
+    others = sorted(name for name in found if name.lower().endswith(UNREADABLE))
     if not names:
         looked = f"holds no image; looked for {', '.join(IMAGE_SUFFIXES)} in and below"
         looked += f", found {unreadable(others)}" if others else ""

@@ -120,14 +120,9 @@ def mirror(sample: HandSample) -> HandSample:
     space X goes to -X, and K becomes F K D with F that reversal as a 3x3 matrix and D = diag(-1, 1, 1), so
     that the mirrored points project to the mirrored pixels.
 
-    Args:
-        sample: any sample.
-
-    Returns:
-        The same with image, mask, keypoints, outline, box and K mirrored and the other handedness.
+    Returns the sample with image, mask, keypoints, outline, box and K mirrored and the other handedness.
     """
-    width = sample.image.shape[1]
-    K = sample.K
+    width, K = sample.image.shape[1], sample.K
     if K is not None:
         reversal = np.array([[-1, 0, width - 1], [0, 1, 0], [0, 0, 1]], np.float64)
         K = (reversal @ K.astype(np.float64) @ np.diag([-1.0, 1.0, 1.0])).astype(K.dtype)
@@ -160,9 +155,6 @@ class EvenMixture:
     """Data sets one after another, and a way to draw from each of them equally often.
 
     Their identities are made unique, and so are their names: a second source "folder" becomes "folder 2".
-
-    Args:
-        datasets: the sources; at least one, none of them empty.
 
     Attributes:
         datasets: the sources.

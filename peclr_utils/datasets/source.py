@@ -1,11 +1,11 @@
-"""Data sets by name, as configurations and command lines give them.
+"""Data sets by name, as configurations and command lines give them, and the rule that every `--data` follows.
 
     synthetic:4096?seed=1&versions=2        rendered hands: how many images
     freihand:PATH?split=train               FreiHAND, or anything exported in its layout
     youtube:PATH?split=train                YouTube3DHands
     folder:PATH?boxes=FILE                  your own images
 
-Chapter 01 opens every data set by its name.
+Chapter 01 opens every data set by its name. data/README.md says where to get them, and where they go.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import Self
 
 from peclr_utils.datasets.freihand import FreiHAND
 from peclr_utils.datasets.image_folder import ImageFolderHands
+from peclr_utils.datasets.images import find_images, require_folder
 from peclr_utils.datasets.sample import EvenMixture, HandDataset
 from peclr_utils.datasets.synthetic import SyntheticHands
 from peclr_utils.datasets.youtube3d import YouTube3DHands
@@ -29,6 +30,12 @@ KINDS: dict[str, tuple[Callable[..., HandDataset], tuple[str, ...]]] = {
     "folder": (ImageFolderHands, ("boxes",)),
 }
 """What opens each kind, and the options it takes."""
+
+MARKS = {
+    "freihand": ("training_K.json", "training/rgb"),
+    "youtube": ("youtube_train.json", "youtube_val.json", "youtube_test.json"),
+}
+"""What tells each data set's folder: any of these in it. An evaluation set alone is not FreiHAND."""
 
 _EXAMPLES = "synthetic:4096?seed=1, freihand:PATH?split=train, youtube:PATH, folder:PATH?boxes=FILE"
 _OPTIONS = re.compile(r"(.*)\?(\w+=[^&]*(?:&\w+=[^&]*)*)", re.DOTALL)
@@ -49,7 +56,7 @@ class Source:
             `ViewRange`: "40", or with the roll "40,45". FreiHAND's `versions` is a count or a list: "1,2,3".
 
     Raises:
-            ValueError: if the kind is unknown, the path is empty, or the printed name would read differently.
+        ValueError: if the kind is unknown, the path is empty, or the printed name would read differently.
     """
 
     kind: str
@@ -128,9 +135,6 @@ def _value(key: str, text: str) -> object:
 def open_source(source: str | Source | Sequence[str | Source]) -> HandDataset:
     """Open a data set by its name, or several as an `EvenMixture`.
 
-    Args:
-        source: a `Source`, a name such as "synthetic:4096?seed=1", or a sequence of these.
-
     Raises:
         ValueError: if a name is not understood; lists what is known.
         FileNotFoundError: if the data are not there.
@@ -140,3 +144,69 @@ def open_source(source: str | Source | Sequence[str | Source]) -> HandDataset:
     if isinstance(source, Source):
         return source.open()
     return EvenMixture([open_source(one) for one in source])
+
+
+def find_data(text: str | Path | None) -> list[Source]:
+    """Turn what a user gives as `--data` into sources with absolute paths.
+
+    Args:
+        text: None or "" for none; a folder that is, or holds one level down, FreiHAND or YouTube3DHands or
+            both; a folder with images in it or below; or sources such as `freihand:PATH,youtube:PATH`.
+
+    Returns:
+        The sources; of a folder FreiHAND comes first.
+
+    Raises:
+        FileNotFoundError: if a folder does not exist, or holds nothing that can be read.
+        ValueError: if a folder holds a data set twice, or one lies deeper; says what to name instead.
+    """
+    text = str(text or "")
+    if not text:
+        return []
+    names = re.split(rf",\s*(?=(?:{'|'.join(KINDS)}):)", text)  # not at every comma: ?versions=1,2
+    if names[0].partition(":")[0] in KINDS:
+        sources = [Source.parse(name.strip()).absolute() for name in names]
+        for source in sources:
+            if source.kind != "synthetic":
+                require_folder(Path(source.path))
+        return sources
+    folder = Path(text).expanduser().resolve()
+    if found := _find_sets(folder):
+        return [Source(kind, str(path)) for kind, path in found.items()]
+    deeper = [place for kind in MARKS for place in _places(kind, folder, "**/")]
+    if deeper:
+        raise ValueError(
+            f"{folder}: expected a data set here or one folder down, found {deeper[0]}; name "
+            f"{deeper[0].parent}, or folder:{folder} to take all images below without labels"
+        )
+    find_images(folder)
+    return [Source("folder", str(folder))]
+
+
+def find_set(kind: str, root: str | Path) -> Path:
+    """Find "freihand" or "youtube" in its folder, or in the one above; returns its absolute path.
+
+    FileNotFoundError if it is not there, ValueError if it is there twice.
+    """
+    found = _find_sets(Path(root).expanduser().resolve())
+    if kind not in found:
+        expected = f"{kind} ({MARKS[kind][0]}) in it or one folder down"
+        raise FileNotFoundError(f"{root}: expected {expected}; data/README.md says where to get it")
+    return found[kind]
+
+
+def _find_sets(folder: Path) -> dict[str, Path]:
+    """The folder of each data set that a folder is, or holds one level down."""
+    require_folder(folder)
+    found = {kind: _places(kind, folder, "", "*/") for kind in MARKS}
+    for kind, places in found.items():
+        if len(places) > 1:
+            raise ValueError(f"{folder}: {kind} is in {places[0]} and in {places[1]}; name one of them")
+    return {kind: places[0] for kind, places in found.items() if places}
+
+
+def _places(kind: str, folder: Path, *levels: str) -> list[Path]:
+    """Folders of a data set at these levels below a folder."""
+    marks = [(mark, level) for mark in MARKS[kind] for level in levels]
+    found = {path.parents[mark.count("/")] for mark, level in marks for path in folder.glob(level + mark)}
+    return sorted(found)

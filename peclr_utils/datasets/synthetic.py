@@ -77,8 +77,7 @@ class SyntheticHands:
         return sample_scene(self.seed, identity, version, **options)
 
     def __getitem__(self, index: int) -> HandSample:
-        scene = self.scene(index)
-        index = range(self.length)[index]
+        scene, index = self.scene(index), range(self.length)[index]
         rendered = render_scene(scene)
         return HandSample(
             image=rendered.image,

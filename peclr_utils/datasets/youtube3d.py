@@ -152,23 +152,14 @@ def joints(regressor: np.ndarray, vertices: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class YouTubeIndex:
-    """The content of one label file, I images and A annotations.
+    """The content of one label file, I images and A annotations."""
 
-    Attributes:
-        names: (I,) bytes, the frames' file names in UTF-8.
-        sizes: (I, 2) int32, width and height that the vertices refer to.
-        image: (A,) int64, position of each annotation's image.
-        is_left: (A,) bool.
-        ids: (A,) int64, the annotations' ids.
-        vertices_path: file of (A, 778, 3) float32 and nothing else, image pixels and depth at the same scale.
-    """
-
-    names: np.ndarray
-    sizes: np.ndarray
-    image: np.ndarray
-    is_left: np.ndarray
-    ids: np.ndarray
-    vertices_path: Path
+    names: np.ndarray  # (I,) bytes, the frames' file names in UTF-8
+    sizes: np.ndarray  # (I, 2) int32, width and height that the vertices refer to
+    image: np.ndarray  # (A,) int64, position of each annotation's image
+    is_left: np.ndarray  # (A,) bool
+    ids: np.ndarray  # (A,) int64, the annotations' ids
+    vertices_path: Path  # of (A, 778, 3) float32 and nothing else: image pixels, and depth at the same scale
 
 
 def open_index(path: Path, cache: Path | str | None = None) -> YouTubeIndex:

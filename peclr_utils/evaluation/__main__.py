@@ -13,10 +13,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from peclr_utils.commands import run_and_exit
 from peclr_utils.evaluation.metrics import evaluate_keypoints
 from peclr_utils.evaluation.published import EVALUATION_HANDS, ZERO_PREDICTOR, published_table
 from peclr_utils.evaluation.submission import load_truth, read_submission
+from peclr_utils.settings import run_and_exit
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

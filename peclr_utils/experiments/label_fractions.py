@@ -14,19 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from peclr_utils.commands import run_and_exit
 from peclr_utils.crops import CropSet, open_crops
-from peclr_utils.evaluation import Evaluation, mean_pose
+from peclr_utils.evaluation import Evaluation
 from peclr_utils.evaluation.report import NAMES
 from peclr_utils.experiments import results as table
 from peclr_utils.experiments.probes import initial_encoder, probe_encoder
-from peclr_utils.settings import JSON, Settings, run_command_line
-from peclr_utils.training import FinetuneConfig, Predictions, PretrainConfig, finetune, pretrain
+from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
+from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
 from peclr_utils.training.checkpoint import CHECKPOINT
 from peclr_utils.training.device import choose_device
 from peclr_utils.training.distributed import single_process
 from peclr_utils.training.finetune import weak_augmentation
-from peclr_utils.training.poses import choose_labels, plain_labels
+from peclr_utils.training.poses import choose_labels
+from peclr_utils.training.predict import predict_mean_pose
 from peclr_utils.training.views import crop_margin
 
 METHODS = tuple(NAMES)
@@ -94,7 +94,7 @@ class LabelFractionsConfig(Settings):
         """Settings of one pre-training by a method of `PRETRAINED`, with a folder of its own."""
         common = {"sources": self.unlabelled, "cache": self.cache, "seed": seed, **self.pretrain}
         folder = str(Path(self.output, "pretrain", f"{method}-seed{seed}"))
-        return PretrainConfig.from_dict({**common, **PRETRAINED[method], "output": folder})
+        return PretrainConfig().replace(**{**common, **PRETRAINED[method], "output": folder})
 
     def finetune_config(self, seed: int, method: str, labels: int) -> FinetuneConfig:
         """Settings of one fine-tuning, with a folder of its own and its method's initial encoder."""
@@ -104,7 +104,7 @@ class LabelFractionsConfig(Settings):
             encoder = str(Path(self.pretrain_config(seed, method).output, CHECKPOINT))
             common |= self.finetune_pretrained
         own = {"seed": seed, "labels": labels, "encoder": encoder, "output": folder}
-        return FinetuneConfig.from_dict({**common, **own})
+        return FinetuneConfig().replace(**{**common, **own})
 
 
 def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
@@ -143,10 +143,8 @@ def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
                 evaluation, losses = result.evaluation, result.losses
                 if not config.keep_networks:
                     result.checkpoint.unlink()
-            cell = {"method": method, "labels": labels, "seed": seed, **table.measures(evaluation)}
-            cell["training_loss"] = table.last_loss(losses)
-            cell["seconds"] = round(time.perf_counter() - start, 1)
-            results["cells"].append(cell)
+            cell = table.make_cell(method, labels, seed, evaluation, losses)
+            results["cells"].append({**cell, "seconds": round(time.perf_counter() - start, 1)})
             table.write_results(config.output, results)
     return results
 
@@ -165,11 +163,8 @@ def _open_results(config: LabelFractionsConfig) -> dict[str, Any]:
 
 def _mean_pose(settings: FinetuneConfig, hands: CropSet, test: CropSet) -> Evaluation:
     """Evaluate the mean pose of the labels, predicted for every test hand."""
-    view = (settings.image_size, settings.view_factor)
-    known = plain_labels(hands, choose_labels(hands.identities, settings.labels, settings.seed), *view)
-    truth = plain_labels(test, None, *view)
-    points, pixels = (mean_pose(known[name], len(test)) for name in ("keypoints_3d", "keypoints_2d"))
-    return Predictions(points, pixels, truth["keypoints_3d"], truth["keypoints_2d"], truth["K"]).evaluate()
+    chosen = choose_labels(hands.identities, settings.labels, settings.seed)
+    return predict_mean_pose(hands, chosen, test, settings.image_size, settings.view_factor).evaluate()
 
 
 def _probe(settings: FinetuneConfig, hands: CropSet, test: CropSet) -> Evaluation:

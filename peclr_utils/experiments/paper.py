@@ -19,12 +19,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from peclr_utils.commands import run_and_exit
 from peclr_utils.datasets import find_data, open_source
 from peclr_utils.evaluation import EVALUATION_HANDS, Evaluation, evaluate_keypoints, published_table
 from peclr_utils.files import write_text
 from peclr_utils.inference import predict
-from peclr_utils.settings import JSON, Settings, run_command_line
+from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
 from peclr_utils.training.checkpoint import CHECKPOINT
 from peclr_utils.training.config import Arch

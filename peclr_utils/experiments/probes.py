@@ -16,13 +16,12 @@ import numpy as np
 from torch import nn
 
 from peclr_utils.augmentation import AugmentationConfig
-from peclr_utils.commands import run_and_exit
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.evaluation import Evaluation, ridge_probe
 from peclr_utils.experiments.results import measures, probes_markdown
 from peclr_utils.files import write_json
 from peclr_utils.models import build_encoder
-from peclr_utils.settings import Settings, run_command_line
+from peclr_utils.settings import Settings, run_and_exit, run_command_line
 from peclr_utils.skeleton import ROOT
 from peclr_utils.training import Predictions, extract_features
 from peclr_utils.training.config import Arch

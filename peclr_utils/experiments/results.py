@@ -70,9 +70,13 @@ def measures(evaluation: Evaluation) -> dict[str, float]:
     return {name: round(float(getattr(evaluation, name)), 6) for name in MEASURES}
 
 
-def last_loss(losses: Sequence[float]) -> float | None:
-    """Mean over the last tenth of the logged losses; None without any."""
-    return float(np.mean(losses[-max(1, len(losses) // 10) :])) if len(losses) else None
+def make_cell(
+    method: str, labels: int, seed: int, evaluation: Evaluation, losses: Sequence[float] = ()
+) -> dict[str, Any]:
+    """Make one cell, without its seconds; the mean pose has no training losses."""
+    last = losses[-max(1, len(losses) // 10) :]
+    about = {"method": method, "labels": labels, "seed": seed, **measures(evaluation)}
+    return {**about, "training_loss": float(np.mean(last)) if last else None}
 
 
 def markdown(results: Mapping[str, Any]) -> str:

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import tyro
 
-from peclr_utils.commands import run_and_exit
 from peclr_utils.datasets import ImageFolderHands
 from peclr_utils.datasets.images import read_image
 from peclr_utils.files import IMAGE_SUFFIXES, atomic, write_json
 from peclr_utils.inference.prediction import HandPrediction
 from peclr_utils.inference.two_crops import predict_all
+from peclr_utils.settings import run_and_exit
 from peclr_utils.weights import load_pose_network
 
 PROGRAM = "python -m peclr_utils.inference"

@@ -17,7 +17,7 @@ import torch
 from peclr_utils.boxes import check_box
 from peclr_utils.datasets import HandDataset, HandSample, ImageFolderHands, mirror
 from peclr_utils.datasets.images import read_image
-from peclr_utils.inference.geometry import default_intrinsics
+from peclr_utils.models import DEFAULT_K
 
 AVERAGE = "average"
 """Asks for the average adult's bone where a length is expected."""
@@ -30,6 +30,9 @@ Buryanov and Kotiuk 2010, "Proportions of Hand Segments", Int. J. Morphol. 28(3)
 it was trained on, which data sets place differently: for a network trained on FreiHAND, the mean of that data
 set's `scale` is the better average.
 """
+
+CROP_SIZE = 224
+"""Side of the published networks' crops in pixels, and of FreiHAND's images."""
 
 SHORTEST_BONE, LONGEST_BONE = 0.005, 0.2
 """Metres; other lengths were probably given in another unit."""
@@ -166,8 +169,8 @@ def to_rgb(image: Any, name: str) -> np.ndarray:
     if not isinstance(image, np.ndarray):
         expected = "an array, a tensor, a Pillow image or a file"
         raise TypeError(f"{name}: expected {expected}, found {type(image).__name__}")
-    found = f"{name}: expected RGB of shape (H, W, 3), uint8 or float from 0 to 1"
-    found += f", found {image.shape} {image.dtype}"
+    expected = f"{name}: expected RGB of shape (H, W, 3), uint8 or float from 0 to 1"
+    found = f"{expected}, found {image.shape} {image.dtype}"
     channels = (1, 3, 4)
     if image.ndim == 2:
         image = image[..., None]
@@ -215,6 +218,13 @@ def _hand_image(
         mirrored = mirror(HandSample(image, identity=0, source=sample.source, K=K, box=box))
         image, K, box = mirrored.image, mirrored.K, mirrored.box
     return HandImage(image, K, K_is_default, K_is_doubtful, length, average, box, is_left, name, index)
+
+
+def default_intrinsics(width: int, height: int) -> np.ndarray:
+    """K of an unknown camera: `DEFAULT_K`, scaled with the image's largest central square; (3, 3) float64."""
+    side = min(width, height)
+    stretch, x, y = side / CROP_SIZE, (width - side) / 2, (height - side) / 2
+    return np.array([[stretch, 0, x], [0, stretch, y], [0, 0, 1]]) @ np.array(DEFAULT_K)
 
 
 def _fits(K: np.ndarray, width: int, height: int) -> bool:

@@ -62,26 +62,17 @@ class HandPrediction:
 
     @property
     def metric_depth_is_a_guess(self) -> bool:
-        """Whether the distance from the camera rests on the default or a doubtful camera, or an average bone.
-
-        The shape of the hand does not depend on the bone, and little on the camera; the distance is
-        proportional to both the bone and the focal length.
-        """
+        """Whether the distance, proportional to bone and focal length, rests on a guess of one of them."""
         return self.K_is_default or self.K_is_doubtful or self.bone_is_average
 
 
 def make_prediction(
-    given: HandImage,
-    keypoints_2d: np.ndarray,
-    keypoints_3d: np.ndarray,
-    order: str,
-    cut: Cut,
-    fell_back: bool,
+    given: HandImage, points_2d: np.ndarray, points_3d: np.ndarray, order: str, cut: Cut, fell_back: bool
 ) -> HandPrediction:
     """Bring a network's keypoints, in pixels of its crop and bone lengths, back to the given image."""
     (box, affine), width, K, palm = cut, given.image.shape[1], given.K, None
-    uv = transform_points(np.linalg.inv(affine), keypoints_2d.astype(np.float64))
-    xyz = keypoints_3d.astype(np.float64) * (given.bone_length or 1.0)
+    uv = transform_points(np.linalg.inv(affine), points_2d.astype(np.float64))
+    xyz = points_3d.astype(np.float64) * (given.bone_length or 1.0)
     if order == "ait_palm":
         palm, xyz = uv[0], freihand_from_ait_palm(xyz)
         wrist = project(xyz[:1], K) if xyz[0, 2] > 0 else np.full((1, 2), np.nan)
@@ -91,9 +82,7 @@ def make_prediction(
         uv, palm = (None if points is None else points * [-1, 1] + [width - 1, 0] for points in (uv, palm))
         xyz, box = xyz * [-1, 1, 1], mirror_box(box, width)
         K, affine = reversal @ K @ np.diag([-1.0, 1, 1]), affine @ reversal
-    as_given = (
-        "bone_length", "K_is_default", "K_is_doubtful", "bone_is_average", "is_left", "name", "index",
-    )  # fmt: skip
+    as_given = "bone_length K_is_default K_is_doubtful bone_is_average is_left name index".split()
     return HandPrediction(
         keypoints_2d=uv, keypoints_3d=xyz, palm_2d=palm, K=K, box=box, crop=affine, fell_back=fell_back,
         **{name: getattr(given, name) for name in as_given},

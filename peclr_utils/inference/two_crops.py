@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from peclr_utils.augmentation import to_batch
 from peclr_utils.camera import transform_intrinsics
-from peclr_utils.crops.warping import warp
+from peclr_utils.crops.cropping import warp
 from peclr_utils.inference.cutting import AuthorsCuts, Cut, TrainingCuts
-from peclr_utils.inference.geometry import CROP_SIZE
-from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single
+from peclr_utils.inference.inputs import CROP_SIZE, HandImage, Source, hand_images, is_single
 from peclr_utils.inference.prediction import HandPrediction, make_prediction
 from peclr_utils.models import PoseOutput
 
@@ -49,8 +48,7 @@ def predict(
     the first crop shows 105.6.
 
     *As this project trains*, if a `view_factor` is known: the second crop is what training would have cut if
-    the first prediction were the label, and never smaller than a hand in its box can need;
-    `inference.cutting` has the numbers.
+    the first prediction were the label; `inference.cutting` has the numbers.
 
     Args:
         model: a `PoseNetwork25D`, left in the mode it was in; or any function of (B, 3, size, size)
@@ -60,7 +58,7 @@ def predict(
             file, or a `HandSample`; or many: a batch of four dimensions, a folder, a list of images of any
             sizes, or a data set.
         K: (3, 3) intrinsics of the image in pixels, or (N, 3, 3). None takes a sample's own, or otherwise
-            `default_intrinsics`; the result says which.
+            the authors' default; the result says which.
         scale: length of the middle proximal phalanx in metres (FreiHAND's `scale`), or (N,); then the result
             is in metres. "average" takes `AVERAGE_BONE`. None takes a sample's own, or otherwise leaves the
             result in bone lengths.
@@ -126,7 +124,7 @@ def _predict_batch(
 ) -> list[HandPrediction]:
     first = [cuts.first(given) for given in batch]
     guess = _run(model, batch, first, cuts.size).keypoints_2d
-    second = [cuts.second(given, guess[i], first[i]) for i, given in enumerate(batch)]
+    second = [cuts.second(*each) for each in zip(batch, guess, first, strict=True)]
     final = [again or cut for again, cut in zip(second, first, strict=True)]
     output = _run(model, batch, final, cuts.size)
     order = getattr(model, "keypoint_order", "freihand")

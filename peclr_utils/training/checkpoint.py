@@ -1,9 +1,10 @@
-"""A run's folder: its settings, its checkpoint, its lock, and when a run may resume from it.
+"""A run's folder: its settings, checkpoint and lock; when a run stops early, and when it may resume.
 
 Chapter 03 stops a run and resumes it.
 """
 
 import contextlib
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from torch.amp import GradScaler
 from torch.optim import Optimizer
 
 from peclr_utils.files import locked, write_text
+from peclr_utils.interrupts import HeldInterrupt
 from peclr_utils.settings import NonFiniteLossError
-from peclr_utils.training.config import FinetuneConfig, PretrainConfig
+from peclr_utils.training.config import FinetuneConfig, PretrainConfig, RunSettings
 from peclr_utils.weights import load_strictly, read_checkpoint, remove_leftovers, save_checkpoint
 
 CHECKPOINT = "checkpoint.pt"
@@ -44,12 +46,9 @@ def changed_settings(config: PretrainConfig | FinetuneConfig, saved: dict[str, A
 
 
 class RunFolder:
-    """The output folder of one run, or nothing if it has none.
+    """The output folder of one run; without one `checkpoint`, the file's path, is None and nothing is saved.
 
     `images` is the number it trains on; ranks other than 0 only read (`writes=False`).
-
-    Attributes:
-        checkpoint: path of the checkpoint file; None without an output folder.
     """
 
     def __init__(self, config: PretrainConfig | FinetuneConfig, images: int, writes: bool = True):
@@ -60,8 +59,7 @@ class RunFolder:
     def resume(self, model: nn.Module, optimiser: Optimizer, scaler: GradScaler) -> int:
         """Restore a run from its checkpoint if there is one; returns the number of steps done.
 
-        Raises:
-            ValueError: if the checkpoint is of a run with other settings or data, or its tensors don't fit.
+        ValueError if the checkpoint is of a run with other settings or data, or its tensors don't fit.
         """
         if self.checkpoint is None or not self.config.resume or not self.checkpoint.is_file():
             return 0
@@ -103,8 +101,7 @@ class RunFolder:
     ) -> None:
         """Write the checkpoint; a finished run's has no optimiser, because nothing resumes from it.
 
-        Raises:
-            NonFiniteLossError: if a weight is NaN or infinite; the checkpoint before this one stays.
+        NonFiniteLossError if a weight is NaN or infinite; the checkpoint before this one stays.
         """
         if self.checkpoint is None or not self.writes:
             return
@@ -119,10 +116,9 @@ class RunFolder:
 
 @contextlib.contextmanager
 def locked_folder(output: str) -> Iterator[None]:
-    """Keep other runs out of an output folder; one that can't be written to needs no lock.
+    """Raise BlockingIOError if another run is using an output folder, and keep later ones out.
 
-    Raises:
-        BlockingIOError: if another run is using it.
+    A folder that can't be written to needs no lock.
     """
     folder = Path(output)
     if not output or (folder.is_dir() and not os.access(folder, os.W_OK)):
@@ -131,3 +127,29 @@ def locked_folder(output: str) -> Iterator[None]:
     busy = f"{folder}: another run is using this folder; choose another output folder or wait for it to end"
     with locked(folder / ".lock", busy):
         yield
+
+
+class EarlyStop(HeldInterrupt):
+    """Says when to stop: Ctrl-C, which it holds until the step is done, the time limit or the step limit."""
+
+    def __init__(self, config: RunSettings):
+        super().__init__()
+        minutes = config.time_limit_minutes or math.inf
+        self._deadline, self._max_steps = time.monotonic() + 60 * minutes, config.max_steps or math.inf
+
+    def reason(self, steps_done: int) -> str:
+        """Why to stop after `steps_done` steps; "" to continue."""
+        if self.came:
+            return "interrupted"
+        if time.monotonic() >= self._deadline:
+            return "time limit reached"
+        return "step limit reached" if steps_done >= self._max_steps else ""
+
+
+def report_early_stop(reason: str, checkpoint: Path | None, progress: bool) -> None:
+    """Say how to resume a run that stopped early; after Ctrl-C, raise KeyboardInterrupt with that text."""
+    saved = f"saved {checkpoint}; the same call resumes there" if checkpoint else "not saved (no output)"
+    if reason == "interrupted":
+        raise KeyboardInterrupt(f"{reason}: {saved}")
+    if reason and progress:
+        print(f"{reason}: {saved}")

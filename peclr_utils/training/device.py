@@ -16,8 +16,7 @@ from peclr_utils.training.config import RunSettings
 def choose_device(name: str = "auto") -> torch.device:
     """Pick the device: as named in torch's terms, or for "auto" CUDA, else MPS, else the CPU.
 
-    Raises:
-        ValueError: if the named device can't be used.
+    ValueError if the named device can't be used.
     """
     if name == "auto":
         mps = "mps" if torch.backends.mps.is_available() else "cpu"
@@ -63,11 +62,7 @@ class Compute(NamedTuple):
 
 
 def choose_compute(config: RunSettings) -> Compute:
-    """Resolve device, precision, backend and workers of a run; on CUDA, set up cuDNN.
-
-    Raises:
-        ValueError: if the named device can't be used.
-    """
+    """Resolve device, precision, backend and workers of a run; on CUDA, set up cuDNN."""
     device = choose_device(config.device)
     cuda, backend, workers = device.type == "cuda", config.backend, config.workers
     if backend == "auto":

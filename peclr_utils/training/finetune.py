@@ -13,14 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from peclr_utils.augmentation import AugmentationConfig
-from peclr_utils.commands import run_and_exit
 from peclr_utils.crops import open_crops
 from peclr_utils.datasets import HandDataset
 from peclr_utils.evaluation import Evaluation
 from peclr_utils.losses import pose_loss
 from peclr_utils.models import PoseNetwork25D, PoseOutput
-from peclr_utils.settings import run_command_line
-from peclr_utils.training.checkpoint import RunFolder, locked_folder
+from peclr_utils.settings import run_and_exit, run_command_line
+from peclr_utils.training.checkpoint import EarlyStop, RunFolder, locked_folder, report_early_stop
 from peclr_utils.training.config import FinetuneConfig
 from peclr_utils.training.device import autocast, choose_compute, place, seeded
 from peclr_utils.training.distributed import single_process
@@ -35,7 +34,6 @@ from peclr_utils.training.optim import (
 from peclr_utils.training.poses import PoseBatch, PoseDataset, choose_labels
 from peclr_utils.training.predict import predict_dataset
 from peclr_utils.training.pretrain import resuming, summary
-from peclr_utils.training.stop import EarlyStop, report_early_stop
 from peclr_utils.training.views import backgrounds_on, crop_margin, load, paint_backgrounds
 from peclr_utils.weights import load_encoder
 

@@ -21,11 +21,7 @@ TRUST = 0.02
 def learning_rate_at(step: int, steps: int, warmup: int, peak: float) -> float:
     """Linear warm-up over w steps, then half a cosine down to zero at step n.
 
-    For s < w: peak * (s + 1) / w. After it: peak * (1 + cos(pi * (s - w) / (n - w))) / 2.
-
-    Args:
-        step, steps, warmup: s counted from 0, n and w < n.
-        peak: the highest rate.
+    With s counted from 0: peak * (s + 1) / w for s < w, then peak * (1 + cos(pi * (s - w) / (n - w))) / 2.
     """
     if step < warmup:
         return peak * (step + 1) / warmup

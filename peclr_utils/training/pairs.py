@@ -78,10 +78,8 @@ class PairDataset(Dataset):
         backend: "opencv" or "batch".
 
     Attributes:
-        source: name of the data.
         images: how many are trained on.
         steps_per_epoch: whole optimiser steps.
-        augmentation: ranges of the views' parameters.
         backgrounds: (M, S, S, 3) uint8 to exchange the images' own with, or None.
 
     Raises:

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from peclr_utils.crops import CropSet
-from peclr_utils.evaluation import Evaluation, evaluate_keypoints
+from peclr_utils.evaluation import Evaluation, evaluate_keypoints, mean_pose
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.training.device import autocast, choose_dtype, place
-from peclr_utils.training.poses import PoseDataset
+from peclr_utils.training.poses import PoseDataset, plain_labels
 from peclr_utils.training.views import plain_views
 
 
@@ -60,8 +60,13 @@ def predict_dataset(
     Raises:
         ValueError: if an image lacks its 3D keypoints or its intrinsics, or the sizes are unknown.
     """
-    image_size = _own(network, "image_size", image_size)
-    view_factor = _own(network, "view_factor", view_factor)
+    image_size = network.image_size if image_size is None else image_size
+    view_factor = network.view_factor if view_factor is None else view_factor
+    if image_size is None or view_factor is None:
+        missing = "image_size" if image_size is None else "view_factor"
+        raise ValueError(
+            f"{missing}: this network's file does not say what it was trained on; pass {missing}=..."
+        )
     device = next(network.parameters()).device
     poses = PoseDataset(crops, indices, None, batch_size, image_size, view_factor)
     place(network, device).eval()
@@ -82,11 +87,14 @@ def predict_dataset(
     return Predictions(**{name: torch.cat(parts).numpy() for name, parts in rows.items()})
 
 
-def _own(network: PoseNetwork25D, name: str, given: float | None) -> float:
-    value = getattr(network, name, None) if given is None else given
-    if value is None:
-        raise ValueError(f"{name}: this network's file does not say what it was trained on; pass {name}=...")
-    return value
+def predict_mean_pose(
+    labelled: CropSet, indices: np.ndarray | None, test: CropSet, image_size: int, view_factor: float
+) -> Predictions:
+    """Predict for every test hand the mean pose of some labelled ones (None: all)."""
+    known = plain_labels(labelled, indices, image_size, view_factor)
+    truth = plain_labels(test, None, image_size, view_factor)
+    points, pixels = (mean_pose(known[name], len(test)) for name in ("keypoints_3d", "keypoints_2d"))
+    return Predictions(points, pixels, truth["keypoints_3d"], truth["keypoints_2d"], truth["K"])
 
 
 @torch.no_grad()

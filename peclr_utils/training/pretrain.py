@@ -14,16 +14,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from peclr_utils.commands import run_and_exit
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.datasets import HandDataset, open_source
 from peclr_utils.equivariance import undo_on_projection
 from peclr_utils.losses import nt_xent
 from peclr_utils.models import ContrastiveModel
-from peclr_utils.settings import run_command_line
+from peclr_utils.settings import run_and_exit, run_command_line
 from peclr_utils.training import distributed as ranks
 from peclr_utils.training.authors import AuthorsPairDataset
-from peclr_utils.training.checkpoint import RunFolder, locked_folder
+from peclr_utils.training.checkpoint import EarlyStop, RunFolder, locked_folder, report_early_stop
 from peclr_utils.training.config import PretrainConfig
 from peclr_utils.training.device import autocast, choose_compute, place, seeded
 from peclr_utils.training.grad_cache import cached_gradients
@@ -43,28 +42,20 @@ from peclr_utils.training.pairs import (
     pair_augmentation,
     split_off,
 )
-from peclr_utils.training.stop import EarlyStop, report_early_stop
 from peclr_utils.training.views import backgrounds_on, crop_margin, load
 from peclr_utils.weights import load_encoder
 
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """What `pretrain` returns.
+    """What `pretrain` returns."""
 
-    Attributes:
-        model: encoder and projector, in evaluation mode.
-        config: the settings.
-        history: the log, one dict per line: step, epoch, loss, alignment, learning_rate, images_per_second...
-        checkpoint: the file, or None without an output folder.
-        finished: whether all epochs are done.
-    """
-
-    model: ContrastiveModel
+    model: ContrastiveModel  # encoder and projector, in evaluation mode
     config: PretrainConfig
+    # The log, one dict per line: step, epoch, loss, alignment, learning_rate, images_per_second...
     history: list[dict[str, Any]]
-    checkpoint: Path | None
-    finished: bool
+    checkpoint: Path | None  # None without an output folder
+    finished: bool  # whether all epochs are done
 
     @property
     def losses(self) -> list[float]:

@@ -95,23 +95,15 @@ def finish_views(
 
 
 def plain_views(
-    crops: CropSet,
-    indices: np.ndarray,
-    image_size: int,
-    view_factor: float,
-    device: torch.device | str = "cpu",
+    crops: CropSet, indices: np.ndarray, image_size: int, view_factor: float, device: torch.device
 ) -> Tensor:
-    """Views without augmentation, centred, unturned, at scale 1: (B, 3, S, S) float32, normalised.
+    """Views of (B,) crops, centred, unturned, at scale 1: (B, 3, S, S) float32, normalised, on the device.
 
-    Args:
-        crops, indices: the stored crops, and (B,) which.
-        image_size: side S of a view in pixels.
-        view_factor: see `PretrainConfig`.
-        device: where they go.
+    `image_size` is their side S in pixels, `view_factor` their width; see `PretrainConfig`.
     """
     config = fit_margin(AugmentationConfig.none(), crops, view_factor)
     parameters = sample_parameters(config, len(indices), np.random.default_rng(0))
-    return finish_views(make_views(crops, indices, parameters, image_size), image_size, torch.device(device))
+    return finish_views(make_views(crops, indices, parameters, image_size), image_size, device)
 
 
 def paint_backgrounds(

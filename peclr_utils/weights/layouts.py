@@ -27,23 +27,14 @@ WRAPPERS = ("module", "_orig_mod")
 
 @dataclass(frozen=True)
 class Layout:
-    """One way to name tensors.
+    """One way to name tensors."""
 
-    Attributes:
-        name: for messages.
-        kind: the network it holds: "encoder", "contrastive" or "pose".
-        prefixes: prefix of this package's keys to the file's. Keys without any of them aren't in such files.
-        marks: a file has this layout if each of these prefixes occurs in it.
-        dropped: prefixes of the file's keys that are ignored, because no network here has a place for them.
-        keypoint_order: of a pose network whose file doesn't say it.
-    """
-
-    name: str
-    kind: str
-    prefixes: Mapping[str, str]
-    marks: tuple[str, ...] = ()
-    dropped: tuple[str, ...] = ()
-    keypoint_order: str = ""
+    name: str  # for messages
+    kind: str  # the network it holds: "encoder", "contrastive" or "pose"
+    prefixes: Mapping[str, str]  # of this package's keys to the file's; keys without one aren't in such files
+    marks: tuple[str, ...] = ()  # a file has this layout if each of these prefixes occurs in it
+    dropped: tuple[str, ...] = ()  # prefixes of the file's keys that no network here has a place for
+    keypoint_order: str = ""  # of a pose network whose file doesn't say it
 
     def translate(self, key: str) -> str | None:
         """The file's name for a key of this package; None if such files don't have it."""

@@ -55,14 +55,7 @@ def load_encoder(path: str | Path, arch: str | None = None, prefix: str | None =
 def load_contrastive_model(path: str | Path) -> ContrastiveModel:
     """Load encoder and projector, from this project's pre-training or the authors' training checkpoints.
 
-    Args:
-        path: the file.
-
-    Returns:
-        The model, in evaluation mode; its widths are the file's.
-
-    Raises:
-        FileNotFoundError, ValueError: as `load_encoder`.
+    Returns the model, in evaluation mode; its widths are the file's. Errors as `load_encoder`.
     """
     return _build(read_checkpoint(path), str(path), "contrastive")
 
@@ -72,9 +65,6 @@ def load_pose_network(path: str | Path) -> PoseNetwork25D:
 
     The authors' networks predict pixels of the crop (`scale` 1, `offset` 0) in the order "ait_palm": the
     palm's centre in place of the wrist, then MCPs from thumb to little finger, PIPs, DIPs, tips.
-
-    Args:
-        path: the file.
 
     Returns:
         The network, in evaluation mode, in its file's `keypoint_order`. This project's networks also know the
@@ -95,8 +85,7 @@ def load_strictly(
     lack it, and nothing here uses it.
 
     Args:
-        module: what to fill.
-        state: name to tensor.
+        module, state: what to fill, and name to tensor.
         path: where it comes from, for messages.
         name: the state dict's name for a key of the module; where it is None, the module keeps its own value.
 

@@ -16,6 +16,7 @@ import torch
 
 from peclr_utils.files import atomic
 from peclr_utils.models import DEFAULT_K, PoseNetwork25D, PoseOutput
+from peclr_utils.settings import run_and_exit
 from peclr_utils.weights.layouts import LABELS
 from peclr_utils.weights.load import load_pose_network
 
@@ -70,7 +71,7 @@ def export_onnx(path: str | Path, network: PoseNetwork25D) -> float:
     return float(largest)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; exit with code 2 and one line for what the user can correct."""
     program = "python -m peclr_utils.weights.onnx"
     parser = argparse.ArgumentParser(program, description="Write a pose network as ONNX, and check the file.")
@@ -82,7 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (ValueError, OSError, ModuleNotFoundError) as error:
         parser.exit(2, f"{program}: {error}\n")
     print(f"wrote {given.output}: ONNX Runtime differs from PyTorch by {largest:.1e} of an output's scale")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    run_and_exit(main)

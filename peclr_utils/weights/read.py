@@ -38,11 +38,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     Lightning's checkpoints, only `state_dict` is read, which must hold tensors, or without one every dict of
     tensors. No foreign class is imported, made or run; a logged warning names them.
 
-    Args:
-        path: the file.
-
     Returns:
-        Its dict, on the CPU. Of a file with foreign classes: these dicts. Of a `.safetensors` file: a
+        The file's dict, on the CPU. Of a file with foreign classes: these dicts. Of a `.safetensors` file: a
         checkpoint of this project if its metadata say so, otherwise {"state_dict": ...}.
 
     Raises:

@@ -60,7 +60,7 @@ def save_safetensors(path: str | Path, model: nn.Module) -> Path:
 
     Args:
         path: the file, ending in `.safetensors`; its folder is made if necessary.
-        model: a `ContrastiveModel`, a `PoseNetwork25D` or an encoder.
+        model: as in `save_checkpoint`.
 
     Raises:
         ValueError: if the model is none of these, or the file's name ends otherwise.

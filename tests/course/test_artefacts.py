@@ -7,15 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from peclr_utils.course.artefacts import (
-    committed_table,
-    make_cell,
-    pretrain_and_look,
-    resume_if_same,
-)
+from peclr_utils.course.artefacts import committed_table, pretrain_and_look, resume_if_same
 from peclr_utils.crops import pack
 from peclr_utils.datasets import SyntheticHands
 from peclr_utils.evaluation import evaluate_keypoints
+from peclr_utils.experiments.results import make_cell
 from peclr_utils.training import FinetuneConfig, PretrainConfig, pretrain
 
 

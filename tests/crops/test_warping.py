@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from peclr_utils.crops import antialias, shrink, warp, warping
+from peclr_utils.crops import antialias, cropping, shrink, warp
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -33,9 +33,9 @@ def bilinear_oracle(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndar
 
 @pytest.fixture(params=[True, False], ids=["installed OpenCV", "fallback for OpenCV 4"])
 def either_warp(request, monkeypatch):
-    if request.param and not warping.FLOAT_WARP:
+    if request.param and not cropping.FLOAT_WARP:
         pytest.skip("this OpenCV has no float warp")
-    monkeypatch.setattr(warping, "FLOAT_WARP", request.param)
+    monkeypatch.setattr(cropping, "FLOAT_WARP", request.param)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import numpy as np
 
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.plotting import show_samples
-from peclr_utils.plotting.compact import compact
+from peclr_utils.plotting.style import compact
 
 
 def decoded(data):

@@ -14,8 +14,7 @@ from peclr_utils import weights
 from peclr_utils.models import build_encoder
 from peclr_utils.settings import NonFiniteLossError, run_command_line
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, log, pretrain, read_log
-from peclr_utils.training.checkpoint import CHECKPOINT, CONFIG, RunFolder
-from peclr_utils.training.stop import EarlyStop
+from peclr_utils.training.checkpoint import CHECKPOINT, CONFIG, EarlyStop, RunFolder
 
 NO_SCALER = torch.amp.GradScaler("cpu", enabled=False)
 SMALL = {"batch_size": 8, "image_size": 32, "device": "cpu", "precision": "fp32", "progress": False}

@@ -22,7 +22,7 @@ CONFLICTS |= {"augmentation": {"blur": 0.5}, "equivariance_images": 8}
 def test_presets_are_valid_and_survive_json_and_the_command_line(kind, preset):
     config = getattr(kind, preset)()
     config.validate()
-    assert kind.from_dict(json.loads(config.to_json())) == config
+    assert kind().replace(**json.loads(config.to_json())) == config
     assert parse(kind, ["--preset", preset], "train") == config
     assert parse(kind, ["--preset", preset, "--seed", "3"], "train") == config.replace(seed=3)
 
