@@ -62,6 +62,25 @@ def published_pose_file() -> Callable[..., Path]:
     return write
 
 
+def bilinear(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """What lies under each output pixel's centre, in double precision and pixel by pixel, black outside."""
+    padded = np.pad(image.astype(np.float64), ((1, 1), (1, 1), (0, 0)))
+    result, back = np.zeros((size, size, image.shape[2])), np.linalg.inv(matrix)
+    for row, column in np.ndindex(size, size):
+        x, y, _ = back @ [column, row, 1] + [1, 1, 0]
+        left, top = int(np.floor(x)), int(np.floor(y))
+        if 0 <= left < padded.shape[1] - 1 and 0 <= top < padded.shape[0] - 1:
+            across, down = np.array([left + 1 - x, x - left]), np.array([top + 1 - y, y - top])
+            four = padded[top : top + 2, left : left + 2]
+            result[row, column] = down @ np.tensordot(across, four, (0, 1))
+    return result
+
+
+@pytest.fixture(scope="session", name="bilinear")
+def _bilinear() -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+    return bilinear
+
+
 @pytest.fixture
 def rng() -> np.random.Generator:
     """A fresh generator with a fixed seed."""

@@ -1,4 +1,3 @@
-import cv2
 import numpy as np
 import pytest
 
@@ -39,16 +38,6 @@ def test_images_are_found_below_sorted_and_read_whole_hidden_ones_are_skipped(fo
     assert (sample.outline, sample.source, sample.identity) == (None, "folder", 0)
     np.testing.assert_allclose(crop_box(sample)[0], [15.5, 11.5])
     assert ImageFolderHands(folder / ".thumb").names == ["b.png"]  # unless the folder itself is named
-
-
-def test_images_are_rgb_whatever_their_channels_and_depth(folder, write_image, tmp_path):
-    np.testing.assert_array_equal(ImageFolderHands(folder)[0].image, write_image(tmp_path / "x.png", 1))
-    root = tmp_path / "kinds"
-    root.mkdir()
-    cv2.imwrite(str(root / "grey.png"), np.full((5, 6), 70, np.uint8))
-    cv2.imwrite(str(root / "alpha.png"), np.full((5, 6, 4), 80, np.uint8))
-    cv2.imwrite(str(root / "deep.png"), np.full((5, 6, 3), 90 * 257, np.uint16))
-    assert [int(sample.image.mean()) for sample in ImageFolderHands(root)] == [80, 90, 70]
 
 
 def test_each_box_is_a_sample_with_its_corners_as_outline(folder, boxes):

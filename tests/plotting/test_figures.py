@@ -66,6 +66,9 @@ FIGURES = {
     "predictions": lambda: plotting.plot_predictions(
         images(5), np.stack([hand_2d() + k for k in range(5)]), np.stack([hand_2d()] * 5), np.arange(5)
     ),
+    "rows": lambda: plot_hands_in_rows(
+        images(3), {"one": [hand_2d()] * 3, "two": [hand_2d() + 100] * 3}, captions={"two": list("abc")}
+    ),
     "hand 3d": lambda: plotting.plot_hand_3d(hand_3d(), mesh=MESH),
     "hand views": lambda: plotting.plot_hand_views(hand_3d(), mesh=MESH, true=hand_3d() + 0.01, title="hand"),
     "pck": lambda: plotting.plot_pck({"PeCLR": (THRESHOLDS, CURVE), "scratch": (THRESHOLDS, CURVE**2)}),
