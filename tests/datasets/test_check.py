@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -35,10 +33,8 @@ def test_the_command_line_and_its_exit_code_say_what_is_wrong(whole, capsys):
     assert (
         f"PROBLEM: {whole / 'training' / 'rgb'}: 1 files are missing: 00000013.jpg" in capsys.readouterr().out
     )
-    command = [sys.executable, "-m", "peclr_utils.datasets.check", "freihand", str(whole / "training")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert f"found it in {whole}" in done.stdout
+    assert main(["freihand", str(whole / "training")]) == 1
+    assert f"found it in {whole}" in capsys.readouterr().out
 
 
 def test_missing_superfluous_and_broken_files_are_counted_and_named(whole):

@@ -102,21 +102,12 @@ def test_names_in_a_table_match_composed_and_decomposed_letters(folder, boxes, w
 @pytest.mark.parametrize(
     ("rows", "header", "message"),
     [
-        (
-            "b.jpg,1,2,3\n",
-            "name,x,y,w\n",
-            "expected the columns name,x,y,width,height or .* found name,x,y,w$",
-        ),
-        ("", "", "found an empty file"),
+        ("b.jpg,1,2,3\n", "name,x,y,w\n", "the columns name,x,y,width,height or .* found name,x,y,w$"),
         ("", HEADER, "holds no box, only column names"),
         ("b.jpg,1,2,ten,5", HEADER, "line 2: x, y, width, height must be numbers, found b.jpg,1,2,ten,5"),
         ("b.jpg,1,2,0,5", HEADER, "line 2: expected a box .* at least 2 x 2"),
         ("b.jpg,0.1,0.2,0.5,0.6", HEADER, "line 2: .* multiply fractions by the image's width and height"),
-        (
-            "b.jpg,9,8,2,1",
-            "name,x1,y1,x2,y2\n",
-            "line 2: .* if they are x, y, width, height, give 9, 8, 11, 9",
-        ),
+        ("b.jpg,9,8,2,1", "name,x1,y1,x2,y2\n", "line 2: .* x, y, width, height, give 9, 8, 11, 9"),
         ("b.jpg,1,5,2,10,8", HEADER, "line 2: more values than columns; .* write 0.5, not 0,5"),
     ],
 )

@@ -164,11 +164,13 @@ def test_a_camera_of_another_image_gets_one_warning_and_makes_the_distance_a_gue
         assert not predict(model, crop).metric_depth_is_a_guess
 
 
-def test_images_that_cannot_be_read_are_skipped_and_named(folder):
+def test_images_that_cannot_be_read_are_skipped_and_named_but_one_alone_is_an_error(folder):
     (folder / "c.jpg").write_text("no image, but a line of text")
     with pytest.warns(UserWarning, match=r"Skipped 1 of 4: .*c.jpg: a text file, not an image"):
         found = predict(model, folder, K)
     assert [(hand.index, hand.name) for hand in found] == [(0, "a.png"), (1, "b.png"), (3, "deeper/c.png")]
+    with pytest.raises(ValueError, match="c.jpg: a text file"):
+        predict(model, folder / "c.jpg")
 
 
 WRONG = {
@@ -191,13 +193,3 @@ def test_what_is_wrong_is_named(case):
     change, kind, message = WRONG[case]
     with pytest.raises(kind, match=message):
         predict(model, **{"image": an_image(0), **change})
-
-
-def test_what_is_no_image_is_named(tmp_path):
-    path = tmp_path / "notes.jpg"
-    path.write_text("no image")
-    with pytest.raises(ValueError, match="notes.jpg"):
-        predict(model, path)
-    path.unlink()
-    with pytest.raises(FileNotFoundError, match=tmp_path.name):
-        predict(model, tmp_path)
