@@ -5,6 +5,7 @@ import os
 # Before anything imports matplotlib.
 os.environ.setdefault("MPLBACKEND", "Agg")
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -16,6 +17,7 @@ from filelock import FileLock
 
 from peclr_utils.camera import bone_length, project
 from peclr_utils.datasets import HandSample
+from peclr_utils.models import PoseNetwork25D
 from peclr_utils.skeleton import BONES, FINGERS
 
 # Test processes side by side get a core each, and so do the programs that they start: threads that share a
@@ -43,6 +45,40 @@ def smoke_course(tmp_path_factory) -> Path:
         shared = shared.parent  # each process has a folder of its own in it
     with FileLock(shared / "smoke.lock"):
         return run_course("smoke", output=shared / "smoke", resume=True)
+
+
+@pytest.fixture(scope="session")
+def published_pose_file() -> Callable[..., Path]:
+    """Write a pose network in the authors' layout, its weights random."""
+
+    def write(path: Path, arch: str = "resnet50") -> Path:
+        torch.manual_seed(0)
+        names = {"backbone": "backend_model", "root_refinement": "zroot_ref.zroot_ref"}
+        parts = ((name.partition("."), value) for name, value in PoseNetwork25D(arch).state_dict().items())
+        state = {f"{names[part]}.{rest}": value for (part, _, rest), value in parts if part in names}
+        torch.save({"state_dict": state}, path)
+        return path
+
+    return write
+
+
+def bilinear(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """What lies under each output pixel's centre, in double precision and pixel by pixel, black outside."""
+    padded = np.pad(image.astype(np.float64), ((1, 1), (1, 1), (0, 0)))
+    result, back = np.zeros((size, size, image.shape[2])), np.linalg.inv(matrix)
+    for row, column in np.ndindex(size, size):
+        x, y, _ = back @ [column, row, 1] + [1, 1, 0]
+        left, top = int(np.floor(x)), int(np.floor(y))
+        if 0 <= left < padded.shape[1] - 1 and 0 <= top < padded.shape[0] - 1:
+            across, down = np.array([left + 1 - x, x - left]), np.array([top + 1 - y, y - top])
+            four = padded[top : top + 2, left : left + 2]
+            result[row, column] = down @ np.tensordot(across, four, (0, 1))
+    return result
+
+
+@pytest.fixture(scope="session", name="bilinear")
+def _bilinear() -> Callable[[np.ndarray, np.ndarray, int], np.ndarray]:
+    return bilinear
 
 
 @pytest.fixture

@@ -32,22 +32,6 @@ def test_the_encoder_is_torchvisions_up_to_its_pooling(arch):
     torch.testing.assert_close(features, reference.eval()(images))
 
 
-def test_the_projector_has_a_bias_in_its_first_layer_only_and_makes_points():
-    first, _, _, last = models.Projector(512)
-    assert first.bias is not None and last.bias is None
-    assert (first.out_features, last.out_features) == (512, 128)
-    with pytest.raises(ValueError, match="even"):
-        models.Projector(512, out=127)
-
-
-@pytest.mark.parametrize("order", ["freihand", "ait_palm"])
-def test_the_3d_prediction_projects_onto_the_2d_prediction(order):
-    out = network(order).eval()(torch.randn(3, 3, 64, 64), K)
-    torch.testing.assert_close(camera.project(out.keypoints_3d, K), out.keypoints_2d, atol=1e-3, rtol=0)
-    relative = out.keypoints_3d[..., 2] - out.root_depth[:, None]
-    torch.testing.assert_close(relative, out.relative_depth, atol=1e-4, rtol=0)
-
-
 def test_true_25d_labels_come_out_as_the_true_3d_hand():
     """A network that predicts the truth must lift it exactly: conventions of K, root and bone agree."""
     generator = torch.Generator().manual_seed(0)

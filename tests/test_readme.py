@@ -1,5 +1,6 @@
 """What the first page and the user guide tell to type: it runs, or at least names what there is."""
 
+import json
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from peclr_utils.inference.__main__ import main as inference_main
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.settings import parse
 from peclr_utils.training import FinetuneConfig, PretrainConfig
+from peclr_utils.weights import save_checkpoint
 
 COMMANDS = {"training.pretrain": PretrainConfig, "training.finetune": FinetuneConfig}
 COMMANDS["experiments.paper"] = PaperConfig
@@ -38,18 +40,20 @@ def commands(pages, start):
     return [shlex.split(line[len(start) :]) for line in text.splitlines() if line.startswith(start + " ")]
 
 
-def test_examples_and_commands_on_published_files_run(pages, repository, tmp_path, monkeypatch, capsys):
-    """In a reader's folder: files as published but with random weights, FreiHAND, an image."""
+def test_examples_and_commands_on_published_files_run(
+    pages, repository, published_pose_file, tmp_path, monkeypatch, capsys
+):
+    """In a reader's folder: files as published but with random weights, FreiHAND, an image, boxes."""
     encoder = torchvision.models.resnet50(weights=None).state_dict()
     torch.save({"state_dict": encoder}, tmp_path / "peclr_rn50_yt3dh_fh.pth")
-    pose = {
-        key.replace("backbone", "backend_model").replace("root_refinement", "zroot_ref.zroot_ref"): value
-        for key, value in PoseNetwork25D("resnet50").state_dict().items()
-        if key not in ("scale", "offset")
-    }
-    torch.save({"state_dict": pose}, tmp_path / "rn50_peclr_yt3d-fh_pt_fh_ft.pth")
+    published_pose_file(tmp_path / "rn50_peclr_yt3d-fh_pt_fh_ft.pth")
+    save_checkpoint(tmp_path / "network.pt", PoseNetwork25D("resnet18"))
     export_freihand(SyntheticHands(2, seed=1), tmp_path / "data/raw/FreiHAND_pub_v2", part="evaluation")
-    shutil.copy(next((repository / "data" / "sample").rglob("*.jpg")), tmp_path / "hand.jpg")
+    (tmp_path / "my_images").mkdir()
+    for name in ("hand.jpg", "my_images/hand.jpg"):
+        shutil.copy(next((repository / "data" / "sample").rglob("*.jpg")), tmp_path / name)
+    table = "name,x,y,width,height\nhand.jpg,40,40,60,70\nhand.jpg,90,80,60,50\n"
+    (tmp_path / "boxes.csv").write_text(table)
     monkeypatch.chdir(tmp_path)
 
     examples = blocks(pages, "python")
@@ -57,8 +61,10 @@ def test_examples_and_commands_on_published_files_run(pages, repository, tmp_pat
     for example in examples:
         exec(compile(example, "README.md", "exec"), {})
     assert (tmp_path / "encoder.safetensors").is_file() and (tmp_path / "runs/rn50/pred.json").is_file()
-    (drawing,) = commands(pages, "python -m peclr_utils.inference")
-    assert inference_main(drawing) == 0 and (tmp_path / "out.png").is_file()
+    one, many = commands(pages, "python -m peclr_utils.inference")
+    assert inference_main(one) == inference_main(many) == 0
+    assert (tmp_path / "out.png").is_file() and (tmp_path / "out/hand.jpg").is_file()
+    assert len(json.loads((tmp_path / "hands.json").read_text())) == 2
     checks = commands(pages, "python -m peclr_utils.evaluation")
     assert len(checks) == 2 and all(evaluation_main(words) == 0 for words in checks)
     assert "70.79" in capsys.readouterr().out

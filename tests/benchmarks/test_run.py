@@ -42,14 +42,6 @@ def test_a_benchmark_that_fails_costs_no_other_its_row(benchmarks, folder, capsy
     assert run.environment()["machine"] in page and "torch" in page
 
 
-def test_every_benchmark_has_its_script_and_a_missing_package_is_named(benchmarks, repository):
-    run, harness = benchmarks
-    for name in run.BENCHMARKS:
-        assert "def measure() -> list[Row]:" in (repository / "tests/benchmarks" / f"{name}.py").read_text()
-    row = harness.not_installed("kornia", harness.Row("pairs", at_least=6))
-    assert row.cells()[-1] == "–" and "pip install" in row.cells()[2]
-
-
 def test_ratios_are_medians_of_pairs_taken_in_turn(benchmarks):
     _, harness = benchmarks
     calls, now = [], [0.0]

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
 from peclr_utils.course.whole_images import Measured, evaluate_whole_images, verdict
 from peclr_utils.datasets import SyntheticHands, export_freihand
@@ -13,22 +12,12 @@ from peclr_utils.models import PoseNetwork25D
 from peclr_utils.weights import save_checkpoint
 
 
-def published_file(path, arch):
-    """A file in the authors' layout, its weights random."""
-    torch.manual_seed(0)
-    state = {
-        key.replace("backbone", "backend_model").replace("root_refinement", "zroot_ref.zroot_ref"): value
-        for key, value in PoseNetwork25D(arch).state_dict().items()
-        if key not in ("scale", "offset")
-    }
-    torch.save({"state_dict": state}, path)
-    return path
-
-
-def test_networks_are_evaluated_on_freihands_evaluation_set_below_a_published_row_or_by_name(tmp_path):
+def test_networks_are_evaluated_on_freihands_evaluation_set_below_a_published_row_or_by_name(
+    tmp_path, published_pose_file
+):
     export_freihand(SyntheticHands(3, seed=5, size=64), tmp_path / "FreiHAND", part="evaluation")
     data = [f"freihand:{tmp_path / 'FreiHAND'}"]
-    result = evaluate_whole_images(published_file(tmp_path / "file.pth", "resnet50"), data, 2)
+    result = evaluate_whole_images(published_pose_file(tmp_path / "file.pth"), data, 2)
     assert (result.name, result.hands) == ("rn50", 2)
     assert "split=evaluation" in result.source
     ours = save_checkpoint(tmp_path / "ours.pt", PoseNetwork25D("resnet18"))
@@ -36,8 +25,10 @@ def test_networks_are_evaluated_on_freihands_evaluation_set_below_a_published_ro
     assert (result.name, result.hands, len(result.evaluation.per_hand_epe_mm)) == ("ours.pt", 3, 3)
 
 
-def test_without_freihand_it_is_evaluated_on_rendered_hands_and_a_missing_file_is_named(tmp_path):
-    file = published_file(tmp_path / "rn18.pth", "resnet18")
+def test_without_freihand_it_is_evaluated_on_rendered_hands_and_a_missing_file_is_named(
+    tmp_path, published_pose_file
+):
+    file = published_pose_file(tmp_path / "rn18.pth", "resnet18")
     result = evaluate_whole_images(file, [], 2)
     assert (result.source, result.hands, result.name) == ("synthetic:2?seed=3", 2, "rn18.pth")
     with pytest.raises(FileNotFoundError, match=r"typo\.pth"):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from peclr_utils.datasets import YouTube3DHands, youtube3d
+from peclr_utils.datasets.check import check, main
 from peclr_utils.datasets.youtube3d import FINGER_TIPS, joints
 
 WIDTH, HEIGHT = 40, 30
@@ -187,3 +188,33 @@ def test_memory_stays_bounded_while_the_label_file_is_streamed(youtube_root):
     assert len(dataset) == 60
     one_hand = 778 * (3 * 24 + 3 * 8 + 56)  # as Python objects: three numbers in a list, 778 times
     assert peak < 10 * one_hand
+
+
+def test_the_check_describes_it_and_counts_missing_frames(youtube_root):
+    root = youtube_root()
+    (root / "youtube/abc/video/frames/17.png").unlink()
+    report = check("youtube", str(root), decode=None)
+    text = str(report)
+    assert report.ok, text
+    assert "val: not there" in text
+    assert "train: 3 hands in 2 frames, 33% left hands; 1 frames are missing: youtube/abc/video/" in text
+
+
+def test_the_check_finds_what_is_broken(youtube_root, capsys):
+    def move(content):
+        hands = [{**hand, "vertices": (mesh(0) + 1000).tolist()} for hand in content["annotations"]]
+        return {**content, "annotations": hands}
+
+    moved = check("youtube", str(youtube_root(move, "moved")))
+    assert "only 0.0% of the vertices lie inside" in str(moved)
+    assert main(["youtube", str(youtube_root(edited("images", 1, width="wide"), "wide"))]) == 1
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "PROBLEM" in line]
+    assert "youtube_train.json: expected an image with an id of its own" in line
+    root = youtube_root()
+    (root / "youtube/abc/video/frames/4.png").write_bytes(b"no image")
+    assert "1 decoded images are broken" in str(check("youtube", str(root), decode=None))
+    for path in root.rglob("*.png"):
+        path.unlink()
+    assert "2 of 2 frames are missing" in str(check("youtube", str(root)))
+    (root / "youtube_train.json").write_text('{"images": [')
+    assert "not valid JSON" in str(check("youtube", str(root)))

@@ -34,12 +34,6 @@ def test_photographs_are_cut_to_size_in_rgb(photographs, rng):
     assert red.any() and green.any() and (red | green).all()
 
 
-def test_a_broken_photograph_is_named(tmp_path, rng):
-    (tmp_path / "x.jpg").write_bytes(b"not a jpeg")
-    with pytest.raises(ValueError, match=r"x\.jpg.*can't be read"):
-        photo_background(rng, tmp_path, (32, 32))
-
-
 def test_compositing_mixes_by_alpha(rng):
     front, back = rng.integers(0, 256, (2, 8, 9, 3), dtype=np.uint8)
     alpha = np.zeros((8, 9), dtype=np.uint8)

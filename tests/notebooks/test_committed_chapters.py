@@ -22,13 +22,8 @@ ABSOLUTE_PATH = re.compile(r"(?:^|[\s'\"(=:])((?:/(?:home|root|tmp|Users|mnt|opt
 
 
 @pytest.fixture(params=CHAPTERS)
-def chapter(request):
-    return request.param
-
-
-@pytest.fixture
-def path(repository, chapter):
-    return repository / "notebooks" / f"{chapter}.ipynb"
+def path(repository, request):
+    return repository / "notebooks" / f"{request.param}.ipynb"
 
 
 @pytest.fixture
@@ -56,28 +51,23 @@ def texts(notebook):
     yield json.dumps(notebook.metadata)
 
 
-def test_it_is_a_valid_notebook_for_the_python3_kernel(notebook):
+def test_it_is_a_small_valid_notebook_for_the_python3_kernel_without_widget_state(notebook, path):
     nbformat.validate(notebook)
-    assert notebook.metadata.kernelspec.name == "python3"
-    assert notebook.metadata.language_info.name == "python"
+    assert notebook.metadata.kernelspec.name == "python3" and "widgets" not in notebook.metadata
+    assert path.stat().st_size < LARGEST_NOTEBOOK
 
 
-def test_its_parameters_cell_has_the_run_folder_and_all_that_the_profiles_set(path, chapter):
+def test_its_parameters_cell_has_the_run_folder_and_all_that_the_profiles_set(path):
     names = set(papermill.inspect_notebook(path))
     assert "run_dir" in names
     for profile in PROFILES:
-        assert set(PROFILES[profile][chapter]) <= names, profile
+        assert set(PROFILES[profile][path.stem]) <= names, profile
 
 
-def test_it_was_run_from_top_to_bottom_in_a_fresh_kernel(code):
+def test_it_was_run_from_top_to_bottom_in_a_fresh_kernel_without_error_or_warning(code):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
-
-
-def test_it_shows_no_error_and_no_warning(notebook):
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            assert output.output_type != "error", cell.source
-            assert "Warning:" not in output.get("text", ""), output.text
+    for output in (output for cell in code for output in cell.outputs):
+        assert output.output_type != "error" and "Warning:" not in output.get("text", ""), output
 
 
 def test_it_shows_images_each_with_the_text_that_reads_it_below(notebook):
@@ -100,13 +90,10 @@ def test_its_relative_paths_start_at_the_repository_also_in_jupyterlab(code, rep
         assert len(open_source(f"freihand:{sample}"))
 
 
-def test_its_cells_are_short(code):
+def test_its_cells_and_the_lines_of_its_text_are_short(code, notebook):
     others = [cell.source.strip() for cell in code if "parameters" not in cell.metadata.get("tags", [])]
     lengths = {source.splitlines()[0]: len(source.splitlines()) for source in others}
     assert {first: length for first, length in lengths.items() if length > LONGEST_CELL} == {}
-
-
-def test_the_lines_of_its_text_are_short(notebook):
     text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     # A row of a table can't be broken.
     lines = [line for line in text.splitlines() if not line.startswith("|")]
@@ -118,11 +105,6 @@ def test_it_names_no_absolute_path(notebook, repository):
     assert [found for text in texts(notebook) for found in ABSOLUTE_PATH.findall(text)] == []
 
 
-def test_it_is_small_and_keeps_no_widget_state(notebook, path):
-    assert path.stat().st_size < LARGEST_NOTEBOOK
-    assert "widgets" not in notebook.metadata
-
-
 def test_it_begins_with_goals_and_ends_with_summary_exercises_and_references(notebook):
     found = headings(notebook)
     order = [next(i for i, h in enumerate(found) if h.lower().endswith(part)) for part in
@@ -130,28 +112,17 @@ def test_it_begins_with_goals_and_ends_with_summary_exercises_and_references(not
     assert order == sorted(order)
 
 
-def test_it_asks_each_of_its_exercises_and_leaves_the_answer_to_the_reader(code, chapter):
-    asked = [name for cell in code for name in re.findall(r"\bcheck\(\s*[\"']([\d.]+)", cell.source)]
-    known = [exercise.name for exercise in chapter_exercises(int(chapter[:2]))]
-    assert len(known) >= 3
-    assert asked == known
-    shown = "".join(o.get("text", "") for cell in code for o in cell.outputs)
-    assert shown.count("not answered yet") == len(asked)
-
-
-def test_each_exercise_has_its_heading_and_its_placeholder(notebook, chapter):
-    cells = notebook.cells
+def test_it_asks_each_of_its_exercises_below_its_heading_and_leaves_the_answer_to_the_reader(notebook, path):
+    number, cells = int(path.stem[:2]), notebook.cells
     answers = [k for k, cell in enumerate(cells) if cell.cell_type == "code" and "\ncheck(" in cell.source]
-    titles = [f"Exercise {one.name}: {one.title}" for one in chapter_exercises(int(chapter[:2]))]
-    for k, title in zip(answers, titles, strict=True):
-        assert f"### {title}\n" in cells[k - 1].source
+    assert len(answers) >= 3
+    exercises = zip(answers, chapter_exercises(number), strict=True)
+    for count, (k, exercise) in enumerate(exercises, start=1):
+        assert exercise.name == f"{number}.{count}"
+        assert f"### Exercise {exercise.name}: {exercise.title}\n" in cells[k - 1].source
+        assert re.search(rf"^check\(\s*[\"']{exercise.name}[\"']", cells[k].source, re.MULTILINE)
         assert re.search(r"^(    |answer = )\.\.\.$", cells[k].source, re.MULTILINE), cells[k].source
-
-
-def test_exercises_are_numbered_from_one(chapter):
-    number = int(chapter[:2])
-    names = [exercise.name for exercise in chapter_exercises(number)]
-    assert names == [f"{number}.{k}" for k in range(1, len(names) + 1)]
+        assert "not answered yet" in "".join(output.get("text", "") for output in cells[k].outputs)
 
 
 WIDGET = re.compile(r"^(?:\w+_explorer|rotating_hand)\(", flags=re.MULTILINE)

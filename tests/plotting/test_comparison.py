@@ -1,32 +1,12 @@
 import numpy as np
 import pytest
 
-from peclr_utils.plotting.comparison import plot_hands_in_rows, plot_side_views
-
-TITLES = ["a", "b", "c"]
-
-
-@pytest.fixture
-def images(rng):
-    return rng.integers(0, 255, size=(3, 32, 32, 3)).astype(np.uint8)
-
-
-@pytest.fixture
-def keypoints(rng):
-    return rng.uniform(0, 31, size=(3, 21, 2))
+from peclr_utils.plotting.comparison import plot_side_views
 
 
 @pytest.fixture
 def hand(rng):
     return rng.normal(0, 0.05, size=(21, 3)) + [0, 0, 0.5]
-
-
-def test_every_row_shows_every_image_with_its_own_limits_name_and_captions(images, keypoints):
-    rows = {"one": keypoints, "two": keypoints + 100}
-    figure = plot_hands_in_rows(images, rows, captions={"two": TITLES})
-    assert {(ax.get_xlim(), ax.get_ylim()) for ax in figure.axes} == {((-0.5, 31.5), (31.5, -0.5))}
-    assert [figure.axes[k].get_ylabel() for k in (0, 3)] == ["one", "two"]
-    assert [ax.get_xlabel() for ax in figure.axes[3:]] == TITLES
 
 
 def test_the_side_view_shows_depth_across_and_y_down_in_centimetres(hand):
