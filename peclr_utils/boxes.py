@@ -17,22 +17,29 @@ import numpy as np
 
 COLUMNS = {
     "name": "name file filename image imagename imagefile img path filepath imagepath",
-    "x1": "x1 x xmin left",
-    "y1": "y1 y ymin top",
-    "x2": "x2 xmax right",
-    "y2": "y2 ymax bottom",
-    "width": "width w",
-    "height": "height h",
-    "side": "side hand handedness handside label class category",
+    "x1": "x0 x1 x xmin left",
+    "y1": "y0 y1 y ymin top",
+    "x2": "x2 x1 xmax right",  # x1 if there is x0
+    "y2": "y2 y1 ymax bottom",
+    "width": "w width",  # beside w, it is the image's
+    "height": "h height",
+    "side": "side hand handedness handside handtype",
+    "label": "label class category",
     "is_left": "isleft lefthand islefthand",
+    "is_right": "isright righthand isrighthand",
 }
-"""What a column may be called, apart from case, blanks, punctuation and "box" or "bbox"."""
+"""What a column may be called, apart from case, blanks, punctuation, brackets, "box" or "bbox"."""
 
 EXPECTED = "name,x,y,width,height or name,x1,y1,x2,y2, and side if some hands are left"
+_NAMED = {"right": "right", "r": "right", "left": "left", "l": "left"}
+_NO, _YES = "0 0.0 false no n f".split(), "1 1.0 true yes y t".split()
 _SIDES = {
-    "side": {"right": "right", "r": "right", "left": "left", "l": "left"},
-    "is_left": {"0": "right", "false": "right", "1": "left", "true": "left"},
+    "side": _NAMED,
+    "label": _NAMED,
+    "is_left": dict.fromkeys(_NO, "right") | dict.fromkeys(_YES, "left"),
+    "is_right": dict.fromkeys(_NO, "left") | dict.fromkeys(_YES, "right"),
 }
+_NO_TABLE = {b"PK": "a spreadsheet (.xlsx)", b"{": "JSON", b"[": "JSON", b"<": "XML"}
 
 
 class Box(NamedTuple):
@@ -70,6 +77,13 @@ def check_box(box: Sequence[float] | np.ndarray, size: tuple[int, int] | None, w
             f"{where}: the box {found} has its centre ({x:g}, {y:g}) outside the image, which is {size[0]} x "
             f"{size[1]} pixels; was the image resized or turned after it was labelled?"
         )
+    if size is not None:
+        seen = (min(x2, size[0]) - max(x1, 0)) * (min(y2, size[1]) - max(y1, 0)) / ((x2 - x1) * (y2 - y1))
+        if seen < 0.5:
+            beyond = (
+                f"{1 - seen:.0%} of the box {found} lies outside the image of {size[0]} x {size[1]} pixels"
+            )
+            warnings.warn(f"{where}: {beyond}; was the image resized after it was labelled?", stacklevel=2)
 
 
 def read_boxes(root: Path, path: Path, names: Sequence[str]) -> list[Box]:
@@ -91,52 +105,64 @@ def read_boxes(root: Path, path: Path, names: Sequence[str]) -> list[Box]:
     if file is None:
         raise FileNotFoundError(f"{path}: no such file of boxes, here or in {root}")
     lines, delimiter = _lines(file)
-    rows = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
-    columns, ignored = _columns(rows.fieldnames or [])
+    table = csv.DictReader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        columns, ignored = _columns(table.fieldnames or [])
+        rows = [(row, table.line_num) for row in table if any(row.values())]
+    except csv.Error as error:
+        raise ValueError(f"{file}: expected a table of boxes as CSV, {error}") from None
     corners = ["x1", "y1", *(("x2", "y2") if {"x2", "y2"} <= set(columns) else ("width", "height"))]
     if not {"name", *corners} <= set(columns):
-        found = delimiter.join(rows.fieldnames or []) or "an empty file"
+        found = delimiter.join(table.fieldnames or []) or "an empty file"
         raise ValueError(f"{file}: expected the columns {EXPECTED}, found {found}")
-    rows = [(row, f"{file} line {rows.line_num}", rows.line_num) for row in rows if any(row.values())]
+    if any(column.lower().startswith("original") for column in ignored):
+        raise ValueError(f"{file}: expected pixels, found percents of {', '.join(ignored)}")
     if not rows:
         raise ValueError(f"{file}: holds no box, only column names")
-    for key, sides in _SIDES.items():  # a label or class may say which hand it is, or only that it is one
-        if key in columns and not any((row[columns[key]] or "").strip().lower() in sides for row, *_ in rows):
-            ignored.append(columns.pop(key))
+    # A label may say which hand it is, or only that it is one.
+    if "label" in columns and not any(_side("label", row[columns["label"]]) for row, _ in rows):
+        ignored.append(columns.pop("label"))
     if ignored:
         warnings.warn(f"{file}: ignored the columns {', '.join(ignored)}", stacklevel=4)
     images = {unicodedata.normalize("NFC", name): name for name in names}
     boxes = []
-    for row, where, line in rows:
+    for row, line in rows:
+        where = f"{file} line {line}"
         if any(row.get(None, [])):  # where the reader puts what has no column; a trailing comma is harmless
-            raise ValueError(
-                f"{where}: more values than columns; quote names with a comma, write 0.5, not 0,5"
-            )
+            remedy = "quote names with a comma, write 0.5, not 0,5"
+            raise ValueError(f"{where}: more values than columns; {remedy}")
         values = {key: (row[column] or "").strip() for key, column in columns.items()}
         found = ",".join(values[key] for key in ("name", *corners))
+        if len({values[key].lower() for key in corners}) == 1:  # empty, nan, 0 or -1
+            raise ValueError(f"{where}: no box, found {found}; delete rows of images without a hand")
         try:
-            # Where semicolons separate, commas are decimal ones.
-            x1, y1, x2, y2 = (float(values[key].replace(",", ".")) for key in corners)
+            decimal = "." if delimiter == "," else ","
+            x1, y1, x2, y2 = (float(values[key].replace(decimal, ".")) for key in corners)
         except ValueError:
-            raise ValueError(
-                f"{where}: {', '.join(columns[key] for key in corners)} must be numbers, found {found}"
-            ) from None
+            expected = f"{', '.join(columns[key] for key in corners)} must be numbers"
+            raise ValueError(f"{where}: {expected}, found {found}") from None
         if "width" in corners:
             x2, y2 = x1 + x2, y1 + y2
         check_box((x1, y1, x2, y2), None, where)
-        sides = [known.get(values[key].lower()) for key, known in _SIDES.items() if key in columns]
-        if None in sides:
-            raise ValueError(
-                f"{where}: expected left or right as its side, found {list(values.values())[-1]!r}"
-            )
-        name = _name(values["name"], root, images, where)
-        boxes.append(Box(name, x1, y1, x2, y2, (sides or ["right"])[0], line))
+        sides = {_side(key, values[key]) for key in _SIDES if key in columns} or {"right"}
+        if None in sides or len(sides) > 1:
+            found = ", ".join(values[key] for key in _SIDES if key in columns)
+            raise ValueError(f"{where}: expected left or right as its side, found {found!r}")
+        boxes.append(Box(_name(values["name"], root, images, where), x1, y1, x2, y2, sides.pop(), line))
     return boxes
+
+
+def _side(key: str, text: str | None) -> str | None:
+    """The side that a column says, "left" or "right"; None if it is not understood."""
+    text = (text or "").strip().lower()
+    return _SIDES[key].get(text if key.startswith("is_") else re.sub(r"hand|[\W_]", "", text))
 
 
 def _lines(file: Path) -> tuple[list[str], str]:
     """A table's lines, and what separates its columns."""
     content = file.read_bytes()
+    if other := next((name for sign, name in _NO_TABLE.items() if content.lstrip().startswith(sign)), None):
+        raise ValueError(f"{file}: expected a table of boxes, found {other}; save or write it as CSV")
     utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # "Unicode text" of spreadsheets
     try:
         lines = content.decode("utf-16" if utf16 else "utf-8-sig").splitlines()
@@ -149,11 +175,13 @@ def _lines(file: Path) -> tuple[list[str], str]:
 
 def _columns(found: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """A table's own name for each key of `COLUMNS`, and its other columns."""
-    bare = {column: re.sub(r"b?box|[\W_]", "", column.lower()) for column in found}
-    columns = {}
+    bare = {column: re.sub(r"\(.*\)|b?box|[\W_]", "", column.lower()) for column in found}
+    columns: dict[str, str] = {}
     for key, names in COLUMNS.items():
-        match = [column for name in names.split() for column in found if bare[column] == name]
-        columns.update({key: match[0]} if match else {})
+        free = [column for column in found if column not in columns.values()]
+        match = [column for name in names.split() for column in free if bare[column] == name]
+        if match:
+            columns[key] = match[0]
     return columns, [column for column in found if column and column not in columns.values()]
 
 

@@ -164,9 +164,12 @@ class FreiHAND:
 
 def label_path(root: Path, part: str, kind: str) -> Path:
     """Path of one label file, here or in `NAME_eval`; `part` is one of PARTS, `kind` a key of SHAPES."""
-    path, here = root / f"{part}_{kind}.json", root.absolute()
-    beside = here.with_name(f"{here.name}_eval") / path.name
-    return beside if part == "evaluation" and not path.is_file() and beside.is_file() else path
+    path = root / f"{part}_{kind}.json"
+    for here in (root.absolute(), root.resolve()):  # of a link, and of what it links to
+        beside = here.with_name(f"{here.name}_eval") / path.name
+        if part == "evaluation" and not path.is_file() and beside.is_file():
+            return beside
+    return path
 
 
 def image_suffix(folder: Path) -> str:

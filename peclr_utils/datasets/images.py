@@ -74,11 +74,17 @@ def find_images(root: Path) -> tuple[list[str], list[str]]:
         found += [(place / name).as_posix() for name in files if new and not name.startswith(".")]
     names = sorted(name for name in found if name.lower().endswith(IMAGE_SUFFIXES))
     others = sorted(name for name in found if name.lower().endswith(UNREADABLE))
+    renamed = [name for name in others if _begins(root / name, b"\xff\xd8")]  # JPEGs that phones name .heic
+    names, others = sorted(names + renamed), [name for name in others if name not in renamed]
     if not names:
         looked = f"holds no image; looked for {', '.join(IMAGE_SUFFIXES)} in and below"
         looked += f", found {unreadable(others)}" if others else ""
         raise FileNotFoundError(f"{root}: {looked}. data/README.md says how to add data")
     return names, others
+
+
+def _begins(path: Path, sign: bytes) -> bool:
+    return path.is_file() and path.open("rb").read(len(sign)) == sign
 
 
 def unreadable(names: Sequence[str]) -> str:

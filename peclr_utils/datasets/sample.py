@@ -61,8 +61,8 @@ class HandSample:
         }
         for name, shape in expected.items():
             value = getattr(self, name)
-            if value is not None and value.shape != shape:
-                raise ValueError(f"{where}: {name} must be {shape}, found {value.shape}")
+            if value is not None and np.shape(value) != shape:
+                raise ValueError(f"{where}: {name} must be {shape}, found {np.shape(value)}")
         if self.image.dtype != np.uint8:
             raise ValueError(f"{where}: image must be uint8, found {self.image.dtype}")
         if self.handedness not in ("right", "left"):

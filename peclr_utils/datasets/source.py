@@ -173,6 +173,8 @@ def find_data(text: str | Path | None) -> list[Source]:
     folder = Path(text).expanduser().resolve()
     if found := _find_sets(folder):
         return [Source(kind, str(path)) for kind, path in found.items()]
+    if above := [kind for kind, path in _find_sets(folder.parent).items() if path == folder.parent]:
+        raise ValueError(f"{folder}: is a part of {above[0]} in {folder.parent}; name that folder")
     deeper = [place for kind in MARKS for place in _places(kind, folder, "**/")]
     if deeper:
         raise ValueError(

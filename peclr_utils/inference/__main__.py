@@ -16,13 +16,14 @@ import tyro
 
 from peclr_utils.datasets import ImageFolderHands
 from peclr_utils.datasets.images import read_image
-from peclr_utils.files import IMAGE_SUFFIXES, atomic, write_json
+from peclr_utils.files import atomic, write_json
 from peclr_utils.inference.prediction import HandPrediction
 from peclr_utils.inference.two_crops import predict_all
 from peclr_utils.settings import run_and_exit
 from peclr_utils.weights import load_pose_network
 
 PROGRAM = "python -m peclr_utils.inference"
+WRITABLE = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Options:
         weights: A fine-tuned network, this project's or the authors'.
         output: The image to write, for example out.png; for a folder, a folder.
         json: Also write the keypoints to this file.
-        box: Pixels around the hand, x1 y1 x2 y2; for several hands, four numbers each. Without it, the hand
-            is expected in the middle of the image.
+        box: Pixels around the hand, x1 y1 x2 y2; again for each further hand. Without it, the hand is
+            expected in the middle of the image.
         boxes: For a folder, a table of boxes (name, x, y, width, height, and side for left hands).
         intrinsics: The camera's fx fy cx cy in pixels. Without them, the distance is a guess.
         scale: Length of the middle finger's proximal phalanx in metres, for a result in metres; "average"
@@ -50,7 +51,7 @@ class Options:
     weights: Path
     output: Path
     json: Path | None = None
-    box: tuple[tuple[float, float, float, float], ...] = ()
+    box: tyro.conf.UseAppendAction[tuple[tuple[float, float, float, float], ...]] = ()
     boxes: Path | None = None
     intrinsics: tuple[float, float, float, float] | None = None
     scale: float | Literal["average"] | None = None
@@ -72,8 +73,10 @@ def check_outputs(options: Options) -> None:
             raise ValueError(f"{output}: expected another folder, outside of {image}, for the images")
     elif options.boxes is not None:
         raise ValueError(f"--boxes: expected a folder as image, found {image}; for one image use --box")
-    elif output.suffix.lower() not in IMAGE_SUFFIXES:
-        raise ValueError(f"{output}: expected an ending from {', '.join(IMAGE_SUFFIXES)}")
+    elif output.suffix.lower() not in WRITABLE:
+        raise ValueError(f"{output}: expected an ending from {', '.join(WRITABLE)}")
+    if options.box and options.boxes is not None:
+        raise ValueError("--box: expected no box beside --boxes; add it to the table")
     for path in filter(None, (None if image.is_dir() else output, options.json)):
         if path.is_dir():
             raise ValueError(f"{path}: expected a file to write, found a folder; name a file in it")
@@ -92,9 +95,7 @@ def run(options: Options) -> tuple[list[HandPrediction], list[Exception]]:
 
     check_outputs(options)
     many = options.image.is_dir()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore" if many else "default")  # what it skips is printed at the end
-        source = ImageFolderHands(options.image, options.boxes) if many else options.image
+    source = ImageFolderHands(options.image, options.boxes) if many else options.image
     network = load_pose_network(options.weights)
     K = None
     if options.intrinsics is not None:
@@ -115,7 +116,8 @@ def run(options: Options) -> tuple[list[HandPrediction], list[Exception]]:
         for hand in hands:
             if hand.name == name:
                 drawn = draw_skeleton_on_image(drawn, hand.keypoints_2d)
-        _write(options.output / name if many else options.output, drawn)
+        written = name if name.lower().endswith(WRITABLE) else f"{name}.png"
+        _write(options.output / written if many else options.output, drawn)
     if options.json is not None:
         found = [numbers(hand) for hand in hands]
         write_json(options.json, found if many or len(options.box) > 1 else found[0])
@@ -124,9 +126,9 @@ def run(options: Options) -> tuple[list[HandPrediction], list[Exception]]:
 
 def _write(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     with atomic(path) as temporary:
-        if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-            raise OSError(f"{path}: could not be written; is the disk full?")
+        temporary.write_bytes(encoded)
 
 
 def numbers(hand: HandPrediction) -> dict[str, object]:
@@ -162,6 +164,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The process's exit code: 0; 1 if an image was skipped; 2 for a wrong option or a missing file.
     """
     options = tyro.cli(Options, prog=PROGRAM, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
+    warnings.showwarning = lambda text, *_, **__: print(f"warning: {text}", file=sys.stderr)
     try:
         hands, skipped = run(options)
     except (ValueError, OSError) as error:

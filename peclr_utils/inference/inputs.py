@@ -37,7 +37,7 @@ CROP_SIZE = 224
 SHORTEST_BONE, LONGEST_BONE = 0.005, 0.2
 """Metres; other lengths were probably given in another unit."""
 
-FARTHEST_CENTRE = 0.2
+FARTHEST_CENTRE = 0.08
 """Share of an image's side by which a camera's principal point may miss its centre without a warning."""
 
 Source = str | Path | np.ndarray | torch.Tensor | HandSample | HandDataset | Sequence[Any]
@@ -102,7 +102,7 @@ def hand_images(
             try:
                 sample = _sample(items[k], k) if sample is None else sample
                 given = _hand_image(sample, Ks[k], scales[hand], one, average, bool(lefts[hand]), hand)
-            except (ValueError, OSError) as error:
+            except (ValueError, TypeError, OSError) as error:
                 given = error
             if not doubted and isinstance(given, HandImage) and given.K_is_doubtful:
                 warnings.warn(_doubt(given), stacklevel=4)
@@ -112,6 +112,8 @@ def hand_images(
 
 def _boxes(box: Any, count: int, single: bool) -> list[list[np.ndarray | None]]:
     """The boxes of each image; [None] for one without."""
+    if box is not None and not isinstance(box, Sequence | np.ndarray | torch.Tensor):
+        raise TypeError(f"box: expected (4,) or (n, 4) numbers, found {type(box).__name__}")
     if box is None or (len(box) and np.ndim(box[0]) == 0 and box[0] is not None):
         each = [box] * count
     else:
@@ -163,9 +165,13 @@ def to_rgb(image: Any, name: str) -> np.ndarray:
     if hasattr(image, "convert"):
         from PIL import ImageOps  # there, since the caller made one
 
-        image = np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        image = ImageOps.exif_transpose(image)
+        deep = image.mode[0] in "IF"  # 16 bits become 8 as in `read_image`; Pillow would clip them
+        image = np.asarray(image if deep else image.convert("RGB"))
+        image = (image >> 8).clip(0, 255).astype(np.uint8) if deep and image.dtype.kind in "iu" else image
     if isinstance(image, torch.Tensor):
-        image = image.detach().cpu().numpy()
+        image = image.detach().cpu()
+        image = (image.float() if image.is_floating_point() else image).numpy()
     if not isinstance(image, np.ndarray):
         expected = "an array, a tensor, a Pillow image or a file"
         raise TypeError(f"{name}: expected {expected}, found {type(image).__name__}")

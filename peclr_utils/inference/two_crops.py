@@ -103,6 +103,8 @@ def predict_all(
     batch_size: int = 32,
 ) -> tuple[list[HandPrediction], list[Exception]]:
     """Do what `predict` does; returns the predictions, and the error of each image that can't be used."""
+    if not callable(model):
+        raise TypeError(f"predict: expected a network, found {type(model).__name__}; see load_pose_network")
     size = size if size is not None else getattr(model, "image_size", None) or CROP_SIZE
     view_factor = view_factor if view_factor is not None else getattr(model, "view_factor", None)
     if view_factor is not None and not 0 < view_factor < float("inf"):

@@ -95,13 +95,20 @@ def recognise(
     state = _flatten(found, path)
     known = (each for each in FOREIGN if all(any(key.startswith(m) for key in state) for m in each.marks))
     layout, encoders = OWN[checkpoint["kind"]] if own else next(known), _encoders(state)
-    if prefix is not None or (layout is FOREIGN[-1] and encoders and "" not in encoders):
+    named = "conv1.weight" in state and all(map(_is_part, state))  # as torchvision does
+    if prefix is not None or (encoders and layout is FOREIGN[-1] and not own and not named):
         return _choose(encoders, prefix, state, path)
     for key, value in found.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             wrong = f"found {type(value).__name__} at {key!r}"
             raise ValueError(f"{path}: expected tensors only, here or as 'state_dict', {wrong}")
     return layout, state
+
+
+def _is_part(key: str) -> bool:
+    """Whether a key begins with a part of a ResNet, by name or by position."""
+    part = key.split(".")[0]
+    return part in (*_POSITIONS, "fc") or part in map(str, _POSITIONS.values())
 
 
 def _flatten(found: Mapping[Any, Any], path: str) -> dict[str, Tensor]:
@@ -149,6 +156,7 @@ def _choose(
     if place not in encoders:
         raise ValueError(f"{path}: expected a ResNet below the prefix {place!r}, found {places}")
     taken = {k: v for k, v in state.items() if k.startswith(place) and not k.startswith(f"{place}fc.")}
+    taken = {k: v for k, v in taken.items() if place or _is_part(k)}
     depth = max(place.count("."), 1)
     rest = {".".join(k.split(".")[: depth + k.startswith(place)]) for k in state if k not in taken}
     ignored = ", ".join(sorted(rest)) or "nothing"

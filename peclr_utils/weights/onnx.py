@@ -36,7 +36,7 @@ def export_onnx(path: str | Path, network: PoseNetwork25D) -> float:
         ModuleNotFoundError: if a package is missing; names it.
         ValueError: if the name ends otherwise, or a difference exceeds 1e-4; nothing is written.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if path.suffix != ".onnx":
         raise ValueError(f"{path}: expected a name that ends in .onnx")
     if missing := [name for name in ("onnx", "onnxscript", "onnxruntime") if not find_spec(name)]:

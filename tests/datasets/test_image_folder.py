@@ -59,6 +59,8 @@ TABLES = {
     "corners": "x1,y1,x2,y2,image_path\n1.5,2,11.5,10,deep/er/c.jpeg",
     "corners beside the image's size": "filename,width,height,class,xmin,ymin,xmax,ymax\n"
     "deep/er/c.jpeg,32,24,hand,1.5,2,11.5,10",
+    "the image's size beside w and h": "file_name,width,height,x,y,w,h\ndeep/er/c.jpeg,32,24,1.5,2,10,8",
+    "counting from 0": "image,x0 (px),y0,x1,y1\ndeep/er/c.jpeg,1.5,2,11.5,10",
     "absolute": "name,bbox_left,bbox_top,bbox_width,bbox_height\n{folder}/deep/er/c.jpeg,1.5,2,10,8",
 }
 
@@ -76,7 +78,13 @@ def test_files_of_boxes_are_read_as_tools_write_them(folder, tool, encoding):
 
 
 @pytest.mark.parametrize(
-    ("heading", "left", "right"), [("Hand", "Left", "right"), ("side", "l", "R"), ("is_left", "1", "0")]
+    ("heading", "left", "right"),
+    [
+        ("Hand", "Left", "R"),
+        ("label", "left_hand", "Right Hand"),
+        ("is_left", "1.0", "no"),
+        ("is_right", "f", "1"),
+    ],
 )
 def test_a_column_may_say_which_hand_it_is(folder, boxes, heading, left, right):
     table = boxes(f"b.jpg,1,1,9,9,{left}\nb.jpg,1,1,9,9,{right}\n", f"{HEADER.strip()},{heading}\n")
@@ -108,6 +116,9 @@ def test_names_in_a_table_match_composed_and_decomposed_letters(folder, boxes, w
         ("b.jpg,1,2,0,5", HEADER, "line 2: expected a box .* at least 2 x 2"),
         ("b.jpg,0.1,0.2,0.5,0.6", HEADER, "line 2: .* multiply fractions by the image's width and height"),
         ("b.jpg,9,8,2,1", "name,x1,y1,x2,y2\n", "line 2: .* x, y, width, height, give 9, 8, 11, 9"),
+        ("b.jpg,-1,-1,-1,-1", HEADER, "line 2: no box, .* delete rows of images without a hand"),
+        ("b.jpg,1,2,30,40,32,24", HEADER.strip() + ",original_width,original_height\n", "found percents"),
+        ('{"images": []}', "", "expected a table of boxes, found JSON"),
         ("b.jpg,1,5,2,10,8", HEADER, "line 2: more values than columns; .* write 0.5, not 0,5"),
     ],
 )
@@ -130,8 +141,9 @@ def test_boxes_in_another_encoding_or_of_missing_images_are_refused(folder, boxe
 
 
 def test_a_box_may_reach_beyond_the_image_but_its_centre_may_not(folder, boxes):
-    dataset = ImageFolderHands(folder, boxes("b.jpg,28,4,6,6\nb.jpg,40,4,6,6\n"))
-    assert dataset[0].outline is not None
+    dataset = ImageFolderHands(folder, boxes("b.jpg,-2,4,8,40\nb.jpg,40,4,6,6\n"))
+    with pytest.warns(UserWarning, match="line 2 .*: 62% of the box .* outside the image of 32 x 24"):
+        assert dataset[0].outline is not None
     with pytest.raises(ValueError, match=r"b.jpg, line 3 .* has its centre \(42.5, 6.5\) .* 32 x 24"):
         dataset[1]
 

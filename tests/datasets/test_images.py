@@ -95,12 +95,18 @@ def test_links_are_followed_and_kinds_that_cannot_be_read_are_listed(tmp_path, w
     write_image(root / "what? 100% #1" / "b[1].JFIF.jpg")
     (root / "phone.HEIC").write_bytes(HEIC)
     (root / "notes.txt").write_text("nothing")
+    (root / "renamed.heic").write_bytes((tmp_path / "elsewhere" / "a.jpg").read_bytes())
     (root / "linked").symlink_to(tmp_path / "elsewhere")
     (root / "round").symlink_to(root)  # must end
     (root / "gone.png").symlink_to(root / "nowhere.png")
-    names = ["gone.png", "linked/a.jpg", "what? 100% #1/b[1].JFIF.jpg"]
+    names = ["gone.png", "linked/a.jpg", "renamed.heic", "what? 100% #1/b[1].JFIF.jpg"]
     assert find_images(root) == (names, ["phone.HEIC"])
-    assert read_image(root / names[1]).shape == read_image(root / names[2]).shape == (24, 32, 3)
+    assert (
+        read_image(root / names[1]).shape
+        == read_image(root / names[2]).shape
+        == read_image(root / names[3]).shape
+        == (24, 32, 3)
+    )
     (tmp_path / "phone").mkdir()
     (tmp_path / "phone" / "b.heic").write_bytes(HEIC)
     with pytest.raises(FileNotFoundError, match="found 1 .heic .* convert them to JPEG"):

@@ -62,7 +62,7 @@ def test_everything_that_is_known_can_be_given(files, capsys):
 def test_a_folder_gives_what_can_be_read_and_the_reasons_for_the_rest(files, tmp_path, capsys):
     folder, output = tmp_path / "photographs", tmp_path / "out"
     (folder / "sub").mkdir(parents=True)
-    for name in ("a.jpg", "sub/b.jpg"):
+    for name in ("a.jpg", "sub/b.jfif"):
         (folder / name).write_bytes((files / "image.jpg").read_bytes())
     (folder / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     (folder / "empty.jpg").touch()
@@ -73,7 +73,7 @@ def test_a_folder_gives_what_can_be_read_and_the_reasons_for_the_rest(files, tmp
     for reason in ("phone.heic: a HEIC photograph", "empty.jpg: an empty file", "notes.jpg: a text file"):
         assert said.err.count(reason) == 1
     assert "skipped 3 of 5" in said.out and said.out.count("hand within") == 2
-    assert sorted(path.name for path in output.rglob("*.*")) == ["a.jpg", "b.jpg"]
+    assert sorted(path.name for path in output.rglob("*.*")) == ["a.jpg", "b.jfif.png"]
     alone = predict(load_pose_network(files / "network.pt"), folder / "a.jpg")
     values = json.loads((tmp_path / "hands.json").read_text())
     np.testing.assert_allclose([hand["keypoints_2d"] for hand in values], [alone.keypoints_2d] * 2)
@@ -83,7 +83,7 @@ def test_a_folder_gives_what_can_be_read_and_the_reasons_for_the_rest(files, tmp
 
 def test_several_boxes_are_several_hands(files, tmp_path, capsys):
     boxes = [(10, 20, 90, 110), (120, 40, 220, 150)]
-    more = [*"--box 10 20 90 110 120 40 220 150 --json".split(), tmp_path / "two.json"]
+    more = [*"--box 10 20 90 110 --box 120 40 220 150 --json".split(), tmp_path / "two.json"]
     assert main(command(files, *more)) == 0
     assert capsys.readouterr().out.count("hand within") == 2
     expected = predict(load_pose_network(files / "network.pt"), files / "image.jpg", box=boxes)

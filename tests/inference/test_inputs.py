@@ -113,6 +113,11 @@ def test_pillow_images_tensors_and_floats_are_what_the_file_is(folder):
         assert same(predict(model, one, K), predict(model, repeated, K))
 
 
+def test_16_bits_are_the_same_from_a_file_and_from_pillow(tmp_path):
+    Image.fromarray(an_image(0)[..., 0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    assert same(predict(model, Image.open(tmp_path / "deep.png")), predict(model, tmp_path / "deep.png"))
+
+
 def test_a_turned_pillow_image_is_turned_as_its_file_is(tmp_path):
     picture = Image.fromarray(an_image(3))
     exif = picture.getexif()
@@ -168,6 +173,8 @@ def test_images_that_cannot_be_read_are_skipped_and_named_but_one_alone_is_an_er
     (folder / "c.jpg").write_text("no image, but a line of text")
     with pytest.warns(UserWarning, match=r"Skipped 1 of 4: .*c.jpg: a text file, not an image"):
         found = predict(model, folder, K)
+    with pytest.warns(UserWarning, match="Skipped 1 of 2: image 1: expected an array, .* found NoneType"):
+        assert len(predict(model, [an_image(0), None])) == 1
     assert [(hand.index, hand.name) for hand in found] == [(0, "a.png"), (1, "b.png"), (3, "deeper/c.png")]
     with pytest.raises(ValueError, match="c.jpg: a text file"):
         predict(model, folder / "c.jpg")

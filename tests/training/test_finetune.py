@@ -9,6 +9,7 @@ import torch
 from peclr_utils import weights
 from peclr_utils.datasets import EvenMixture
 from peclr_utils.evaluation import evaluate_keypoints, mean_pose
+from peclr_utils.labels import label_problems
 from peclr_utils.models import PoseNetwork25D, build_encoder
 from peclr_utils.skeleton import reorder
 from peclr_utils.training import FinetuneConfig, finetune, predict_dataset
@@ -41,6 +42,15 @@ def test_it_learns_a_few_hands_by_heart_and_beats_their_mean(crops16):
     assert result.evaluation.epe_2d < 0.9 * mean.epe_2d
 
 
+def test_flat_hands_and_crops_that_cut_fingers_off_are_no_mistake(dot_hands):
+    hands = [dot_hands(16)[k] for k in range(16)]
+    flat = np.stack([hand.keypoints_3d * [1, 1, 0.02] + [0, 0, 0.45] for hand in hands])
+    K = np.stack([hand.K for hand in hands])
+    beside = np.float32([[1, 0, -30], [0, 1, -20], [0, 0, 1]]) @ K
+    assert label_problems(flat * [-1, 1, 1], K) == []
+    assert label_problems(np.stack([hand.keypoints_3d for hand in hands]), beside, size=(60, 60)) == []
+
+
 WRONG = {
     "millimetres": (lambda xyz: xyz * 1000, "the bone 9-10 is 35 long .*; xyz must be metres"),
     "MANO's order": (lambda xyz: reorder(xyz, "freihand", "mano"), "may be in 'mano': use skeleton.reorder"),
@@ -65,13 +75,14 @@ def test_labels_in_other_units_axes_or_orders_are_refused_before_anything_is_cro
     assert not list(tmp_path.iterdir())
 
 
-def test_a_camera_of_resized_images_is_refused(dot_hands):
+@pytest.mark.parametrize("factor", [4, 0.5])
+def test_a_camera_of_resized_images_is_refused(dot_hands, factor):
     class Resized(dot_hands):
         def __getitem__(self, index):
             sample = super().__getitem__(index)
-            return replace(sample, K=sample.K * np.float32([[4], [4], [1]]))
+            return replace(sample, K=sample.K * np.float32([[factor], [factor], [1]]))
 
-    with pytest.raises(ValueError, match="of the keypoints lie inside the images; .* resized and K was not"):
+    with pytest.raises(ValueError, match="of the keypoints lie inside the images .* resized and K was not"):
         finetune(TINY, EvenMixture([dot_hands(16), Resized(32)]))
 
 

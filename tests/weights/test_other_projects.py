@@ -87,3 +87,9 @@ def test_an_encoder_below_a_prefix_must_fit_whole_even_in_a_file_nested_in_itsel
     torch.save(state, path)
     with pytest.raises(ValueError, match=r"1 missing: net.layer4.*1 unknown: net.layer5.*net.bn1.bias \(exp"):
         weights.load_encoder(path)
+
+
+@pytest.mark.parametrize("tree", [{"module": "a", "module.prototypes.weight": HEAD}, {"module": "a's parts"}])
+def test_a_resnet_at_the_top_is_taken_from_what_lies_beside_it(tmp_path, resnets, tree):
+    torch.save({"state_dict": fill(tree, resnets)}, tmp_path / "other.pth")
+    assert same(weights.load_encoder(tmp_path / "other.pth"), resnets["a"])
