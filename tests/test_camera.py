@@ -61,9 +61,8 @@ def test_the_quadratic_gives_the_root_depth_wherever_its_positive_root_is_the_tr
     length = camera.bone_length(hands)
     points = camera.to_25d(hands, K)
     a, b, _ = camera.root_depth_quadratic(points, K)
-    slope = (
-        2 * a * hands[:, ROOT, 2] / length + b
-    )  # the discriminant's square root, with the true root's sign
+    # The discriminant's square root, with the true root's sign.
+    slope = 2 * a * hands[:, ROOT, 2] / length + b
     holds = slope > camera.EPSILON**0.5
     assert 0 < (slope < 0).mean() < 0.005, "some bones seen end-on should be among the hands"
     assert 0.99 < holds.mean() < 1

@@ -89,6 +89,13 @@ def test_blocks_equal_the_whole_in_single_precision():
         assert (one - other).norm() < 1e-6 * one.norm()
 
 
+def test_blocks_keep_a_few_numbers_per_row_however_many_positives_a_row_has():
+    z1, z2 = (z.requires_grad_() for z in views(40))
+    loss = nt_xent(z1, z2, identity=torch.arange(40) // 30, block=8)
+    saved = [tensor for tensor in loss.grad_fn.saved_tensors if tensor.shape != (80, 16)]
+    assert saved and all(tensor.numel() <= 80 for tensor in saved)
+
+
 def test_small_temperatures_and_half_precision_stay_finite():
     z1, z2 = (z.to(torch.bfloat16).requires_grad_() for z in views(16))
     loss = nt_xent(z1, z2, 1e-3)

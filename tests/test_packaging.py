@@ -85,9 +85,8 @@ def test_importing_the_package_imports_no_other_and_its_rooms_bring_no_notebook_
 
 
 def test_every_room_is_reached_from_the_package_without_importing_it_first(repository):
-    assert loaded_after("import peclr_utils\npeclr_utils.skeleton.BONES", ["torch", "peclr_utils"]) == [
-        "peclr_utils"
-    ]
+    loaded = loaded_after("import peclr_utils\npeclr_utils.skeleton.BONES", ["torch", "peclr_utils"])
+    assert loaded == ["peclr_utils"]
     rooms = {file.parent.name for file in (repository / "peclr_utils").glob("*/__init__.py")}
     assert rooms <= set(peclr_utils._ROOMS) <= set(dir(peclr_utils))
     with pytest.raises(AttributeError, match="no attribute 'loses'"):

@@ -88,9 +88,8 @@ def test_presets_and_files_are_starting_points(tmp_path):
     file.write_text(Small(steps=5, sources=("a",)).to_json())
     assert parse(Small, [], "small") == Small.laptop()
     assert parse(Small, ["--preset", "smoke", "--seed", "2"], "small") == Small(steps=2, seed=2)
-    assert parse(Small, ["--config", str(file), "--seed", "2"], "small") == Small(
-        steps=5, sources=("a",), seed=2
-    )
+    read = parse(Small, ["--config", str(file), "--seed", "2"], "small")
+    assert read == Small(steps=5, sources=("a",), seed=2)
 
 
 @pytest.mark.parametrize(

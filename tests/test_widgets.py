@@ -35,12 +35,6 @@ def test_the_toy_projection_rotates_with_the_image_and_scale_cancels(sample):
     np.testing.assert_allclose(widgets.toy_projection(moved), rotated, atol=1e-9)
 
 
-def test_a_view_that_changes_nothing_looks_like_its_crop(sample):
-    crop_axes, view_axes, _ = widgets.draw_view(sample, size=64).axes
-    before, after = (np.asarray(ax.images[0].get_array(), float) for ax in (crop_axes, view_axes))
-    assert np.abs(before - after).mean() < 1
-
-
 def test_a_posed_hand_follows_its_gestures_and_fingers():
     hand = widgets.draw_posed_hand(size=96)
     assert hand.shape == (96, 96, 3) and hand.dtype == np.uint8

@@ -76,12 +76,6 @@ def test_draws_are_uniform_over_their_ranges():
     assert np.abs(np.corrcoef(drawn) - np.eye(len(drawn))).max() < 0.03
 
 
-def test_indexing_keeps_the_leading_axis():
-    params = sample_parameters(EVERYTHING, 5, np.random.default_rng(0))
-    assert len(params[2]) == 1 and equal(params[2], params[2:3]) and equal(params[-1], params[4])
-    assert equal(params[np.array([1, 3])][1], params[3]) and len(list(params)) == 5
-
-
 @settings(max_examples=100, deadline=None)
 @given(
     angle=st.floats(-180, 180),

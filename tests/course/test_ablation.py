@@ -21,9 +21,3 @@ def test_known_effects_are_found_within_their_standard_errors_in_any_order_of_th
         assert abs(found["pixels"] - expected) < 4 * found["standard_error"] < 0.2
     backwards = ablation.sum_up(dict(reversed(made_up().items())), 8.0)["changes"]
     assert {name: pytest.approx(values) for name, values in changes.items()} == backwards
-
-
-def test_the_verdict_compares_with_untrained_features():
-    record = ablation.sum_up(made_up(), 8.0)
-    assert "better than untrained" in ablation.verdict(record)[-1]
-    assert "too short" in ablation.verdict({**record, "untrained": 1.0})[-1]

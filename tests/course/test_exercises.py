@@ -161,14 +161,9 @@ def test_no_answer_yet_is_noted_and_does_not_fail(nothing, capsys):
     assert capsys.readouterr().out == "Exercise 2.1 (Rotate about a centre): not answered yet.\n"
 
 
-def fails(points):
-    raise ZeroDivisionError
-
-
-NO_ARRAYS = [(lambda points: "no numbers", "a str"), (lambda points: [[1.0], [1.0, 2.0]], "a list")]
-
-
-@pytest.mark.parametrize(("answer", "message"), [*NO_ARRAYS, (fails, "ZeroDivisionError")])
-def test_an_answer_that_cannot_be_compared_says_why(answer, message):
-    with pytest.raises(ExerciseError, match=message):
-        check("1.3", answer)
+def test_an_answer_that_cannot_be_compared_says_why():
+    for answer, message in (("no numbers", "a str"), ([[1.0], [1.0, 2.0]], "a list")):
+        with pytest.raises(ExerciseError, match=message):
+            check("1.3", lambda points, answer=answer: answer)
+    with pytest.raises(ExerciseError, match="ZeroDivisionError"):
+        check("1.3", lambda points: 1 / 0)

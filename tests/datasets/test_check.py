@@ -30,9 +30,8 @@ def test_the_command_line_and_its_exit_code_say_what_is_wrong(whole, capsys):
     assert main(["freihand", str(whole)]) == 0
     (whole / "training" / "rgb" / "00000013.jpg").unlink()
     assert main(["freihand", str(whole)]) == 1
-    assert (
-        f"PROBLEM: {whole / 'training' / 'rgb'}: 1 files are missing: 00000013.jpg" in capsys.readouterr().out
-    )
+    problem = f"PROBLEM: {whole / 'training' / 'rgb'}: 1 files are missing: 00000013.jpg"
+    assert problem in capsys.readouterr().out
     assert main(["freihand", str(whole / "training")]) == 1
     assert f"found it in {whole}" in capsys.readouterr().out
 
@@ -69,11 +68,7 @@ def test_damaged_labels_and_folders_without_images_are_a_problem(whole, tmp_path
     [
         ("xyz", lambda xyz: xyz * 1000, r"the bone 9-10 is .* long in the median hand, .* must be metres"),
         ("xyz", lambda xyz: -xyz, "10 of 10 hands have keypoints behind the camera; .* negate y and z"),
-        (
-            "xyz",
-            lambda xyz: reorder(xyz, "freihand", "mano"),
-            "the keypoints are not in FreiHAND's order; they may be in 'mano'",
-        ),
+        ("xyz", lambda xyz: reorder(xyz, "freihand", "mano"), "the keypoints .* may be in 'mano'"),
         ("xyz", lambda xyz: xyz * [-1, 1, 1], "100% of the hands bend .* as hands of the other side"),
         ("scale", lambda scale: scale * 1.5, "scale differs from the bone 9-10 by 50%"),
         ("K", lambda K: K * [[5], [5], [1]], ".* of the keypoints lie inside the images .*; K, xyz and"),
@@ -102,6 +97,4 @@ def test_a_folder_of_images_and_its_boxes(tmp_path, write_image, capsys):
     assert main(["folder", str(tmp_path), "--boxes", "boxes.csv"]) == 1
     text = capsys.readouterr().out
     assert "2 boxes in 1 images" in text
-    assert (
-        "a.jpg, line 3 of its boxes: the box [50.0, 1.0, 59.0, 10.0] has its centre (54, 5) outside" in text
-    )
+    assert "a.jpg, line 3 of its boxes: the box [50.0, 1.0, 59.0, 10.0] has its centre (54, 5) out" in text

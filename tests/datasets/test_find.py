@@ -6,12 +6,8 @@ from peclr_utils.datasets import ImageFolderHands, find_data, find_set
 @pytest.fixture
 def shelf(tmp_path):
     """A folder that holds FreiHAND, its evaluation labels beside it, YouTube3DHands and something else."""
-    for name in (
-        "FreiHAND/training_K.json",
-        "FreiHAND_eval/evaluation_xyz.json",
-        "You Tube/youtube_train.json",
-    ):
-        path = tmp_path / name
+    labels = "FreiHAND/training_K.json", "FreiHAND_eval/evaluation_xyz.json", "You Tube/youtube_train.json"
+    for path in map(tmp_path.joinpath, labels):
         path.parent.mkdir()
         path.write_text("{}")
     (tmp_path / "notes").mkdir()
@@ -91,7 +87,8 @@ def test_what_is_not_there_is_named(shelf):
     (shelf / "notes" / ".thumb" / "a.png").touch()  # hidden
     with pytest.raises(FileNotFoundError, match=r"notes: holds no image; .* data/README.md"):
         find_data(shelf / "notes")
-    with pytest.raises(
-        FileNotFoundError, match=r"expected youtube \(youtube_train.json\) in it or one folder"
-    ):
+    for path, message in ((shelf / "notes", "holds no image"), (shelf / "notes/.thumb/a.png", "is a file")):
+        with pytest.raises(FileNotFoundError, match=message):
+            ImageFolderHands(path)
+    with pytest.raises(FileNotFoundError, match=r"expected youtube \(youtube_train.json\) in it or"):
         find_set("youtube", shelf / "FreiHAND")

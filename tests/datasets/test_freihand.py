@@ -64,9 +64,7 @@ def test_the_division_into_train_and_val_stays_the_same_for_ever(freihand_root):
     assert FreiHAND(root, "val", val_fraction=0.2).ids.tolist() == [1, 8, 18, 19]
     assert FreiHAND(root, "val", val_fraction=0.2, split_seed=1).ids.tolist() != [1, 8, 18, 19]
     for fraction in (0.01, 1.5):
-        with pytest.raises(
-            ValueError, match=f"val_fraction {fraction} of 20 photographs leaves a part empty"
-        ):
+        with pytest.raises(ValueError, match=f"val_fraction {fraction} of 20 .* leaves a part empty"):
             FreiHAND(root, "val", val_fraction=fraction)
     with pytest.raises(ValueError, match="train, val, training, evaluation, found 'test'"):
         FreiHAND(root, "test")

@@ -146,14 +146,3 @@ def test_a_box_may_reach_beyond_the_image_but_its_centre_may_not(folder, boxes):
         assert dataset[0].outline is not None
     with pytest.raises(ValueError, match=r"b.jpg, line 3 .* has its centre \(42.5, 6.5\) .* 32 x 24"):
         dataset[1]
-
-
-def test_what_is_no_folder_of_images_is_refused(folder, tmp_path):
-    (tmp_path / "empty").mkdir()
-    for path, message in (
-        (tmp_path / "empty", "holds no image; looked for .jpg"),
-        (tmp_path / "nowhere", "there is no such folder"),
-        (folder / "b.jpg", "this is a file; name the folder it is in"),
-    ):
-        with pytest.raises(FileNotFoundError, match=message):
-            ImageFolderHands(path)

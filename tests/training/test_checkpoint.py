@@ -135,12 +135,8 @@ def test_a_second_run_is_kept_out_while_the_first_is_running_and_does_not_harm_i
 
     monkeypatch.setattr(EarlyStop, "reason", start_another)
     first = pretrain(config, crops16)
-    assert (
-        refused
-        and first.finished
-        and first.losses == straight.losses
-        and same_weights(first.model, straight.model)
-    )
+    assert refused and first.finished and first.losses == straight.losses
+    assert same_weights(first.model, straight.model)
     assert [row["loss"] for row in read_log(tmp_path)] == straight.losses
     assert json.loads((tmp_path / CONFIG).read_text())["seed"] == 0
     assert pretrain(config.replace(seed=1, resume=False, max_steps=1), crops16).losses  # free again

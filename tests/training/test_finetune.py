@@ -124,11 +124,6 @@ def test_a_frozen_encoder_keeps_every_weight_and_statistic(encoder, crops16):
     assert len(result.losses) == 4
 
 
-def test_fewer_labels_are_fewer_images(pack_dots, capsys):
-    finetune(TINY.replace(labels=4, max_steps=1, progress=True), pack_dots(16, versions=2))
-    assert "on 8 labelled images" in capsys.readouterr().out
-
-
 def test_the_command_runs_from_rendered_hands_to_an_evaluation(tmp_path, capsys):
     sources = ["--sources", "synthetic:16?seed=1&size=96", "--test_sources", "synthetic:8?seed=2&size=96"]
     options = ["--steps", "2", "--warmup_steps", "1", "--batch_size", "8", "--output", str(tmp_path)]

@@ -32,15 +32,13 @@ def test_predictions_come_in_the_order_of_the_images_whatever_the_batch(network,
     assert np.allclose(project(one.keypoints_3d, one.K), one.keypoints_2d, atol=1e-2)
 
 
-def test_a_network_is_evaluated_on_the_views_it_was_trained_on(network, crops16):
+def test_a_network_is_evaluated_on_the_views_it_was_trained_on(network, crops16, monkeypatch):
     with pytest.raises(ValueError, match="image_size: this network's file does not say .* pass image_size="):
         predict_dataset(network, crops16)
     expected = predict_dataset(network, crops16, image_size=32, view_factor=1.5)
-    network.image_size, network.view_factor = 32, 1.5
-    try:
-        own = predict_dataset(network, crops16)
-    finally:
-        network.image_size = network.view_factor = None
+    for name, value in {"image_size": 32, "view_factor": 1.5}.items():
+        monkeypatch.setattr(network, name, value)
+    own = predict_dataset(network, crops16)
     for name in ("keypoints_3d", "keypoints_2d", "true_2d", "K"):
         assert np.array_equal(getattr(own, name), getattr(expected, name)), name
 
