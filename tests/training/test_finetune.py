@@ -53,6 +53,8 @@ def test_flat_hands_and_crops_that_cut_fingers_off_are_no_mistake(dot_hands):
 
 WRONG = {
     "millimetres": (lambda xyz: xyz * 1000, "the bone 9-10 is 35 long .*; xyz must be metres"),
+    "OpenGL's axes": (lambda xyz: xyz * [1, -1, -1], "16 of 16 hands have keypoints behind the camera"),
+    "a mirrored axis": (lambda xyz: xyz * [-1, 1, 1], "100% of the hands bend .* as hands of the other side"),
     "MANO's order": (lambda xyz: reorder(xyz, "freihand", "mano"), "may be in 'mano': use skeleton.reorder"),
 }
 

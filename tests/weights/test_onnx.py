@@ -53,7 +53,7 @@ def one_line(arguments, capfd):
     return said
 
 
-@pytest.mark.parametrize("network", ["resnet50"], indirect=True)
+@pytest.mark.parametrize("network", ["resnet18", "resnet50"], indirect=True)
 def test_the_command_writes_one_file_that_computes_the_same_or_none(tmp_path, network, monkeypatch, capfd):
     saved, path = weights.save_checkpoint(tmp_path / "network.pt", network), tmp_path / "new" / "network.onnx"
     onnx.main([str(saved), "--output", str(path)])
