@@ -28,7 +28,7 @@ COLUMNS = {
     "is_left": "isleft lefthand islefthand",
     "is_right": "isright righthand isrighthand",
 }
-"""What a column may be called, apart from case, blanks, punctuation, brackets, "box" or "bbox"."""
+"""Accepted column names. Case, blanks, punctuation, text in brackets, "box" and "bbox" are ignored."""
 
 EXPECTED = "name,x,y,width,height or name,x1,y1,x2,y2, and side if some hands are left"
 _NAMED = {"right": "right", "r": "right", "left": "left", "l": "left"}
@@ -39,6 +39,7 @@ _SIDES = {
     "is_left": dict.fromkeys(_NO, "right") | dict.fromkeys(_YES, "left"),
     "is_right": dict.fromkeys(_NO, "left") | dict.fromkeys(_YES, "right"),
 }
+_NO_BOX = set("nan none null 0 0.0 -1 -1.0".split()) | {""}
 _NO_TABLE = {b"PK": "a spreadsheet (.xlsx)", b"{": "JSON", b"[": "JSON", b"<": "XML"}
 
 
@@ -54,13 +55,16 @@ class Box(NamedTuple):
     line: int
 
 
-def check_box(box: Sequence[float] | np.ndarray, size: tuple[int, int] | None, where: str) -> None:
-    """Raise ValueError if a box is none, or lies in another image than this one.
+def check_box(box: Sequence[float] | np.ndarray, size: tuple[int, int] | None, where: str) -> str:
+    """Raise ValueError if numbers are not a box, or its centre lies outside the image.
 
     Args:
         box: (4,) x1, y1, x2, y2.
         size: (width, height) of the image in pixels; None if not known yet.
         where: the image or the line, for the message.
+
+    Returns:
+        A doubt to warn of, if most of the box lies outside the image, otherwise "".
     """
     x1, y1, x2, y2 = found = [round(float(value), 4) for value in box]
     expected = f"{where}: expected a box x1, y1, x2, y2 in pixels"
@@ -83,7 +87,8 @@ def check_box(box: Sequence[float] | np.ndarray, size: tuple[int, int] | None, w
             beyond = (
                 f"{1 - seen:.0%} of the box {found} lies outside the image of {size[0]} x {size[1]} pixels"
             )
-            warnings.warn(f"{where}: {beyond}; was the image resized after it was labelled?", stacklevel=2)
+            return f"{where}: {beyond}; was the image resized after it was labelled?"
+    return ""
 
 
 def read_boxes(root: Path, path: Path, names: Sequence[str]) -> list[Box]:
@@ -115,15 +120,15 @@ def read_boxes(root: Path, path: Path, names: Sequence[str]) -> list[Box]:
     if not {"name", *corners} <= set(columns):
         found = delimiter.join(table.fieldnames or []) or "an empty file"
         raise ValueError(f"{file}: expected the columns {EXPECTED}, found {found}")
-    if any(column.lower().startswith("original") for column in ignored):
-        raise ValueError(f"{file}: expected pixels, found percents of {', '.join(ignored)}")
+    if any(column.lower() == "original_width" for column in ignored):
+        raise ValueError(f"{file}: expected pixels, found percentages of original_width and original_height")
     if not rows:
         raise ValueError(f"{file}: holds no box, only column names")
     # A label may say which hand it is, or only that it is one.
     if "label" in columns and not any(_side("label", row[columns["label"]]) for row, _ in rows):
         ignored.append(columns.pop("label"))
     if ignored:
-        warnings.warn(f"{file}: ignored the columns {', '.join(ignored)}", stacklevel=4)
+        warnings.warn(f"{file}: ignored the columns {', '.join(ignored)}", stacklevel=3)
     images = {unicodedata.normalize("NFC", name): name for name in names}
     boxes = []
     for row, line in rows:
@@ -133,7 +138,7 @@ def read_boxes(root: Path, path: Path, names: Sequence[str]) -> list[Box]:
             raise ValueError(f"{where}: more values than columns; {remedy}")
         values = {key: (row[column] or "").strip() for key, column in columns.items()}
         found = ",".join(values[key] for key in ("name", *corners))
-        if len({values[key].lower() for key in corners}) == 1:  # empty, nan, 0 or -1
+        if {values[key].lower() for key in corners} <= _NO_BOX:
             raise ValueError(f"{where}: no box, found {found}; delete rows of images without a hand")
         try:
             decimal = "." if delimiter == "," else ","
@@ -167,7 +172,9 @@ def _lines(file: Path) -> tuple[list[str], str]:
     try:
         lines = content.decode("utf-16" if utf16 else "utf-8-sig").splitlines()
     except UnicodeDecodeError:
-        raise ValueError(f"{file}: expected text in UTF-8, found none; save it as CSV in UTF-8") from None
+        raise ValueError(
+            f"{file}: expected text in UTF-8, found another encoding; save it as UTF-8"
+        ) from None
     if lines and lines[0].startswith("sep="):  # a spreadsheet's own note
         return lines[1:], lines[0][4:5]
     return lines, max(",;\t", key=(lines or [""])[0].count)

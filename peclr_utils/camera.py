@@ -147,9 +147,7 @@ def to_25d(points: Array, K: Array, bone: tuple[int, int] = REFERENCE_BONE) -> A
     """
     length = bone_length(points, bone)
     if not bool((length > 0).all()):
-        raise ValueError(
-            f"to_25d: the reference bone {bone} must have a positive length in every hand, found {length}"
-        )
+        raise ValueError(f"to_25d: bone {bone} must have a positive length in every hand, found {length}")
     relative = (points[..., 2] - points[..., ROOT : ROOT + 1, 2]) / length[..., None]
     return _library(points).concatenate([project(points, K), relative[..., None]], -1)
 

@@ -40,9 +40,7 @@ def rotate_points(points: Tensor, angle: Tensor) -> Tensor:
         (B, N, 2).
     """
     if angle.shape != points.shape[:1]:
-        raise ValueError(
-            f"rotate_points: expected angle ({len(points)},), one per point set, found {tuple(angle.shape)}"
-        )
+        raise ValueError(f"rotate_points: expected angle ({len(points)},), found {tuple(angle.shape)}")
     radians = torch.deg2rad(angle).to(points.dtype)
     cos, sin = radians.cos()[:, None], radians.sin()[:, None]
     centre = points.detach().mean(dim=1, keepdim=True)
@@ -63,9 +61,7 @@ def translate_points(points: Tensor, shift: Tensor) -> Tensor:
         (B, N, 2).
     """
     if shift.shape != (len(points), 2):
-        raise ValueError(
-            f"translate_points: expected shift ({len(points)}, 2), one per set, found {tuple(shift.shape)}"
-        )
+        raise ValueError(f"translate_points: expected shift ({len(points)}, 2), found {tuple(shift.shape)}")
     fixed = points.detach()
     extent = fixed.amax(dim=1) - fixed.amin(dim=1)
     return points + (shift.to(points.dtype) * extent)[:, None]

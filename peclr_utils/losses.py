@@ -47,9 +47,7 @@ def nt_xent(
         ValueError: if the shapes don't fit, there are no pairs, or temperature or block is out of range.
     """
     if z1.shape != z2.shape or z1.ndim != 2:
-        raise ValueError(
-            f"nt_xent: expected two (N, D) of one shape, found {tuple(z1.shape)} and {tuple(z2.shape)}"
-        )
+        raise ValueError(f"nt_xent: expected two (N, D), found {tuple(z1.shape)} and {tuple(z2.shape)}")
     count = len(z1)
     if not count:
         raise ValueError("nt_xent: expected at least one pair, found none")

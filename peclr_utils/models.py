@@ -138,7 +138,7 @@ class PoseNetwork25D(nn.Module):
         super().__init__()
         if keypoint_order not in REFERENCE_BONES:
             raise ValueError(
-                f"unknown keypoint order {keypoint_order!r}; expected one of {', '.join(REFERENCE_BONES)}"
+                f"keypoint order {keypoint_order!r}: expected one of {', '.join(REFERENCE_BONES)}"
             )
         outputs = 3 * skeleton.NUM_KEYPOINTS + 1
         self.arch = arch

@@ -112,7 +112,7 @@ class Settings:
         hints = typing.get_type_hints(type(self))
         if unknown := sorted(set(changes) - set(hints)):
             raise ValueError(
-                f"{type(self).__name__} has no field {', '.join(unknown)}; its fields are {', '.join(hints)}"
+                f"{type(self).__name__} has no field {', '.join(unknown)}; it has {', '.join(hints)}"
             )
         changes = {
             name: tuple(value)

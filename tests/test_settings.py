@@ -51,7 +51,7 @@ def test_a_wrong_value_is_named_with_what_was_expected_and_found(name, value, ex
 
 
 def test_an_unknown_field_is_named_with_those_there_are():
-    with pytest.raises(ValueError, match="Small has no field step; its fields are .*steps"):
+    with pytest.raises(ValueError, match="Small has no field step; it has .*steps"):
         Small().replace(step=3)
 
 

@@ -81,9 +81,7 @@ def run_course(
         ValueError, FileNotFoundError: if an argument is wrong or something is missing; nothing ran.
     """
     if profile in NEEDS_DATA and not data:
-        raise ValueError(
-            f"Profile {profile!r} needs photographs: --data (make: DATA=...), see data/README.md"
-        )
+        raise ValueError(f"Profile {profile!r} needs photographs, --data (make: DATA=...): data/README.md")
     notebooks = find_repository() / "notebooks"
     folder = (output or notebooks.parent / "runs" / profile).resolve()
     given = {"run_dir": str(folder), "data": list(map(str, find_data(data)))}

@@ -54,13 +54,13 @@ def open_crops(
         margin: how many times wider than a view the crops are, so that no view reaches beyond them.
         cache: folder that keeps the crops; "" makes a temporary folder that is removed with the crops.
         progress: whether to show a progress bar.
-        labelled: whether to ask first what `require_labels` asks.
+        labelled: whether to check labels first, by `require_labels`.
 
     Returns:
         Crops at the resolution of a view.
 
     Raises:
-        ValueError: if there is no source, or one is not understood, or the labels can't be.
+        ValueError: if there is no source, or one is not understood, or its labels can't be right.
     """
     if isinstance(hands, store.CropSet):
         if labelled:

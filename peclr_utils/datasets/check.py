@@ -17,7 +17,7 @@ import numpy as np
 
 from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, image_suffix, load_labels
 from peclr_utils.datasets.image_folder import ImageFolderHands
-from peclr_utils.datasets.images import read_image, unreadable
+from peclr_utils.datasets.images import read_image
 from peclr_utils.datasets.sample import EvenMixture, HandDataset
 from peclr_utils.datasets.youtube3d import SPLITS, YouTube3DHands
 from peclr_utils.labels import label_problems
@@ -144,18 +144,17 @@ def _check_youtube(report: Report, root: Path, split: str, decode: int | None) -
 
 def _check_folder(report: Report, root: Path, boxes: str | None, decode: int | None) -> None:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what it skips is reported below
+        with warnings.catch_warnings(record=True, action="always") as caught:
             dataset = ImageFolderHands(root, boxes)
-        report.found.append(f"{len(dataset.names):,} images")
-        if dataset.skipped:
-            report.problems.append(f"skipped {unreadable(dataset.skipped)}")
-        _decode(report, [root / name for name in dataset.names], decode, "images")
-        if dataset.boxes is not None:
-            boxed = {box.name for box in dataset.boxes}
-            report.found.append(f"{len(dataset.boxes):,} boxes in {len(boxed):,} images; skipped the others")
-            for k in _spread(len(dataset), decode):
-                dataset[k]
+            report.found.append(f"{len(dataset.names):,} images")
+            _decode(report, [root / name for name in dataset.names], decode, "images")
+            if dataset.boxes is not None:
+                boxed = len({box.name for box in dataset.boxes})
+                report.found.append(f"{len(dataset.boxes):,} boxes in {boxed:,} images; skipped the others")
+                for k in _spread(len(dataset), decode):
+                    dataset[k]
+        for text in (str(warning.message) for warning in caught):
+            (report.found if "ignored the columns" in text else report.problems).append(text)
     except (ValueError, OSError) as error:
         report.problems.append(str(error))
 

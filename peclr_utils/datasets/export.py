@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from peclr_utils.camera import bone_length
-from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, SHAPES, label_path
+from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, SHAPES
 from peclr_utils.datasets.images import write_jpeg
 from peclr_utils.datasets.sample import HandDataset, HandSample, mirror
 
@@ -47,7 +47,7 @@ def export_freihand(
         raise ValueError(f"export_freihand: part must be one of {', '.join(PARTS)}, found {part!r}")
     root = Path(root).expanduser()
     positions = _positions(dataset, 1 if part == "evaluation" else MAX_VERSIONS)
-    parts = [root / part, *(label_path(root, part, kind) for kind in SHAPES)]
+    parts = [root / part, *(root / f"{part}_{kind}.json" for kind in SHAPES)]
     found = [path for path in parts if path.exists()]
     if found and not overwrite:
         raise FileExistsError(f"{found[0]}: exists; name another folder, or replace it with overwrite=True")
@@ -107,4 +107,5 @@ def _write_labels(folder: Path, part: str, rows: list[dict], count: int) -> None
             )
         # Nine significant digits: what it takes to read the same float32 back.
         short = np.array([float(f"{value:.9g}") for value in values[0].ravel().tolist()])
-        label_path(folder, part, kind).write_text(json.dumps(short.reshape(values[0].shape).tolist()))
+        text = json.dumps(short.reshape(values[0].shape).tolist())
+        (folder / f"{part}_{kind}.json").write_text(text)

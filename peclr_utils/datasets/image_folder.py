@@ -43,6 +43,8 @@ class ImageFolderHands:
             warnings.warn(f"{self.root}: skipped {unreadable(self.skipped)}", stacklevel=2)
         self.boxes = None if boxes is None else read_boxes(self.root, Path(boxes).expanduser(), self.names)
 
+        self._doubted = False
+
     def __len__(self) -> int:
         return len(self.names if self.boxes is None else self.boxes)
 
@@ -57,7 +59,10 @@ class ImageFolderHands:
             return HandSample(read_image(self.root / name), number, self.source, name=name)
         name, *box, side, line = self.boxes[number]
         image = read_image(self.root / name)
-        check_box(box, image.shape[1::-1], f"{self.root / name}, line {line} of its boxes")
+        doubt = check_box(box, image.shape[1::-1], f"{self.root / name}, line {line} of its boxes")
+        if doubt and not self._doubted:
+            self._doubted = True
+            warnings.warn(doubt, stacklevel=2)
         x1, y1, x2, y2 = box
         corners = np.float32([[x1, y1], [x2 - 1, y1], [x2 - 1, y2 - 1], [x1, y2 - 1]])
         box = np.array(box)

@@ -77,14 +77,17 @@ def find_images(root: Path) -> tuple[list[str], list[str]]:
     renamed = [name for name in others if _begins(root / name, b"\xff\xd8")]  # JPEGs that phones name .heic
     names, others = sorted(names + renamed), [name for name in others if name not in renamed]
     if not names:
-        looked = f"holds no image; looked for {', '.join(IMAGE_SUFFIXES)} in and below"
+        looked = f"holds no image; looked for {', '.join(IMAGE_SUFFIXES)} in it and its subfolders"
         looked += f", found {unreadable(others)}" if others else ""
         raise FileNotFoundError(f"{root}: {looked}. data/README.md says how to add data")
     return names, others
 
 
 def _begins(path: Path, sign: bytes) -> bool:
-    return path.is_file() and path.open("rb").read(len(sign)) == sign
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(len(sign)) == sign
 
 
 def unreadable(names: Sequence[str]) -> str:
@@ -140,7 +143,7 @@ def _cut_short(content: bytes) -> str:
             at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
         kind = "" if b"\xff\xd9" in content[at:] else "JPEG"
     elif content.startswith(b"\x89PNG"):
-        kind = "" if b"IEND" in content[-4096:] else "PNG"
-    elif content.startswith(b"RIFF"):
+        kind = "" if b"IEND" in content else "PNG"
+    elif content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         kind = "" if len(content) >= int.from_bytes(content[4:8], "little") else "WebP"
     return f"a {kind} that is cut short after {len(content)} bytes; copy it again" if kind else ""

@@ -42,9 +42,7 @@ def as_pair(
     """Convert both with `as_float64` and check that they have the same shape (..., J, C)."""
     predicted, true = as_float64(pred, "pred", item), as_float64(gt, "gt", item)
     if predicted.shape != true.shape or predicted.ndim < 2 or not predicted.size:
-        raise ValueError(
-            f"pred and gt must have the same shape (..., J, C), found {predicted.shape} and {true.shape}"
-        )
+        raise ValueError(f"pred, gt: expected one shape (..., J, C), found {predicted.shape}, {true.shape}")
     return predicted, true
 
 

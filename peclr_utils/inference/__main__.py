@@ -69,6 +69,8 @@ def check_outputs(options: Options) -> None:
     """
     image, output = options.image, options.output
     if image.is_dir():
+        if len(options.box) > 1:
+            raise ValueError("--box: expected one box for a folder; several go into a table for --boxes")
         if output.is_file() or output.resolve().is_relative_to(image.resolve()):
             raise ValueError(f"{output}: expected another folder, outside of {image}, for the images")
     elif options.boxes is not None:
@@ -80,7 +82,7 @@ def check_outputs(options: Options) -> None:
     for path in filter(None, (None if image.is_dir() else output, options.json)):
         if path.is_dir():
             raise ValueError(f"{path}: expected a file to write, found a folder; name a file in it")
-        if not path.absolute().parent.is_dir():
+        if not path.absolute().parent.is_dir() and path.parent != output:
             raise FileNotFoundError(f"{path}: there is no folder {path.parent} to write it into")
         for given in (image, options.weights):
             if path.exists() and given.exists() and path.samefile(given):
@@ -105,17 +107,18 @@ def run(options: Options) -> tuple[list[HandPrediction], list[Exception]]:
     crops = {"size": options.size, "view_factor": options.view_factor}
     hands, skipped = predict_all(network, source, K, options.scale, box, options.left, **crops)
     for name in source.skipped if many else ():
-        try:
-            read_image(options.image / name)
-        except (ValueError, OSError) as error:
-            skipped.append(error)
+        kind = Path(name).suffix.lower()
+        reason = f"a {kind} file, which OpenCV can't read; convert it to JPEG or PNG"
+        skipped.append(ValueError(f"{options.image / name}: {reason}"))
     if not hands:
         raise skipped[0]
-    for name in dict.fromkeys(hand.name for hand in hands):
+    by_image: dict[str, list[HandPrediction]] = {}
+    for hand in hands:
+        by_image.setdefault(hand.name, []).append(hand)
+    for name, shown in by_image.items():
         drawn = read_image(options.image / name if many else options.image)
-        for hand in hands:
-            if hand.name == name:
-                drawn = draw_skeleton_on_image(drawn, hand.keypoints_2d)
+        for hand in shown:
+            drawn = draw_skeleton_on_image(drawn, hand.keypoints_2d)
         written = name if name.lower().endswith(WRITABLE) else f"{name}.png"
         _write(options.output / written if many else options.output, drawn)
     if options.json is not None:
@@ -126,7 +129,10 @@ def run(options: Options) -> tuple[list[HandPrediction], list[Exception]]:
 
 def _write(path: Path, image: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    try:
+        _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    except cv2.error:
+        raise ValueError(f"{path}: OpenCV can't write an image of {image.shape} like this") from None
     with atomic(path) as temporary:
         temporary.write_bytes(encoded)
 
@@ -164,9 +170,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The process's exit code: 0; 1 if an image was skipped; 2 for a wrong option or a missing file.
     """
     options = tyro.cli(Options, prog=PROGRAM, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
-    warnings.showwarning = lambda text, *_, **__: print(f"warning: {text}", file=sys.stderr)
     try:
-        hands, skipped = run(options)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*: skipped")  # printed below, file by file
+            warnings.showwarning = lambda text, *_, **__: print(f"warning: {text}", file=sys.stderr)
+            hands, skipped = run(options)
     except (ValueError, OSError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2

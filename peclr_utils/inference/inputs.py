@@ -58,6 +58,7 @@ class HandImage:
     is_left: bool  # the image is mirrored
     name: str  # for messages
     index: int  # position in the source, or in the boxes of one image
+    doubt: str  # what was probably not meant
 
 
 def is_single(source: Source) -> bool:
@@ -104,8 +105,8 @@ def hand_images(
                 given = _hand_image(sample, Ks[k], scales[hand], one, average, bool(lefts[hand]), hand)
             except (ValueError, TypeError, OSError) as error:
                 given = error
-            if not doubted and isinstance(given, HandImage) and given.K_is_doubtful:
-                warnings.warn(_doubt(given), stacklevel=4)
+            if not doubted and isinstance(given, HandImage) and given.doubt:
+                warnings.warn(given.doubt, stacklevel=4)
                 doubted = True
             yield given
 
@@ -215,15 +216,17 @@ def _hand_image(
     if length is not None and not SHORTEST_BONE < length < LONGEST_BONE:
         expected = f"a bone in metres, from {SHORTEST_BONE:g} to {LONGEST_BONE:g}"
         raise ValueError(f"{name}: scale must be the length of {expected}, found {length:g}")
+    doubt = _doubt(name, K, width, height) if K_is_doubtful else ""
     box = sample.box if box is None else box
     if box is not None:
-        check_box(box, (width, height), name)
+        box = np.asarray(box, dtype=np.float64)
+        doubt = check_box(box, (width, height), name) or doubt
     image = sample.image
     is_left = is_left or sample.handedness == "left"
     if is_left:
         mirrored = mirror(HandSample(image, identity=0, source=sample.source, K=K, box=box))
         image, K, box = mirrored.image, mirrored.K, mirrored.box
-    return HandImage(image, K, K_is_default, K_is_doubtful, length, average, box, is_left, name, index)
+    return HandImage(image, K, K_is_default, K_is_doubtful, length, average, box, is_left, name, index, doubt)
 
 
 def default_intrinsics(width: int, height: int) -> np.ndarray:
@@ -241,11 +244,10 @@ def _fits(K: np.ndarray, width: int, height: int) -> bool:
     return off <= FARTHEST_CENTRE and 0.009 < wide < 11.5
 
 
-def _doubt(given: HandImage) -> str:
-    height, width = given.image.shape[:2]
-    cx, cy, focal = given.K[0, 2], given.K[1, 2], given.K[0, 0]
+def _doubt(name: str, K: np.ndarray, width: int, height: int) -> str:
+    cx, cy, focal = K[0, 2], K[1, 2], K[0, 0]
     return (
-        f"{given.name}: K doesn't fit an image of {width} x {height} pixels: its focal length is {focal:g} "
+        f"{name}: K doesn't fit an image of {width} x {height} pixels: its focal length is {focal:g} "
         f"and its principal point ({cx:g}, {cy:g}), as of an image of {2 * cx:.0f} x {2 * cy:.0f}. If the "
         "image was resized, multiply K's first two rows by new width / old width; if it was cut out, give a "
         "HandSample with its own K. Until then, the distance is a guess"

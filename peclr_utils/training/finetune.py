@@ -85,8 +85,8 @@ def finetune(
         The network, its history, and its evaluation if there is a test set.
 
     Raises:
-        ValueError: if a hand lacks its label, or the first ones are in other units, axes or orders; otherwise
-            as `pretrain`.
+        ValueError: if a hand lacks its label, or some show wrong units, axes, keypoint order, side or camera;
+            otherwise as `pretrain`.
     """
     config.validate()
     with locked_folder(config.output):

@@ -169,7 +169,5 @@ def choose_labels(identities: np.ndarray, labels: int, seed: int) -> np.ndarray:
     """
     order = np.random.default_rng((seed, 0x1ABE1)).permutation(np.unique(identities))
     if labels > len(order):
-        raise ValueError(
-            f"labels: expected at most {len(order)}, the number of labelled identities, found {labels}"
-        )
+        raise ValueError(f"labels: expected at most {len(order)} labelled identities, found {labels}")
     return np.flatnonzero(np.isin(identities, order[: labels or None]))

@@ -64,9 +64,7 @@ def predict_dataset(
     view_factor = network.view_factor if view_factor is None else view_factor
     if image_size is None or view_factor is None:
         missing = "image_size" if image_size is None else "view_factor"
-        raise ValueError(
-            f"{missing}: this network's file does not say what it was trained on; pass {missing}=..."
-        )
+        raise ValueError(f"{missing}: unknown to this network's file; pass {missing}=...")
     device = next(network.parameters()).device
     poses = PoseDataset(crops, indices, None, batch_size, image_size, view_factor)
     place(network, device).eval()

@@ -43,9 +43,7 @@ def save_checkpoint(
         OSError: if it can't be written, for example on a full disk; the old file is kept.
     """
     if Path(path).suffix == SAFETENSORS:
-        raise ValueError(
-            f"{path}: {SAFETENSORS} files hold no settings. Name it .pt, or call save_safetensors"
-        )
+        raise ValueError(f"{path}: {SAFETENSORS} holds no settings; name it .pt, or call save_safetensors")
     checkpoint = {
         **_describe(model, path),
         "config": dict(config or {}),
@@ -117,7 +115,7 @@ def _write(path: str | Path, write: Callable[[Path], Any]) -> Path:
             write(temporary)
     except (OSError, RuntimeError, SafetensorError) as error:  # a full disk is each of them
         free = shutil.disk_usage(path.parent).free / 1e6
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise OSError(
             f"{path}: could not be written, with {free:,.0f} MB free ({reason}). What was there before is "
             "kept. Free some space, or check the folder's permissions, and run it again"

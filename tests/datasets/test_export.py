@@ -28,6 +28,14 @@ def test_what_is_exported_comes_back(memory_hands, tmp_path, versions):
     assert max(len(repr(value)) for value in values.tolist()) <= 15  # as short as float32 allows
 
 
+def test_the_labels_of_another_archive_stay_as_they_are(memory_hands, tmp_path):
+    export_freihand(memory_hands(2), tmp_path / "out_eval", part="evaluation")
+    before = (tmp_path / "out_eval" / "evaluation_xyz.json").read_bytes()
+    export_freihand(memory_hands(3), tmp_path / "out", part="evaluation", overwrite=True)
+    assert len(FreiHAND(tmp_path / "out", "evaluation")) == 3
+    assert (tmp_path / "out_eval" / "evaluation_xyz.json").read_bytes() == before
+
+
 def test_left_hands_are_exported_as_right_ones(memory_hands, tmp_path):
     left = memory_hands(2)
     left.samples = [mirror(sample) for sample in left.samples]

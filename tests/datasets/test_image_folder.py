@@ -117,7 +117,8 @@ def test_names_in_a_table_match_composed_and_decomposed_letters(folder, boxes, w
         ("b.jpg,0.1,0.2,0.5,0.6", HEADER, "line 2: .* multiply fractions by the image's width and height"),
         ("b.jpg,9,8,2,1", "name,x1,y1,x2,y2\n", "line 2: .* x, y, width, height, give 9, 8, 11, 9"),
         ("b.jpg,-1,-1,-1,-1", HEADER, "line 2: no box, .* delete rows of images without a hand"),
-        ("b.jpg,1,2,30,40,32,24", HEADER.strip() + ",original_width,original_height\n", "found percents"),
+        ("b.jpg,1,2,30,40,32,24", HEADER.strip() + ",original_width,original_height\n", "found percentages"),
+        ("b.jpg,9,9,9,9\nc.jpg,1,2,ten,5", HEADER, "line 3: .* must be numbers"),  # a square is a box
         ('{"images": []}', "", "expected a table of boxes, found JSON"),
         ("b.jpg,1,5,2,10,8", HEADER, "line 2: more values than columns; .* write 0.5, not 0,5"),
     ],

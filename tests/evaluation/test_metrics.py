@@ -258,7 +258,7 @@ GT = random_hands(8, seed=13)
     [
         (np.where(GT == GT[3, 4, 1], np.nan, GT), GT, r"pred: 1 of 504 values are NaN.*\[3, 4, 1\]"),
         (GT[:, :20], GT[:, :20], r"pred: expected shape \(N, 21, 3\) with N > 0, found \(8, 20, 3\)"),
-        (GT[:7], GT, r"same shape .*, found \(7, 21, 3\) and \(8, 21, 3\)"),
+        (GT[:7], GT, r"one shape .*, found \(7, 21, 3\), \(8, 21, 3\)"),
         (GT, GT * 1000, "gt doesn't look like metres"),
     ],
 )

@@ -70,7 +70,11 @@ def test_a_folder_gives_what_can_be_read_and_the_reasons_for_the_rest(files, tmp
     arguments = [str(folder), "--weights", str(files / "network.pt"), "--output", str(output)]
     assert main([*arguments, "--json", str(tmp_path / "hands.json")]) == 1
     said = capsys.readouterr()
-    for reason in ("phone.heic: a HEIC photograph", "empty.jpg: an empty file", "notes.jpg: a text file"):
+    for reason in (
+        "phone.heic: a .heic file, which OpenCV can't read",
+        "empty.jpg: an empty file",
+        "notes.jpg: a text file",
+    ):
         assert said.err.count(reason) == 1
     assert "skipped 3 of 5" in said.out and said.out.count("hand within") == 2
     assert sorted(path.name for path in output.rglob("*.*")) == ["a.jpg", "b.jfif.png"]

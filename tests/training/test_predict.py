@@ -33,7 +33,7 @@ def test_predictions_come_in_the_order_of_the_images_whatever_the_batch(network,
 
 
 def test_a_network_is_evaluated_on_the_views_it_was_trained_on(network, crops16, monkeypatch):
-    with pytest.raises(ValueError, match="image_size: this network's file does not say .* pass image_size="):
+    with pytest.raises(ValueError, match="image_size: unknown to this network's file; pass image_size="):
         predict_dataset(network, crops16)
     expected = predict_dataset(network, crops16, image_size=32, view_factor=1.5)
     for name, value in {"image_size": 32, "view_factor": 1.5}.items():
