@@ -27,7 +27,7 @@ help:
 	@echo "make test     the whole test suite (ARGS=\"tests/test_camera.py -x\" for a part; WORKERS=2 processes)"
 	@echo "make lab      open the chapters in JupyterLab"
 	@echo "make lint     ruff check and format check; make format fixes what it can"
-	@echo "make bench    a table of speed and memory, 12 minutes (ARGS=\"render_hands\" for a part)"
+	@echo "make bench    a table of speed and memory, 6 to 12 minutes (ARGS=\"render_hands\" for a part)"
 	@echo "make table    the label-fraction table over three seeds; hours, resumable"
 	@echo "make notebooks  run the committed chapters again, in place, after changing one"
 	@echo "make clean    remove caches and build leftovers; keeps $(VENV) and runs/"

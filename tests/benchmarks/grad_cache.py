@@ -34,7 +34,7 @@ def measure() -> list[Row]:
     sizes = mebibytes(ours), f"the plain batch: {mebibytes(against)}"
     times = duration(seconds), f"the plain batch: {duration(plain_seconds)}"
     return [
-        Row(f"{what}: memory", *sizes, ours / against, at_most=1 / 6, remark=remark),
+        Row(f"{what}: memory", *sizes, ours / against, at_most=1 / 4, remark=remark),
         Row(f"{what}: time", *times, seconds / plain_seconds, at_most=1.5),
     ]
 
