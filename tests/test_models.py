@@ -21,15 +21,32 @@ def network(order: str = "freihand", seed: int = 0) -> models.PoseNetwork25D:
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50"])
 def test_the_encoder_is_torchvisions_up_to_its_pooling(arch):
     torch.manual_seed(0)
-    encoder = models.build_encoder(arch).eval()
-    reference = getattr(torchvision.models, arch)(weights=None)
+    encoder = models.build_encoder(arch).double().eval()
+    reference = getattr(torchvision.models, arch)(weights=None).double()
     missing, unexpected = reference.load_state_dict(encoder.state_dict(), strict=False)
     assert sorted(missing) == ["fc.bias", "fc.weight"] and not unexpected
     reference.fc = nn.Identity()
-    images = torch.randn(2, 3, 64, 64)
+    images = torch.randn(2, 3, 64, 64, dtype=torch.float64)
     features = encoder(images)
     assert features.shape == (2, models.FEATURES[arch])
     torch.testing.assert_close(features, reference.eval()(images))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 4), (4, 4), (1, 4), (5, 5)])
+def test_a_small_maps_convolution_is_torchs_and_so_are_its_gradients(size, stride):
+    torch.manual_seed(0)
+    ours = models.SmallMapConv2d(5, 7, 3, stride, padding=1, bias=False).double()
+    theirs = nn.Conv2d(5, 7, 3, stride, padding=1, bias=False).double()
+    theirs.load_state_dict(ours.state_dict())
+    images = torch.randn(3, 5, *size, dtype=torch.float64)
+    results = []
+    for layer in (ours, theirs):
+        x = images.clone().requires_grad_()
+        y = layer(x)
+        y.pow(3).sum().backward()
+        results.append((y.detach(), x.grad, layer.weight.grad))
+    torch.testing.assert_close(*results)
 
 
 def test_true_25d_labels_come_out_as_the_true_3d_hand():

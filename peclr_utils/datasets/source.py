@@ -24,7 +24,10 @@ from peclr_utils.datasets.youtube3d import YouTube3DHands
 from peclr_utils.hands.scene import ViewRange
 
 KINDS: dict[str, tuple[Callable[..., HandDataset], tuple[str, ...]]] = {
-    "synthetic": (SyntheticHands, ("seed", "size", "versions", "view", "left_fraction", "backgrounds")),
+    "synthetic": (
+        SyntheticHands,
+        ("seed", "size", "border", "versions", "view", "left_fraction", "backgrounds"),
+    ),
     "freihand": (FreiHAND, ("split", "versions", "val_fraction", "split_seed")),
     "youtube": (YouTube3DHands, ("split", "regressor", "cache")),
     "folder": (ImageFolderHands, ("boxes",)),
@@ -122,7 +125,7 @@ def _value(key: str, text: str) -> object:
     """Turn an option's text into the argument it stands for."""
     if key in ("seed", "size", "split_seed"):
         return int(text)
-    if key in ("left_fraction", "val_fraction"):
+    if key in ("left_fraction", "val_fraction", "border"):
         return float(text)
     if key == "versions":
         numbers = tuple(map(int, text.split(",")))

@@ -22,7 +22,9 @@ class SyntheticHands:
     Args:
         length: number of images.
         seed: of the whole set; sets of different seeds share nothing.
-        size: side of the square images, pixels.
+        size: side of the square images without their border, pixels.
+        border: how much farther they reach on each side, as a share of `size`, for views that turn: where an
+            image ends, a forearm is cut, and a turned cut would tell the angle. 0.62 is enough for all views.
         versions: images of each hand: same pose, skin and camera, another background and light.
         view: the directions that the hands are seen from, `ViewRange()` by default.
         left_fraction: share of left hands. FreiHAND has none.
@@ -41,6 +43,7 @@ class SyntheticHands:
         seed: int = 0,
         *,
         size: int = 224,
+        border: float = 0.0,
         versions: int = 1,
         view: ViewRange | None = None,
         left_fraction: float = 0.0,
@@ -54,10 +57,11 @@ class SyntheticHands:
         self.length, self.seed, self.size, self.versions = int(length), int(seed), int(size), int(versions)
         if self.length % self.versions:
             raise ValueError(f"SyntheticHands: length {length} must be a multiple of versions, {versions}")
-        if not 0 <= left_fraction <= 1:
-            raise ValueError(f"SyntheticHands: left_fraction must be from 0 to 1, found {left_fraction}")
+        for name, value, most in [("left_fraction", left_fraction, 1), ("border", border, 2)]:
+            if not 0 <= value <= most:
+                raise ValueError(f"SyntheticHands: {name} must be from 0 to {most}, found {value}")
         self.view = view or ViewRange()
-        self.left_fraction = left_fraction
+        self.left_fraction, self.border = left_fraction, border
         if backgrounds is not None:
             list_photos(backgrounds)
         self.backgrounds = backgrounds
@@ -73,7 +77,8 @@ class SyntheticHands:
     def scene(self, index: int) -> HandScene:
         """Everything in image `index`, as a value, before it is drawn; raises IndexError past the end."""
         version, identity = divmod(range(self.length)[index], self.length // self.versions)
-        options = {name: getattr(self, name) for name in ("size", "view", "left_fraction", "backgrounds")}
+        names = ("size", "border", "view", "left_fraction", "backgrounds")
+        options = {name: getattr(self, name) for name in names}
         return sample_scene(self.seed, identity, version, **options)
 
     def __getitem__(self, index: int) -> HandSample:

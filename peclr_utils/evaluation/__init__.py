@@ -1,4 +1,4 @@
-"""Metrics, the official FreiHAND protocol, a linear probe, and result tables.
+"""Metrics, the official FreiHAND protocol, probes, direct measures of equivariance, and result tables.
 
 Chapter 05 derives the metrics; chapter 03 uses the probe.
 """
@@ -20,16 +20,19 @@ from peclr_utils.evaluation.probe import mean_pose, ridge_probe
 from peclr_utils.evaluation.published import EVALUATION_HANDS, PUBLISHED, ZERO_PREDICTOR, published_table
 from peclr_utils.evaluation.report import format_table, mean_and_spread
 from peclr_utils.evaluation.submission import load_truth, read_submission, write_submission
+from peclr_utils.evaluation.turning import Turn, equivariant_read_out, turn_of_points
 
 __all__ = [
     "EVALUATION_HANDS",
     "PUBLISHED",
     "ZERO_PREDICTOR",
     "Evaluation",
+    "Turn",
     "align_root",
     "auc",
     "epe",
     "epe_2d",
+    "equivariant_read_out",
     "evaluate_keypoints",
     "format_table",
     "in_plane_errors",
@@ -44,5 +47,6 @@ __all__ = [
     "read_submission",
     "ridge_probe",
     "root_relative_epe",
+    "turn_of_points",
     "write_submission",
 ]

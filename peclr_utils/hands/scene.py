@@ -135,6 +135,7 @@ def sample_scene(
     version: int = 0,
     *,
     size: int = 224,
+    border: float = 0.0,
     view: ViewRange | None = None,
     left_fraction: float = 0.0,
     backgrounds: str | Path | None = None,
@@ -145,7 +146,9 @@ def sample_scene(
         seed: of the whole set.
         identity: which hand and pose.
         version: which background, light and sensor; images of one identity differ in nothing else.
-        size: side of the square image, pixels.
+        size: side of the square image without its border, pixels.
+        border: how much farther the image reaches on each side, as a share of `size`. The hand looks as large
+            as without it.
         view: from where the hand is seen; `ViewRange()` by default.
         left_fraction: share of left hands.
         backgrounds: folder of photographs, or None for painted backgrounds.
@@ -173,6 +176,9 @@ def sample_scene(
 
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1 + version, identity)))
     light, sensor = sample_light(rng), sample_sensor(rng)
+    margin = round(border * size)
+    K[:2, 2] += margin
+    size += 2 * margin
     seeds = tuple(int(v) for v in rng.integers(0, 1 << 32, 2))
     return HandScene(
         pose, shape, skin, arm, handedness, rotation, translation, K, size, light, sensor, seeds, backgrounds

@@ -103,13 +103,15 @@ def extract_features(
     view_factor: float,
     *,
     indices: np.ndarray | None = None,
+    angle: float = 0.0,
     batch_size: int = 256,
     precision: str = "fp32",
 ) -> np.ndarray:
     """Run a frozen encoder over crops, each seen plain and centred; (N, F) float32 in their order.
 
     Args:
-        encoder: from (B, 3, S, S) to (B, F), on the device to compute on; left in evaluation mode.
+        encoder: from (B, 3, S, S) to (B, F), on the device to compute on; left in evaluation mode. With its
+            projector (`ContrastiveModel`) the result is the projections.
         crops, indices: the images, and which of them; None for all.
         image_size, view_factor: side S of a view in pixels, and its width (`PretrainConfig`), as in training.
         batch_size: images at once.
@@ -120,7 +122,9 @@ def extract_features(
     place(encoder, device).eval()
     rows = []
     for start in range(0, len(indices), batch_size):
-        images = plain_views(crops, indices[start : start + batch_size], image_size, view_factor, device)
+        images = plain_views(
+            crops, indices[start : start + batch_size], image_size, view_factor, device, angle
+        )
         with autocast(device, choose_dtype(precision, device)):
             rows.append(encoder(images).float().cpu())
     return torch.cat(rows).numpy()

@@ -95,14 +95,21 @@ def finish_views(
 
 
 def plain_views(
-    crops: CropSet, indices: np.ndarray, image_size: int, view_factor: float, device: torch.device
+    crops: CropSet,
+    indices: np.ndarray,
+    image_size: int,
+    view_factor: float,
+    device: torch.device,
+    angle: float = 0.0,
 ) -> Tensor:
-    """Views of (B,) crops, centred, unturned, at scale 1: (B, 3, S, S) float32, normalised, on the device.
+    """Views of (B,) crops, centred, at scale 1: (B, 3, S, S) float32, normalised, on the device.
 
-    `image_size` is their side S in pixels, `view_factor` their width; see `PretrainConfig`.
+    `image_size` is their side S in pixels, `view_factor` their width; see `PretrainConfig`. `angle` turns all
+    of them, in degrees, counter-clockwise on screen.
     """
     config = fit_margin(AugmentationConfig.none(), crops, view_factor)
     parameters = sample_parameters(config, len(indices), np.random.default_rng(0))
+    parameters = replace(parameters, angle=np.full(len(indices), angle))
     return finish_views(make_views(crops, indices, parameters, image_size), image_size, device)
 
 

@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from peclr_utils.augmentation import AugmentationConfig
 from peclr_utils.camera import bone_length, project
+from peclr_utils.crops.cropping import WHOLE_IMAGE, crop_box
 from peclr_utils.datasets.synthetic import SyntheticHands
 from peclr_utils.hands.scene import ViewRange
 
@@ -46,6 +48,21 @@ def test_the_root_is_4_to_50_bones_away(hands):
     anywhere = SyntheticHands(40, seed=9, size=64, view=ViewRange.anywhere())
     ratio += [s.keypoints_3d[0, 2] / s.bone_length for s in map(anywhere.__getitem__, range(40))]
     assert 4 < min(ratio) and max(ratio) < 50
+
+
+def test_a_border_shows_more_around_the_same_hand():
+    """The widest crop of pre-training ends within the image: no cut forearm tells a view's angle."""
+    narrow, wide = (SyntheticHands(20, seed=2, size=96, border=border) for border in (0, 0.62))
+    for index in range(20):
+        one, other = narrow[index], wide[index]
+        margin = round(0.62 * 96)
+        assert other.image.shape == (96 + 2 * margin, 96 + 2 * margin, 3)
+        inner = other.mask[margin:-margin, margin:-margin].astype(int)
+        assert np.abs(inner - one.mask).max() <= 2
+        np.testing.assert_allclose(other.keypoints_2d, one.keypoints_2d + margin, atol=1e-3)
+        np.testing.assert_array_equal(other.keypoints_3d, one.keypoints_3d)
+        centre, side = crop_box(other, WHOLE_IMAGE * AugmentationConfig.peclr().full_margin)
+        assert np.abs(centre - (96 + 2 * margin - 1) / 2).max() + side / 2 <= 48 + margin
 
 
 def test_nearly_all_keypoints_are_in_the_image_and_on_the_mask(hands):

@@ -52,3 +52,15 @@ def test_features_come_in_order_whatever_the_batch(crops16):
     some = extract_features(encoder, crops16, 32, 1.2, indices=np.array([7, 2]))
     assert np.allclose(some, at_once[[7, 2]], atol=1e-4)
     assert not np.allclose(at_once[7], at_once[2], atol=1e-4)
+
+
+def test_turned_views_give_the_features_of_turned_images(crops16):
+    """By 90 degrees no interpolation is involved: the pixels are np.rot90's, counter-clockwise."""
+
+    def flat(images):
+        return images.flatten(1)
+
+    still, turned = (extract_features(flat, crops16, 32, 1.2, angle=angle) for angle in (0.0, 90.0))
+    still, turned = (found.reshape(16, 3, 32, 32) for found in (still, turned))
+    assert np.abs(np.rot90(still, axes=(2, 3)) - turned).max() < 0.05
+    assert np.abs(still - turned).max() > 0.5

@@ -1,0 +1,129 @@
+"""How a projection turns when its image turns, and what a read-out that turns with it can tell.
+
+Chapter 03 shows both. They need no 3D labels and show what PeCLR trains for within minutes.
+
+**Convention.** A projection (N, D) is read as D/2 points in the plane, x right and y down, as in
+`peclr_utils.equivariance`. Degrees; positive turns counter-clockwise on screen.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from peclr_utils.evaluation.checks import ArrayLike, as_float64
+from peclr_utils.evaluation.probe import ALPHAS
+
+
+class Turn(NamedTuple):
+    """By how many degrees the points turn for each degree of the image."""
+
+    slope: float  # median over the images: 1 for an equivariant projection, 0 for an invariant one
+    low: float  # lower quartile
+    high: float  # upper quartile
+    per_image: np.ndarray  # (N,) slope of each image's points
+
+
+def as_complex_points(projection: ArrayLike) -> np.ndarray:
+    """Read projections (N, D) as points about their mean, x + iy; (N, D/2) complex128."""
+    values = as_float64(projection, "projection")
+    if values.ndim != 2 or values.shape[1] % 2 or not len(values):
+        raise ValueError(f"projection: expected (N, D) with N > 0 and D even, found {values.shape}")
+    points = values[:, ::2] + 1j * values[:, 1::2]
+    return points - points.mean(axis=1, keepdims=True)
+
+
+def turned_by(still: ArrayLike, moved: ArrayLike) -> np.ndarray:
+    """The angle by which each image's points turned, in the least-squares sense.
+
+    Args:
+        still, moved: (N, D) projections of the images as they are, and turned.
+
+    Returns:
+        (N,) degrees from -180 to 180: the angle of sum(conj(a) b) over an image's points a and b about their
+        means, which minimises sum |b - r a|² over all turns r.
+
+    Raises:
+        ValueError: if the shapes don't fit.
+    """
+    before, after = as_complex_points(still), as_complex_points(moved)
+    if before.shape != after.shape:
+        raise ValueError(f"still and moved: expected one shape, found {before.shape} and {after.shape}")
+    # y points down, so a counter-clockwise turn on screen lowers the complex angle.
+    return -np.degrees(np.angle((before.conj() * after).sum(axis=1)))
+
+
+def turn_of_points(still: ArrayLike, moved: ArrayLike, angles: ArrayLike) -> Turn:
+    """The slope of the points' angle over the image's: 1 where the projection turns with the image.
+
+    Each image's slope is that of the least-squares line through zero over its angles; turns are measured
+    from -180 to 180 degrees, so angles far beyond 90 tell less.
+
+    Args:
+        still: (N, D) projections of N images.
+        moved: (A, N, D) projections of the same images turned by each of A angles.
+        angles: (A,) degrees, not all 0.
+
+    Returns:
+        Median and quartiles of the images' slopes.
+
+    Raises:
+        ValueError: if the shapes don't fit, or all angles are 0.
+    """
+    angles = as_float64(angles, "angles")
+    if angles.ndim != 1 or len(moved) != len(angles) or not angles.any():
+        raise ValueError(
+            f"angles: expected one for each of the {len(moved)} turned sets of projections, not all 0, "
+            f"found {angles.tolist()}"
+        )
+    turned = np.stack([turned_by(still, one) for one in moved])
+    slopes = angles @ turned / (angles @ angles)
+    low, middle, high = np.quantile(slopes, [0.25, 0.5, 0.75])
+    return Turn(float(middle), float(low), float(high), slopes)
+
+
+def equivariant_read_out(
+    projection: ArrayLike, keypoints: ArrayLike, new_projection: ArrayLike, alpha: float | None = None
+) -> np.ndarray:
+    """Predict keypoints about their mean by one complex matrix from the projection's points.
+
+    The matrix W minimises ||Y - Z W||² + alpha ||W||², with rows of Z and Y the points x + iy of a projection
+    and the keypoints of its hand, each about their mean. Turning Z turns Z W: what it learns from labels at
+    one angle holds at all angles where the projection turns with the image, and nowhere else.
+
+    Args:
+        projection: (N, D) projections of labelled images.
+        keypoints: (N, 21, 2) their keypoints, x right and y down.
+        new_projection: (M, D) projections to predict from.
+        alpha: strength, relative to the mean of Z's squared singular values; None tries `ALPHAS` and keeps
+            the one with the smallest leave-one-out error.
+
+    Returns:
+        (M, 21, 2) keypoints about their mean, in the labels' unit.
+
+    Raises:
+        ValueError: if shapes don't fit, values aren't finite, or alpha is negative.
+    """
+    z, new = as_complex_points(projection), as_complex_points(new_projection)
+    labels = as_float64(keypoints, "keypoints", np.shape(keypoints)[1:])
+    if labels.ndim != 3 or labels.shape[2] != 2 or len(labels) != len(z) or new.shape[1] != z.shape[1]:
+        raise ValueError(
+            f"expected projections (N, D), (M, D) and keypoints (N, J, 2), found {np.shape(projection)}, "
+            f"{np.shape(new_projection)} and {labels.shape}"
+        )
+    y = as_complex_points(labels.reshape(len(labels), -1))
+    u, singular, vh = np.linalg.svd(z, full_matrices=False)
+    squared, unit = singular**2, np.mean(singular**2)
+    target = u.conj().T @ y
+
+    def leave_one_out(strength: float) -> float:
+        shrunk = squared / (squared + strength * unit)
+        residual = y - u @ (shrunk[:, None] * target)
+        return float(np.mean(np.abs(residual / (1 - (np.abs(u) ** 2) @ shrunk)[:, None]) ** 2))
+
+    if alpha is None:
+        alpha = min(ALPHAS, key=leave_one_out)
+    if not alpha >= 0:
+        raise ValueError(f"alpha must be 0 or more, found {alpha}")
+    weights = vh.conj().T @ ((singular / (squared + alpha * unit))[:, None] * target)
+    found = new @ weights
+    return np.stack([found.real, found.imag], axis=-1)
