@@ -91,11 +91,21 @@ def pretrain_and_look(
     return result, looks
 
 
-def find_encoder(folder: Path, method: str, arch: str, image_size: int, seed: int = 0) -> Artefact:
+TRAINED_LONG = {"simclr_no_rotation": "simclr", "peclr": "peclr"}
+"""Methods of `label_fractions.PRETRAINED` whose encoder comes with the repository; see `load_encoder`."""
+
+
+def find_encoder(
+    folder: Path, method: str, arch: str, image_size: int, seed: int = 0, long: bool = False
+) -> Artefact:
     """Find the encoder that chapter 03 left in a run folder, or pre-train a small one.
 
-    `method` is one of `label_fractions.PRETRAINED`; the other arguments are a small stand-in's.
+    `method` is one of `label_fractions.PRETRAINED`. `long` takes the encoder that comes with the repository
+    if there is one of this method; the other arguments are a small stand-in's.
     """
+    if long and method in TRAINED_LONG:
+        name = TRAINED_LONG[method]
+        return Artefact(Path(name), False, f"{NAMES[method]}: trained for hours, load_encoder({name!r})")
     path = folder / "pretrain" / method / CHECKPOINT
     if path.is_file():
         return Artefact(path, False, f"{NAMES[method]}: from chapter 03, {short_path(path)}")

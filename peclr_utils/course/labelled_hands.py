@@ -8,22 +8,30 @@ import numpy as np
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.datasets import HandDataset, Source, Subset, open_source
 from peclr_utils.datasets.freihand import label_path
+from peclr_utils.experiments.label_fractions import WIDE
 from peclr_utils.training import FinetuneConfig
 from peclr_utils.training.finetune import weak_augmentation
 from peclr_utils.training.poses import choose_labels
 from peclr_utils.training.views import crop_margin
 
-POOL = 256  # rendered hands that the labelled ones are drawn from, as in the label-fraction table
-_SEEDS = {"training": 2, "validation": 4, "test": 3}
+POOL = 256  # rendered hands that the labelled ones are drawn from
+_RENDERED = {
+    "unlabelled": "seed=1&view=40,15",  # tilted by up to 40°, rolled by up to 15°, as photographs show hands
+    "upright": "seed=2&view=40,15",
+    "training": "seed=2&view=40,180",  # at any angle, as the hands to be found
+    "validation": "seed=4&view=40,180",
+    "test": "seed=3&view=40,180",
+}
 
 
 def labelled_source(data: Sequence[str], part: str, count: int) -> str:
-    """Name the labelled hands of a part.
+    """Name the hands of a part.
 
     Args:
-        data: source names; the first FreiHAND is used. Without one, hands are rendered.
-        part: "training", "validation" or "test". FreiHAND's test is its evaluation set if that has its
-            labels, otherwise its "val".
+        data: source names; the first FreiHAND is used. Without one, hands are rendered: "unlabelled" and
+            "upright" ones as photographs mostly show them, the others at any angle.
+        part: "unlabelled", "upright", "training", "validation" or "test". FreiHAND's test is its evaluation
+            set if that has its labels, otherwise its "val"; its first three parts are all "train".
         count: how many hands to render; at least `POOL` for training.
 
     Returns:
@@ -31,11 +39,12 @@ def labelled_source(data: Sequence[str], part: str, count: int) -> str:
     """
     freihand = next((source for source in map(Source.parse, data) if source.kind == "freihand"), None)
     if freihand is None:
-        return f"synthetic:{max(count, POOL) if part == 'training' else count}?seed={_SEEDS[part]}"
+        count = max(count, POOL) if part == "training" else count
+        return f"synthetic:{count}?{_RENDERED[part]}&{WIDE}"
     root = Path(freihand.path).expanduser()
     if part == "test" and all(label_path(root, "evaluation", kind).is_file() for kind in ("xyz", "scale")):
         return str(freihand.replace(split="evaluation", versions=None))  # one version of each photograph
-    return str(freihand.replace(split="train" if part == "training" else "val"))
+    return str(freihand.replace(split="val" if part in ("validation", "test") else "train"))
 
 
 def labelled_crops(config: FinetuneConfig) -> CropSet:

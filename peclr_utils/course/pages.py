@@ -4,7 +4,7 @@
     python -m peclr_utils.course.pages notebooks/figures/cover.png notebooks/figures/result.png
 
 A page names the file of each table in a comment on the line before it: `<!-- FILE -->` for the errors of a
-label-fraction table, `<!-- FILE: features -->` for its probes of frozen features. Paths start at the page.
+label-fraction table, `<!-- FILE: turns -->` for how its projections turn. Paths start at the page.
 """
 
 import json
@@ -21,13 +21,13 @@ from peclr_utils.augmentation import AugmentationConfig, augment_sample, sample_
 from peclr_utils.crops import crop
 from peclr_utils.datasets import SyntheticHands
 from peclr_utils.evaluation.report import NAMES
-from peclr_utils.experiments.results import COLUMNS, markdown, probes_markdown
+from peclr_utils.experiments.results import COLUMNS, markdown, turns_markdown
 from peclr_utils.plotting import WIDTH, new_figure, plot_label_fractions, show_samples
 from peclr_utils.settings import run_and_exit
 
 from .artefacts import committed_table
 
-_TABLE = re.compile(r"(?m)^<!-- (?P<file>[^ :]+\.json)(?P<part>: features)? -->\n(?:\|.*\n)*")
+_TABLE = re.compile(r"(?m)^<!-- (?P<file>[^ :]+\.json)(?P<part>: turns)? -->\n(?:\|.*\n)*")
 
 
 def fill_tables(page: Path) -> str:
@@ -35,7 +35,7 @@ def fill_tables(page: Path) -> str:
 
     def table(found: re.Match[str]) -> str:
         results = json.loads((page.parent / found["file"]).read_text(encoding="utf-8"))
-        shown = probes_markdown(results["probes"]) if found["part"] else markdown(results)
+        shown = turns_markdown(results["turns"]) if found["part"] else markdown(results)
         return f"{found[0].splitlines()[0]}\n{shown}\n"
 
     return _TABLE.sub(table, page.read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ from peclr_utils.evaluation.metrics import (
 )
 from peclr_utils.evaluation.probe import mean_pose, ridge_probe
 from peclr_utils.evaluation.published import EVALUATION_HANDS, PUBLISHED, ZERO_PREDICTOR, published_table
-from peclr_utils.evaluation.report import format_table, mean_and_spread
+from peclr_utils.evaluation.report import format_table, mean_and_spread, paired_interval
 from peclr_utils.evaluation.submission import load_truth, read_submission, write_submission
 from peclr_utils.evaluation.turning import Turn, equivariant_read_out, turn_of_points
 
@@ -41,6 +41,7 @@ __all__ = [
     "mean_and_spread",
     "mean_pose",
     "pa_epe",
+    "paired_interval",
     "pck",
     "procrustes_align",
     "published_table",

@@ -33,6 +33,32 @@ def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]
     return float(runs.mean()), float(runs.std(ddof=1)) if runs.size > 1 else float("nan")
 
 
+T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""Student's t for 95% of both sides, by degrees of freedom from 1 on."""
+
+
+def paired_interval(values: Sequence[float], others: Sequence[float]) -> tuple[float, float]:
+    """Mean and half the 95% interval of the differences between runs that share a seed.
+
+    Args:
+        values, others: one number for each of 1 to 10 runs, in the same order.
+
+    Returns:
+        Mean of `values - others`, and Student's t times its standard error; NaN for one run.
+
+    Raises:
+        ValueError: if there are not equally many, or none, or more than 10.
+    """
+    if len(values) != len(others) or not 1 <= len(values) <= len(T95) + 1:
+        raise ValueError(
+            f"expected two equally long lists of 1 to {len(T95) + 1}, found {len(values)}, {len(others)}"
+        )
+    mean, spread = mean_and_spread(np.subtract(values, others))
+    if len(values) == 1:
+        return mean, float("nan")
+    return mean, T95[len(values) - 2] * spread / len(values) ** 0.5
+
+
 def format_table(rows: Sequence[Mapping[str, Value]], digits: int | Mapping[str, int] = 2) -> str:
     """Lay out a table in Markdown that also reads well as plain text.
 

@@ -2,29 +2,30 @@
 
     python -m peclr_utils.experiments.label_fractions --output runs/table
 
-Chapter 04 reads the table; `make table` makes it. For every seed each method pre-trains once. Then, for every
-number of labels, each method fine-tunes with equally many steps and is evaluated on one common test set.
+Chapter 04 reads the table; `make table` makes it. Unlabelled hands stand upright, as most photographs show
+them; the hands to find are turned by any angle. For every seed each method pre-trains once. Its encoder is
+then probed, fine-tuned frozen and fine-tuned whole, each from equally many labels in equally many steps.
 Every finished cell is saved at once (`experiments.results`), so a killed run resumes, inside a training too.
 """
 
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.evaluation import Evaluation
 from peclr_utils.evaluation.report import NAMES
 from peclr_utils.experiments import results as table
-from peclr_utils.experiments.probes import initial_encoder, probe_encoder
+from peclr_utils.experiments.probes import initial_model, measure_turn, probe_encoder
 from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
 from peclr_utils.training.checkpoint import CHECKPOINT
 from peclr_utils.training.device import choose_device
 from peclr_utils.training.distributed import single_process
-from peclr_utils.training.finetune import weak_augmentation
+from peclr_utils.training.pairs import pair_augmentation
 from peclr_utils.training.poses import choose_labels
 from peclr_utils.training.predict import predict_mean_pose
 from peclr_utils.training.views import crop_margin
@@ -38,11 +39,27 @@ PRETRAINED: dict[str, dict[str, Any]] = {
 }
 """Methods that pre-train, and how each differs from the common settings."""
 
+TUNINGS = ("probe", "frozen", "full")
+"""How labels are used: a ridge regression on features, a head on the frozen encoder, the whole network."""
+
 LABELLED_VIEWS: dict[str, Any] = {
-    "rotation": 45.0, "scale": [0.8, 1.25], "shift": 0.1, "brightness": 0.3, "contrast": 0.3,
+    "rotation": 180.0, "scale": [0.8, 1.25], "shift": 0.1, "brightness": 0.3, "contrast": 0.3,
     "saturation": 0.4, "hue": 12.0, "gain": 0.1, "grey": 0.1, "background": 1.0,
 }  # fmt: skip
-"""Views of labelled images as strong as pre-training's: all methods do better with them on 64 labels."""
+"""Views of labelled images as strong as pre-training's, and turned as the test hands are."""
+
+WIDE = "size=128&border=0.62"
+"""Options of rendered hands whose images reach beyond the widest view; see `SyntheticHands`."""
+
+
+class Cell(NamedTuple):
+    """Which cell of a table: the first five fields of its record."""
+
+    method: str
+    labelled: str  # a name of `LabelFractionsConfig.labelled`
+    tuning: str  # one of `TUNINGS`; "none" for the mean pose
+    labels: int
+    seed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +69,28 @@ class LabelFractionsConfig(Settings):
     output: str = "runs/table"  # Folder: results.json, and one run folder per pre-training and fine-tuning.
     cache: str = "data/cache"  # Folder for packed crops; "" for a temporary one.
     methods: tuple[str, ...] = METHODS  # Which rows of the table.
-    labels: tuple[int, ...] = (64, 256)  # Numbers of labelled identities; fewer are a subset of more.
+    tunings: tuple[str, ...] = TUNINGS  # How labels are used.
+    labels: tuple[int, ...] = (64,)  # Numbers of labelled identities; fewer are a subset of more.
     seeds: tuple[int, ...] = (0, 1, 2)  # Of weights, order, views and the choice of labels.
-    # Hands to pre-train on; the defaults tilt by up to 40° and roll by any angle.
-    unlabelled: tuple[str, ...] = ("synthetic:6144?seed=1&view=40,180",)
-    labelled: tuple[str, ...] = ("synthetic:256?seed=2&view=40,180",)  # Hands to draw the labels from.
-    test: tuple[str, ...] = ("synthetic:1024?seed=3&view=40,180",)  # Hands that every cell is evaluated on.
+    # Hands to pre-train on; the defaults tilt by up to 40° and roll by up to 15°.
+    unlabelled: tuple[str, ...] = (f"synthetic:12288?seed=1&view=40,15&{WIDE}",)
+    # Hands to draw the labels from, by name; the defaults roll by any angle, or as the unlabelled ones do.
+    labelled: JSON = field(
+        default_factory=lambda: {
+            "any angle": f"synthetic:1024?seed=2&view=40,180&{WIDE}",
+            "upright": f"synthetic:1024?seed=2&view=40,15&{WIDE}",
+        }
+    )
+    # Hands that every cell is evaluated on; the defaults roll by any angle.
+    test: tuple[str, ...] = (f"synthetic:1024?seed=3&view=40,180&{WIDE}",)
     # Fields of PretrainConfig that differ from its defaults, the same for all methods.
-    pretrain: JSON = field(default_factory=lambda: {"epochs": 10, "temperature": 0.2})
+    pretrain: JSON = field(
+        default_factory=lambda: {"epochs": 20, "temperature": 0.2, "rotation_degrees": 180.0}
+    )
+    # Checkpoints to use instead of pre-training, by method; "{seed}" in a path stands for the seed.
+    encoders: JSON = field(default_factory=dict)
     # Fields of FinetuneConfig that differ from its defaults, the same for all methods.
     finetune: JSON = field(default_factory=lambda: {"steps": 400, "augmentation": dict(LABELLED_VIEWS)})
-    # More such fields where the encoder was pre-trained, such as a smaller rate for it, or freeze_encoder.
-    finetune_pretrained: JSON = field(default_factory=dict)
     keep_networks: bool = False  # Keep every fine-tuned network's checkpoint, 45 MB each for a ResNet-18.
 
     @classmethod
@@ -72,7 +99,7 @@ class LabelFractionsConfig(Settings):
         small = {"batch_size": 8, "image_size": 32}
         start = cls(
             output="runs/smoke/table", cache="", labels=(8, 16), seeds=(0,),
-            unlabelled=("synthetic:64?seed=10",), labelled=("synthetic:16?seed=8",),
+            unlabelled=("synthetic:64?seed=10",), labelled={"upright": "synthetic:16?seed=8"},
             test=("synthetic:16?seed=4",), pretrain={"epochs": 2, **small},
             finetune={"steps": 8, "warmup_steps": 2, **small},
         )  # fmt: skip
@@ -82,13 +109,23 @@ class LabelFractionsConfig(Settings):
         """Check every field, and the settings of the trainings; errors as `Settings.validate`."""
         super().validate()
         self._require(bool(self.output), "output", "a folder, because a table takes long and resumes there")
-        known = bool(self.methods) and set(self.methods) <= set(METHODS)
-        self._require(known, "methods", f"some of {METHODS}")
+        for name, known in (("methods", METHODS), ("tunings", TUNINGS)):
+            found = getattr(self, name)
+            self._require(bool(found) and set(found) <= set(known), name, f"some of {known}")
         self._require(min(self.seeds, default=-1) >= 0, "seeds", "at least one, none negative")
         self._require(min(self.labels, default=0) >= 2, "labels", "at least one number, none below 2")
+        self._require(bool(self.labelled), "labelled", "at least one name with its source")
+        self._require(set(self.encoders) <= set(PRETRAINED), "encoders", f"some of {tuple(PRETRAINED)}")
         self.pretrain_config(self.seeds[0], "peclr").validate()
-        for method in ("scratch", "peclr"):
-            self.finetune_config(self.seeds[0], method, self.labels[0]).validate()
+        for cell in self.cells(self.seeds[0], "peclr"):
+            if cell.tuning != "probe":
+                self.finetune_config(cell).validate()
+
+    def cells(self, seed: int, method: str) -> Iterator[Cell]:
+        """All cells of one encoder."""
+        tunings = ("none",) if method == "mean_pose" else self.tunings
+        for labelled, tuning, labels in itertools.product(self.labelled, tunings, self.labels):
+            yield Cell(method, labelled, tuning, labels, seed)
 
     def pretrain_config(self, seed: int, method: str) -> PretrainConfig:
         """Settings of one pre-training by a method of `PRETRAINED`, with a folder of its own."""
@@ -96,15 +133,24 @@ class LabelFractionsConfig(Settings):
         folder = str(Path(self.output, "pretrain", f"{method}-seed{seed}"))
         return PretrainConfig().replace(**{**common, **PRETRAINED[method], "output": folder})
 
-    def finetune_config(self, seed: int, method: str, labels: int) -> FinetuneConfig:
+    def encoder(self, seed: int, method: str) -> str:
+        """The checkpoint of a method's encoder; "" for random weights."""
+        if method not in PRETRAINED:
+            return ""
+        own = str(Path(self.pretrain_config(seed, method).output, CHECKPOINT))
+        return self.encoders.get(method, own).replace("{seed}", str(seed))
+
+    def finetune_config(self, cell: Cell) -> FinetuneConfig:
         """Settings of one fine-tuning, with a folder of its own and its method's initial encoder."""
-        folder = str(Path(self.output, "finetune", f"{method}-{labels}-seed{seed}"))
-        encoder, common = "", {"cache": self.cache, **self.finetune}
-        if method in PRETRAINED:
-            encoder = str(Path(self.pretrain_config(seed, method).output, CHECKPOINT))
-            common |= self.finetune_pretrained
-        own = {"seed": seed, "labels": labels, "encoder": encoder, "output": folder}
-        return FinetuneConfig().replace(**{**common, **own})
+        name = "-".join((cell.method, cell.labelled, cell.tuning, str(cell.labels), f"seed{cell.seed}"))
+        own = {
+            "seed": cell.seed,
+            "labels": cell.labels,
+            "encoder": self.encoder(cell.seed, cell.method),
+            "freeze_encoder": cell.tuning == "frozen",
+            "output": str(Path(self.output, "finetune", name.replace(" ", "_"))),
+        }
+        return FinetuneConfig().replace(**{"cache": self.cache, **self.finetune, **own})
 
 
 def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
@@ -119,32 +165,32 @@ def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
     config.validate()
     single_process()
     results = _open_results(config)
-    example = config.finetune_config(config.seeds[0], "scratch", config.labels[0])
-    margin = crop_margin(weak_augmentation(example))
-    cut = (example.image_size, example.view_factor, margin, example.cache, example.progress)
-    hands = open_crops(config.labelled, *cut), open_crops(config.test, *cut)
-    cells = {(cell["method"], cell["labels"], cell["seed"]) for cell in results["cells"]}
-    probes = {(probe["method"], probe["seed"]) for probe in results["probes"]}
+    pools, test = _open_hands(config)
+    done = {tuple(cell[name] for name in table.CELL) for cell in results["cells"]}
+    turned = {(turn["method"], turn["seed"]) for turn in results["turns"]}
     for seed, method in itertools.product(config.seeds, config.methods):
-        missing = [labels for labels in config.labels if (method, labels, seed) not in cells]
-        unprobed = method != "mean_pose" and (method, seed) not in probes
-        if method in PRETRAINED and (unprobed or missing):
+        missing = [cell for cell in config.cells(seed, method) if cell not in done]
+        unturned = method != "mean_pose" and (method, seed) not in turned
+        if method in PRETRAINED and method not in config.encoders and (unturned or missing):
             pretrain(config.pretrain_config(seed, method))
-        if unprobed:
-            evaluation = _probe(config.finetune_config(seed, method, max(config.labels)), *hands)
-            results["probes"].append({"method": method, "seed": seed, **table.measures(evaluation)})
+        if unturned:
+            model = initial_model(config.encoder(seed, method), config.pretrain_config(seed, "peclr"))
+            # The read-out learns from the last kind of labels: the upright ones.
+            hands, settings = list(pools.values())[-1], config.pretrain_config(seed, "peclr")
+            chosen = choose_labels(hands.identities, config.labels[0], seed)
+            view = (settings.image_size, settings.view_factor)
+            found = measure_turn(model.to(choose_device(settings.device)), hands, test, *view, chosen)
+            results["turns"].append({"method": method, "seed": seed, **found})
             table.write_results(config.output, results)
-        for labels in missing:
-            start, settings = time.perf_counter(), config.finetune_config(seed, method, labels)
-            if method == "mean_pose":
-                evaluation, losses = _mean_pose(settings, *hands), []
-            else:
-                result = finetune(settings, *hands)
-                evaluation, losses = result.evaluation, result.losses
-                if not config.keep_networks:
-                    result.checkpoint.unlink()
-            cell = table.make_cell(method, labels, seed, evaluation, losses)
-            results["cells"].append({**cell, "seconds": round(time.perf_counter() - start, 1)})
+        for cell in missing:
+            start = time.perf_counter()
+            evaluation, losses = _fill(config, cell, pools[cell.labelled], test)
+            record = {
+                **cell._asdict(),
+                **table.measures(evaluation),
+                "training_loss": table.last_loss(losses),
+            }
+            results["cells"].append({**record, "seconds": round(time.perf_counter() - start, 1)})
             table.write_results(config.output, results)
     return results
 
@@ -153,7 +199,7 @@ def _open_results(config: LabelFractionsConfig) -> dict[str, Any]:
     """Open the results of earlier runs with these settings, or start new ones."""
     here, path = config.plain(), Path(config.output, table.RESULTS)
     results = table.load_results(path) if path.is_file() else table.new_results(here)
-    settled = here.keys() - {"output", "cache", "keep_networks", "methods", "labels", "seeds"}
+    settled = here.keys() - {"output", "cache", "keep_networks", "methods", "tunings", "labels", "seeds"}
     changed = sorted(name for name in settled if here[name] != results["config"].get(name))
     if changed:
         text = f"made with other settings ({', '.join(changed)}); choose another output folder"
@@ -161,18 +207,32 @@ def _open_results(config: LabelFractionsConfig) -> dict[str, Any]:
     return {**results, "config": here}
 
 
-def _mean_pose(settings: FinetuneConfig, hands: CropSet, test: CropSet) -> Evaluation:
-    """Evaluate the mean pose of the labels, predicted for every test hand."""
-    chosen = choose_labels(hands.identities, settings.labels, settings.seed)
-    return predict_mean_pose(hands, chosen, test, settings.image_size, settings.view_factor).evaluate()
+def _open_hands(config: LabelFractionsConfig) -> tuple[dict[str, CropSet], CropSet]:
+    """Crops of the hands to draw labels from, by name, and of the test hands; wide enough for any view."""
+    settings = config.pretrain_config(config.seeds[0], "peclr")
+    margin = crop_margin(pair_augmentation(settings))
+    cut = (settings.image_size, settings.view_factor, margin, config.cache, settings.progress)
+    pools = {name: open_crops([source], *cut) for name, source in config.labelled.items()}
+    return pools, open_crops(config.test, *cut)
 
 
-def _probe(settings: FinetuneConfig, hands: CropSet, test: CropSet) -> Evaluation:
-    """Evaluate a ridge regression on the features of the encoder that a fine-tuning starts from."""
-    encoder = initial_encoder(settings.encoder, settings.arch, settings.seed)
-    chosen = choose_labels(hands.identities, settings.labels, settings.seed)
-    view = (settings.image_size, settings.view_factor, chosen, settings.precision)
-    return probe_encoder(encoder.to(choose_device(settings.device)), hands, test, *view)
+def _fill(
+    config: LabelFractionsConfig, cell: Cell, hands: CropSet, test: CropSet
+) -> tuple[Evaluation, list[float]]:
+    """Evaluate a cell; also the training losses of a fine-tuning."""
+    settings = config.finetune_config(cell)
+    chosen = choose_labels(hands.identities, cell.labels, cell.seed)
+    view = (settings.image_size, settings.view_factor)
+    if cell.method == "mean_pose":
+        return predict_mean_pose(hands, chosen, test, *view).evaluate(), []
+    if cell.tuning == "probe":
+        encoder = initial_model(settings.encoder, config.pretrain_config(cell.seed, "peclr")).encoder
+        encoder = encoder.to(choose_device(settings.device))
+        return probe_encoder(encoder, hands, test, *view, chosen, settings.precision), []
+    result = finetune(settings, hands, test)
+    if not config.keep_networks:
+        result.checkpoint.unlink()
+    return result.evaluation, result.losses
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

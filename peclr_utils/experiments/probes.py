@@ -1,53 +1,22 @@
-"""What frozen encoders know about hands: a ridge regression on their features, on any labelled hands.
+"""What frozen networks know about hands: probes of features and projections, on any labelled hands.
 
-    python -m peclr_utils.experiments.probes --encoders runs/table/pretrain/*/checkpoint.pt \
-        --test "synthetic:1024?seed=3&view=40,180" --labelled "synthetic:1024?seed=2&view=40,180"
-
-It takes seconds per encoder, because nothing is trained. Chapter 03 builds the probe step by step.
+Chapter 03 builds the probe step by step and shows the turns. Nothing is trained, so it takes seconds.
 """
-
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from torch import nn
 
-from peclr_utils.augmentation import AugmentationConfig
-from peclr_utils.crops import CropSet, open_crops
-from peclr_utils.evaluation import Evaluation, ridge_probe
-from peclr_utils.experiments.results import measures, probes_markdown
-from peclr_utils.files import write_json
-from peclr_utils.models import build_encoder
-from peclr_utils.settings import Settings, run_and_exit, run_command_line
+from peclr_utils.crops import CropSet
+from peclr_utils.evaluation import Evaluation, equivariant_read_out, ridge_probe, turn_of_points
+from peclr_utils.models import ContrastiveModel
 from peclr_utils.skeleton import ROOT
-from peclr_utils.training import Predictions, extract_features
-from peclr_utils.training.config import Arch
-from peclr_utils.training.device import choose_device, seeded
+from peclr_utils.training import Predictions, PretrainConfig, extract_features
+from peclr_utils.training.device import seeded
 from peclr_utils.training.poses import plain_labels
-from peclr_utils.training.views import crop_margin
-from peclr_utils.weights import load_encoder
+from peclr_utils.weights import load_contrastive_model
 
-FORMAT = "peclr_utils probes 1"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProbeConfig(Settings):
-    """Settings of `probe_encoders`."""
-
-    encoders: tuple[str, ...] = ()  # Checkpoints; those in folders NAME-seed0, NAME-seed1, ... share a row.
-    labelled: tuple[str, ...] = ("synthetic:1024?seed=2",)  # Hands to fit the regression to.
-    test: tuple[str, ...] = ("synthetic:1024?seed=3",)  # Hands to measure it on.
-    untrained_seeds: tuple[int, ...] = (0, 1, 2)  # Untrained networks, the bar to clear; empty: skip them.
-    arch: Arch = "resnet18"  # A torchvision ResNet; must be the checkpoints'.
-    image_size: int = 64  # Side of a view in pixels, at least 32.
-    view_factor: float = 1.2  # See PretrainConfig.
-    cache: str = ""  # Folder for packed crops that later runs reuse; "" for a temporary one.
-    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
-    output: str = ""  # JSON file for the numbers; "" for none.
-    progress: bool = True  # Show a progress bar while crops are made.
+TURNS = (-90.0, -60.0, -30.0, 30.0, 60.0, 90.0)
+"""Degrees by which images are turned to see how their projections turn."""
 
 
 def probe_encoder(
@@ -90,53 +59,47 @@ def probe_encoder(
     return Predictions(points, found[..., 3:], *labels).evaluate()
 
 
-def initial_encoder(path: str, arch: str, seed: int) -> nn.Module:
-    """Load an encoder, or draw its weights from a seed if the path is ""."""
+def initial_model(path: str, config: PretrainConfig) -> ContrastiveModel:
+    """Load encoder and projector, or draw their weights as a pre-training would if the path is ""."""
     if path:
-        return load_encoder(path, arch)
-    with seeded(seed):
-        return build_encoder(arch)
+        return load_contrastive_model(path)
+    with seeded(config.seed):
+        return ContrastiveModel(config.arch, config.projector_hidden, config.projection_size)
 
 
-def probe_encoders(config: ProbeConfig) -> dict[str, Any]:
-    """Probe several encoders on the same hands.
+def measure_turn(
+    model: ContrastiveModel,
+    labelled: CropSet,
+    test: CropSet,
+    image_size: int,
+    view_factor: float,
+    indices: np.ndarray | None = None,
+    precision: str = "auto",
+) -> dict[str, float]:
+    """Measure how a network's projections turn with the image, and what an equivariant read-out finds.
+
+    Args:
+        model: encoder and projector, on the device to compute on.
+        labelled, indices: hands to fit the read-out to, upright ones, and which of them; None for all.
+        test: hands to turn by each of `TURNS`, and to read out as they are.
+        image_size, view_factor: side S of a view in pixels, and its width; see `PretrainConfig`.
+        precision: see `RunSettings`.
 
     Returns:
-        format; config; probes, one per encoder: name, encoder (its path, or the seed of an untrained one),
-        and the measures of a label-fraction table's cell. Also written to `config.output`.
-
-    Raises:
-        ValueError: if a setting is wrong, or a checkpoint has another architecture.
-        FileNotFoundError: if a checkpoint is missing; nothing has been cropped by then.
+        slope, low, high: see `turn_of_points`; read_out_px: mean 2D error of `equivariant_read_out` for
+        keypoints about their mean, pixels of the view; centre_px: that of all keypoints at their mean.
     """
-    config.validate()
-    device, encoders = choose_device(config.device), []
-    for path in config.encoders:
-        name = re.sub(r"-seed\d+$", "", Path(path).resolve().parent.name)
-        encoders.append((name, path, load_encoder(path, config.arch)))
-    for seed in config.untrained_seeds:
-        encoders.append(("untrained", f"untrained-seed{seed}", initial_encoder("", config.arch, seed)))
-    if not encoders:
-        raise ValueError("ProbeConfig.encoders: expected at least one checkpoint, or an untrained seed")
-    view = (config.image_size, config.view_factor)
-    cut = (*view, crop_margin(AugmentationConfig.weak()), config.cache, config.progress)
-    hands = open_crops(config.labelled, *cut), open_crops(config.test, *cut)
-    results = {"format": FORMAT, "config": config.plain(), "probes": []}
-    for name, path, encoder in encoders:
-        evaluation = probe_encoder(encoder.to(device), *hands, *view, precision="auto")
-        results["probes"].append({"name": name, "encoder": path, **measures(evaluation)})
-    if config.output:
-        write_json(Path(config.output), results)
-    return results
+    chosen = np.arange(len(labelled)) if indices is None else indices
+    view = (image_size, view_factor)
 
+    def project(hands: CropSet, **options: object) -> np.ndarray:
+        return extract_features(model, hands, *view, precision=precision, **options)
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Probe as the command line says."""
-    program = "python -m peclr_utils.experiments.probes"
-    return run_command_line(
-        ProbeConfig, probe_encoders, program, lambda found: probes_markdown(found["probes"]), arguments
-    )
-
-
-if __name__ == "__main__":
-    run_and_exit(main)
+    still = project(test)
+    turn = turn_of_points(still, np.stack([project(test, angle=angle) for angle in TURNS]), TURNS)
+    known, truth = (plain_labels(*of, *view)["keypoints_2d"] for of in ((labelled, chosen), (test, None)))
+    centred = truth - truth.mean(axis=1, keepdims=True)
+    found = equivariant_read_out(project(labelled, indices=chosen), known, still)
+    errors = {"read_out_px": found - centred, "centre_px": centred}
+    means = {name: float(np.linalg.norm(error, axis=-1).mean()) for name, error in errors.items()}
+    return {"slope": turn.slope, "low": turn.low, "high": turn.high, **means}

@@ -1,14 +1,14 @@
-"""Results of experiments: a file that grows cell by cell, and tables over seeds.
+"""Results of experiments: a file that grows cell by cell, and tables with paired intervals over seeds.
 
 Chapter 04 reads a label-fraction table, which `experiments.label_fractions` writes as `results.json`::
 
-    format   "peclr_utils label fractions 1"
+    format   "peclr_utils label fractions 2"
     config   the settings
-    cells    one per finished cell: method, labels, seed, pa_epe_mm, epe_mm, root_relative_epe_mm, auc,
-             pa_auc, epe_2d (pixels of the view), in_plane_error_degrees (older files lack it),
-             training_loss (mean over the last tenth of the log; null for the mean pose), seconds
-    probes   one per encoder: method, seed, and the same measures of a ridge regression on its frozen
-             features, fitted to the largest number of labels
+    cells    one per finished cell: method, labelled, tuning, labels, seed (`label_fractions.Cell`);
+             pa_epe_mm, epe_mm, root_relative_epe_mm, auc, pa_auc, epe_2d (pixels of the view),
+             in_plane_error_degrees; training_loss (mean over the last tenth of the log, null if nothing was
+             trained), seconds
+    turns    one per encoder: method, seed, and what `probes.measure_turn` returns
 """
 
 import json
@@ -19,23 +19,26 @@ from typing import Any
 import numpy as np
 
 from peclr_utils.evaluation import Evaluation, format_table
-from peclr_utils.evaluation.report import NAMES
+from peclr_utils.evaluation.report import NAMES, paired_interval
 from peclr_utils.files import write_json
 
-FORMAT = "peclr_utils label fractions 1"
+FORMAT = "peclr_utils label fractions 2"
 RESULTS = "results.json"
+CELL = ("method", "labelled", "tuning", "labels", "seed")
+"""Which cell of a table a record fills."""
+
 MEASURES = "pa_epe_mm epe_mm root_relative_epe_mm auc pa_auc epe_2d in_plane_error_degrees".split()
 """Fields of `Evaluation` that a cell keeps."""
 
 COLUMNS = {
-    "PA-EPE (mm)": "pa_epe_mm",
     "root-relative (mm)": "root_relative_epe_mm",
     "2D EPE (px)": "epe_2d",
     "in-plane (°)": "in_plane_error_degrees",
+    "PA-EPE (mm)": "pa_epe_mm",
 }
 """Measures that tables show, by heading."""
 
-DIGITS = {"training loss": 3, "in-plane (°)": 1}
+DIGITS = {"in-plane (°)": 1}
 """Decimals of the columns that do not show two."""
 
 
@@ -57,7 +60,7 @@ def load_results(path: str | Path) -> dict[str, Any]:
 
 def new_results(config: Mapping[str, Any], cells: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """Start a table from plain settings and the cells that are finished already."""
-    return {"format": FORMAT, "config": dict(config), "cells": list(cells), "probes": []}
+    return {"format": FORMAT, "config": dict(config), "cells": list(cells), "turns": []}
 
 
 def write_results(folder: str | Path, results: Mapping[str, Any]) -> Path:
@@ -70,40 +73,83 @@ def measures(evaluation: Evaluation) -> dict[str, float]:
     return {name: round(float(getattr(evaluation, name)), 6) for name in MEASURES}
 
 
-def make_cell(
-    method: str, labels: int, seed: int, evaluation: Evaluation, losses: Sequence[float] = ()
-) -> dict[str, Any]:
-    """Make one cell, without its seconds; the mean pose has no training losses."""
+def make_cell(cell: Sequence[Any], evaluation: Evaluation, losses: Sequence[float] = ()) -> dict[str, Any]:
+    """Make the record of a finished cell, without its seconds.
+
+    Args:
+        cell: method, labelled, tuning, labels, seed; see `label_fractions.Cell`.
+        evaluation: of its network on the test hands.
+        losses: that its training logged; none if nothing was trained.
+    """
     last = losses[-max(1, len(losses) // 10) :]
-    about = {"method": method, "labels": labels, "seed": seed, **measures(evaluation)}
-    return {**about, "training_loss": float(np.mean(last)) if last else None}
+    record = dict(zip(CELL, cell, strict=True)) | measures(evaluation)
+    return {**record, "training_loss": float(np.mean(last)) if last else None}
+
+
+def paired_values(
+    cells: Sequence[Mapping[str, Any]], method: str, other: str, measure: str
+) -> list[tuple[float, float]]:
+    """The values of two methods for each seed that both have, among cells that are equal otherwise."""
+    by_method = {
+        name: {c["seed"]: c[measure] for c in cells if c["method"] == name} for name in (method, other)
+    }
+    both = sorted(by_method[method].keys() & by_method[other].keys())
+    return [(by_method[method][seed], by_method[other][seed]) for seed in both]
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """Lay out a label-fraction table: a row per method and number of labels, mean ± deviation over seeds."""
-    methods, groups = list(NAMES), {}
+    """Lay out a label-fraction table: mean ± deviation over seeds, and PeCLR against each other method.
+
+    Below the methods of each kind of labels, tuning and number of labels, the differences of PeCLR from each
+    of them, paired by seed, with 95% intervals (`paired_interval`).
+    """
+    rows, groups = [], {}
     for cell in results["cells"]:
-        groups.setdefault((cell["labels"], methods.index(cell["method"])), []).append(cell)
-    rows = [
-        {"labels": str(labels), "method": NAMES[methods[method]], **_row(groups[labels, method])}
-        for labels, method in sorted(groups)
-    ]
+        if cell["tuning"] != "none":
+            groups.setdefault((cell["labelled"], cell["tuning"], cell["labels"]), []).append(cell)
+    for (labelled, tuning, labels), cells in groups.items():
+        cells = cells + [
+            cell
+            for cell in results["cells"]
+            if (cell["labelled"], cell["tuning"], cell["labels"]) == (labelled, "none", labels)
+        ]
+        head = {"labels": f"{labels}, {labelled}", "use": tuning}
+        found = [method for method in NAMES if any(cell["method"] == method for cell in cells)]
+        for method in found:
+            own = [cell for cell in cells if cell["method"] == method]
+            values = {h: [cell[name] for cell in own] for h, name in COLUMNS.items()}
+            rows.append({**head, "method": NAMES[method], "seeds": len(own), **values})
+        for other in found if "peclr" in found else ():
+            if other != "peclr":
+                pairs = {h: paired_values(cells, "peclr", other, name) for h, name in COLUMNS.items()}
+                texts = {h: interval_text(own, DIGITS.get(h, 2)) for h, own in pairs.items()}
+                count = len(next(iter(pairs.values())))
+                rows.append({**head, "method": f"PeCLR minus {NAMES[other]}", "seeds": count, **texts})
     return format_table(rows, DIGITS) if rows else "no cell is finished"
 
 
-def probes_markdown(probes: Sequence[Mapping[str, Any]]) -> str:
-    """Lay out one or more probes, of a label-fraction table or of `probe_encoders`: a row per encoder."""
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for probe in probes:
-        name = probe.get("method") or probe["name"]
-        groups.setdefault("untrained" if name == "scratch" else NAMES.get(name, name), []).append(probe)
-    order = sorted(groups, key=lambda name: ["untrained", *NAMES.values(), name].index(name))
-    return format_table([{"features": name, **_row(groups[name])} for name in order], DIGITS)
+def interval_text(pairs: Sequence[tuple[float, float]], digits: int) -> str:
+    """Mean and 95% interval of paired differences, with an asterisk if it excludes zero."""
+    if not pairs:
+        return "–"
+    mean, half = paired_interval(*zip(*pairs, strict=True))
+    if np.isnan(half):
+        return f"{mean:+.{digits}f}"
+    return f"{mean:+.{digits}f} ± {half:.{digits}f}{'*' if abs(mean) > half else ''}"
 
 
-def _row(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Number of cells and their values by heading; None where one lacks a measure, no column where all do."""
-    columns = {**COLUMNS, "training loss": "training_loss"}
-    known = {heading: name for heading, name in columns.items() if any(name in cell for cell in cells)}
-    values = {heading: [cell.get(name) for cell in cells] for heading, name in known.items()}
-    return {"seeds": len(cells)} | {h: None if None in found else found for h, found in values.items()}
+def turns_markdown(turns: Sequence[Mapping[str, Any]]) -> str:
+    """Lay out how projections turn: a row per method, mean ± deviation over seeds."""
+    headings = {
+        "turned per degree": "slope",
+        "lower quartile": "low",
+        "upper quartile": "high",
+        "read-out, 2D (px)": "read_out_px",
+    }
+    rows = []
+    for method in NAMES:
+        if own := [turn for turn in turns if turn["method"] == method]:
+            name = "untrained" if method == "scratch" else NAMES[method]
+            values = {heading: [turn[key] for turn in own] for heading, key in headings.items()}
+            rows.append({"projection": name, "seeds": len(own), **values})
+    return format_table(rows)

@@ -11,6 +11,7 @@ from peclr_utils.plotting.curves import (
     plot_pck,
     plot_per_joint_error,
     plot_projection_points,
+    plot_turns,
 )
 from peclr_utils.plotting.hands_3d import plot_hand_3d, plot_hand_views
 from peclr_utils.plotting.sheets import plot_neighbours, plot_predictions, plot_view_pairs, show_samples
@@ -31,6 +32,7 @@ __all__ = [
     "plot_per_joint_error",
     "plot_predictions",
     "plot_projection_points",
+    "plot_turns",
     "plot_view_pairs",
     "show_samples",
 ]

@@ -171,6 +171,34 @@ def plot_label_fractions(
     return figure
 
 
+def plot_turns(
+    turned: Mapping[str, np.ndarray],
+    angles: Sequence[float] | np.ndarray,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+) -> Figure:
+    """Draw by how much projections turn when their images turn: the median, and a band between the quartiles.
+
+    Args:
+        turned: by method: (A, N) degrees that the points of N images turn by; see `turning.turned_by`.
+        angles: (A,) degrees that the images are turned by, ascending.
+        ax: axes to draw into; None makes a figure.
+        title: of the axes.
+    """
+    figure, ax = figure_and_axes(ax, 6.5, 4.6)
+    ax.plot(angles, angles, ":", color="#555555", linewidth=1.5)
+    for name, style in method_styles(turned).items():
+        low, middle, high = np.quantile(turned[name], [0.25, 0.5, 0.75], axis=1)
+        ax.fill_between(angles, low, high, color=style["color"], alpha=0.2, linewidth=0)
+        ax.plot(angles, middle, label=name, linewidth=2, markersize=6, **style)
+    label_axes(ax, "the image turns by (degrees)", "its points turn by (degrees)", title)
+    ax.set_xticks(np.arange(-180, 181, 60))
+    ax.set(yticks=np.arange(-180, 181, 60), ylim=(-185, 185))
+    ax.legend(**_LEGEND, handlelength=3, loc="upper left")
+    return figure
+
+
 def plot_projection_points(
     projection: np.ndarray | torch.Tensor,
     ax: Axes | None = None,

@@ -22,6 +22,9 @@ from peclr_utils.weights.read import read_checkpoint
 logger = logging.getLogger("peclr_utils.weights")
 
 NETWORKS = {"encoder": build_encoder, "contrastive": ContrastiveModel, "pose": PoseNetwork25D}
+TRAINED_HERE = {"peclr": "peclr_rn18_64.safetensors", "simclr": "simclr_rn18_64.safetensors"}
+"""Networks that come with the repository, in data/weights, by the name that stands for their path."""
+
 LOADERS = {"encoder": "load_encoder", "contrastive": "load_contrastive_model", "pose": "load_pose_network"}
 
 
@@ -34,7 +37,8 @@ def load_encoder(path: str | Path, arch: str | None = None, prefix: str | None =
     of its keys; a logged warning names what is ignored.
 
     Args:
-        path: the file; or "imagenet" for torchvision's weights, for which `arch` must be given.
+        path: the file; "peclr" or "simclr" for the ResNet-18 that comes with the repository (SimCLR without
+            rotation); "imagenet" for torchvision's weights, for which `arch` must be given.
         arch: the expected architecture; None takes the file's own.
         prefix: of the encoder's keys in a file with several encoders, for example "teacher.backbone".
 
@@ -45,7 +49,7 @@ def load_encoder(path: str | Path, arch: str | None = None, prefix: str | None =
         FileNotFoundError: if the file is missing, or the ImageNet weights can't be downloaded.
         ValueError: if the architecture, keys or shapes don't fit, or there are several encoders; names them.
     """
-    checkpoint = _fetch_imagenet(arch) if str(path) == "imagenet" else read_checkpoint(path)
+    checkpoint = _fetch_imagenet(arch) if str(path) == "imagenet" else read_checkpoint(_find(path))
     network = _build(checkpoint, str(path), "", arch, prefix)
     encoder = getattr(network, "backbone", getattr(network, "encoder", network))
     encoder.fc = nn.Identity()
@@ -55,9 +59,9 @@ def load_encoder(path: str | Path, arch: str | None = None, prefix: str | None =
 def load_contrastive_model(path: str | Path) -> ContrastiveModel:
     """Load encoder and projector, from this project's pre-training or the authors' training checkpoints.
 
-    Returns the model, in evaluation mode; its widths are the file's. Errors as `load_encoder`.
+    Returns the model, in evaluation mode; its widths are the file's. Names and errors as in `load_encoder`.
     """
-    return _build(read_checkpoint(path), str(path), "contrastive")
+    return _build(read_checkpoint(_find(path)), str(path), "contrastive")
 
 
 def load_pose_network(path: str | Path) -> PoseNetwork25D:
@@ -185,6 +189,19 @@ def _set_view(network: PoseNetwork25D, checkpoint: Mapping[str, Any], path: str)
         if name in checkpoint and not valid:
             raise ValueError(f"{path}: {name}: expected a positive number, found {value!r}")
         setattr(network, name, number(value) if valid else None)
+
+
+def _find(path: str | Path) -> Path:
+    """The file of a network that comes with the repository, or the path as it is."""
+    if str(path) not in TRAINED_HERE:
+        return Path(path)
+    file = Path(__file__).resolve().parents[2] / "data" / "weights" / TRAINED_HERE[str(path)]
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{str(path)!r} stands for {file}, which is not there. A clone of the repository has it in "
+            f"data/weights; give the path of your copy, or ./{path} for a file of that name"
+        )
+    return file
 
 
 def _fetch_imagenet(arch: str | None) -> dict[str, Tensor]:

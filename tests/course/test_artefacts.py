@@ -104,6 +104,7 @@ def test_a_killed_run_resumes_after_its_last_whole_epoch_and_one_with_other_sett
 def test_a_cell_has_what_those_of_the_committed_table_have(rng):
     true = rng.normal(0, 0.05, size=(4, 21, 3))
     score = evaluate_keypoints(true + 0.01, true, pred_2d=true[..., :2], gt_2d=true[..., :2])
-    cell = make_cell("peclr", 8, 0, score, [5.0] * 18 + [1.0, 3.0])
-    assert cell["training_loss"] == 2.0 and make_cell("mean_pose", 8, 0, score)["training_loss"] is None
+    cell = make_cell(("peclr", "upright", "full", 8, 0), score, [5.0] * 18 + [1.0, 3.0])
+    assert cell["training_loss"] == 2.0
+    assert make_cell(("mean_pose", "upright", "none", 8, 0), score)["training_loss"] is None
     assert set(cell) == set(committed_table()["cells"][0]) - {"seconds"}

@@ -3,10 +3,13 @@
 import json
 
 import pytest
+import torch
 
 from peclr_utils.experiments import label_fractions
-from peclr_utils.experiments.label_fractions import METHODS, PRETRAINED, LabelFractionsConfig
+from peclr_utils.experiments.label_fractions import METHODS, PRETRAINED, TUNINGS, Cell, LabelFractionsConfig
+from peclr_utils.experiments.probes import initial_model
 from peclr_utils.experiments.results import load_results
+from peclr_utils.weights import load_pose_network
 
 SMALL = {"progress": False, "batch_size": 8, "image_size": 32}
 PRETRAIN = {"epochs": 1, "warmup_epochs": 0.5, "exchange_background": False, **SMALL}
@@ -18,7 +21,8 @@ def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("table")
     return LabelFractionsConfig.smoke(
         output=str(folder / "run"), cache=str(folder / "cache"), methods=("mean_pose", "scratch", "peclr"),
-        unlabelled=("synthetic:16?seed=1&size=96",), labelled=("synthetic:16?seed=2&size=96",),
+        unlabelled=("synthetic:16?seed=1&size=96",),
+        labelled={"turned": "synthetic:16?seed=5&size=96", "upright": "synthetic:16?seed=2&size=96"},
         test=("synthetic:8?seed=3&size=96",), pretrain=PRETRAIN, finetune=FINETUNE,
     )  # fmt: skip
 
@@ -30,12 +34,44 @@ def results(config):
 
 def test_every_cell_is_filled_once_and_saved(config, results):
     assert load_results(config.output) == json.loads(json.dumps(results))
-    found = [(cell["method"], cell["labels"], cell["seed"]) for cell in results["cells"]]
-    assert found == [(method, labels, 0) for method in config.methods for labels in (8, 16)]
-    assert [probe["method"] for probe in results["probes"]] == ["scratch", "peclr"]
+    found = [tuple(cell[name] for name in Cell._fields) for cell in results["cells"]]
+    expected = [
+        (method, labelled, tuning, labels, 0)
+        for method in config.methods
+        for labelled in ("turned", "upright")
+        for tuning in (("none",) if method == "mean_pose" else TUNINGS)
+        for labels in (8, 16)
+    ]
+    assert found == expected
     for cell in results["cells"]:
         assert cell["pa_epe_mm"] > 0 and cell["epe_2d"] > 0
-        assert (cell["training_loss"] is None) == (cell["method"] == "mean_pose")
+        assert (cell["training_loss"] is None) == (cell["tuning"] in ("none", "probe"))
+    assert [turn["method"] for turn in results["turns"]] == ["scratch", "peclr"]
+    assert all(turn["low"] <= turn["slope"] <= turn["high"] for turn in results["turns"])
+
+
+def test_a_frozen_encoder_keeps_its_weights_and_a_tuned_one_does_not(config, tmp_path):
+    """Frozen cells differ from full ones by what they train, and from each other by their labels alone."""
+    config = config.replace(output=str(tmp_path), methods=("scratch",), labels=(8,), keep_networks=True)
+    label_fractions.run_label_fractions(config.replace(tunings=("frozen", "full")))
+    start = initial_model("", config.pretrain_config(0, "peclr")).encoder.conv1.weight
+    for cell in config.cells(0, "scratch"):
+        if cell.tuning != "probe":
+            folder = config.finetune_config(cell).output
+            found = load_pose_network(f"{folder}/checkpoint.pt").backbone.conv1.weight
+            assert torch.equal(found, start) == (cell.tuning == "frozen")
+
+
+def test_given_encoders_are_used_instead_of_pre_training(config, results, tmp_path, monkeypatch):
+    monkeypatch.setattr(label_fractions, "pretrain", lambda *_: pytest.fail("pre-trained again"))
+    own = f"{config.output}/pretrain/peclr-seed{{seed}}/checkpoint.pt"
+    given = config.replace(
+        output=str(tmp_path), methods=("peclr",), encoders={"peclr": own}, tunings=("probe",)
+    )
+    found = label_fractions.run_label_fractions(given)
+    assert found["turns"] == [turn for turn in results["turns"] if turn["method"] == "peclr"]
+    same = [c for c in results["cells"] if (c["method"], c["tuning"]) == ("peclr", "probe")]
+    assert [{**c, "seconds": 0} for c in found["cells"]] == [{**c, "seconds": 0} for c in same]
 
 
 def test_a_finished_table_is_not_computed_again_and_no_other_table_is_taken_for_it(
@@ -50,6 +86,7 @@ def test_a_finished_table_is_not_computed_again_and_no_other_table_is_taken_for_
 
 def test_a_killed_table_resumes_with_the_next_cell(config, tmp_path, monkeypatch):
     config = config.replace(output=str(tmp_path / "run"), methods=("mean_pose", "scratch"))
+    config = config.replace(labelled={"upright": config.labelled["upright"]}, tunings=("full",))
     original, done = label_fractions.finetune, []
 
     def killed_at_the_second(settings, *data):
@@ -66,15 +103,14 @@ def test_a_killed_table_resumes_with_the_next_cell(config, tmp_path, monkeypatch
     assert len(label_fractions.run_label_fractions(config)["cells"]) == 4 and done == [8]
 
 
-def test_methods_fine_tune_alike_but_for_the_encoder_and_what_is_said_of_pretrained_ones():
-    def configs(**changes):
-        config = LabelFractionsConfig(**changes)
-        return {method: config.finetune_config(1, method, 128) for method in METHODS}
-
-    plain, other = configs(), configs(finetune_pretrained={"encoder_learning_rate": 1e-5})
-    assert len({one.replace(encoder="", output="").to_json() for one in plain.values()}) == 1
-    assert {method for method, one in plain.items() if one.encoder} == set(PRETRAINED)
-    assert {method for method, one in other.items() if one.encoder_learning_rate == 1e-5} == set(PRETRAINED)
+def test_methods_fine_tune_alike_but_for_the_encoder():
+    config = LabelFractionsConfig()
+    for tuning in ("frozen", "full"):
+        cells = {method: Cell(method, "upright", tuning, 128, 1) for method in METHODS}
+        configs = {method: config.finetune_config(cell) for method, cell in cells.items()}
+        assert len({one.replace(encoder="", output="").to_json() for one in configs.values()}) == 1
+        assert {method for method, one in configs.items() if one.encoder} == set(PRETRAINED)
+        assert configs["peclr"].freeze_encoder == (tuning == "frozen")
 
 
 def test_methods_pre_train_alike_but_for_what_they_are():

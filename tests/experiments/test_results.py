@@ -1,40 +1,68 @@
 """Results: tables over seeds, and the repository's own files, each of which is a recipe that still runs."""
 
+import itertools
 import json
 
 import pytest
 
 from peclr_utils.experiments import results as table
-from peclr_utils.experiments.label_fractions import LabelFractionsConfig
-from peclr_utils.experiments.probes import FORMAT, ProbeConfig
+from peclr_utils.experiments.label_fractions import Cell, LabelFractionsConfig
 
-ERRORS = {"pa_epe_mm": 10.0, "root_relative_epe_mm": 40.0, "epe_2d": 2.5}
-
-
-def _cell(method, labels, seed, error, **more):
-    return {"method": method, "labels": labels, "seed": seed, **ERRORS, "pa_epe_mm": error, **more}
+ERRORS = {"pa_epe_mm": 10.0, "epe_2d": 2.5, "in_plane_error_degrees": 7.0}
 
 
-def test_a_table_has_a_row_per_method_and_labels_with_mean_and_deviation_over_seeds():
-    cells = [
-        _cell("peclr", 128, 0, 10.0, training_loss=0.5),
-        _cell("peclr", 128, 1, 12.0, training_loss=0.7),
-        _cell("mean_pose", 128, 0, 20.0, training_loss=None),
-        _cell("peclr", 32, 0, 30.0, training_loss=0.25),
+def _cell(method, seed, error, tuning="probe", **more):
+    labels = {"labelled": "upright", "tuning": tuning, "labels": 64}
+    return {"method": method, **labels, "seed": seed, **ERRORS, "root_relative_epe_mm": error, **more}
+
+
+def _rows(text):
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+
+
+def test_a_table_has_a_row_per_method_and_peclrs_paired_differences():
+    cells = [_cell("peclr", seed, error) for seed, error in enumerate((10.0, 12.0, 14.0))]
+    cells += [_cell("simclr", seed, error) for seed, error in enumerate((12.0, 15.0, 16.0))]
+    cells += [_cell("mean_pose", 0, 40.0, "none"), _cell("peclr", 0, 30.0, "full")]
+    rows = _rows(table.markdown({"cells": cells}))
+    assert rows[
+        0
+    ] == "labels, use, method, seeds, root-relative (mm), 2D EPE (px), in-plane (°), PA-EPE (mm)".split(", ")
+    first = [row[:5] for row in rows[2:]]
+    probe = ["64, upright", "probe"]
+    assert first[0] == [*probe, "mean pose of the labels", "1", "40.00"]
+    assert first[1] == [*probe, "SimCLR, rotation as invariance", "3", "14.33 ± 2.08"]
+    assert first[2] == [*probe, "PeCLR", "3", "12.00 ± 2.00"]
+    # -2, -3, -2: mean -2.33, deviation 0.577, and Student's t for two degrees of freedom is 4.303.
+    assert first[4] == [*probe, "PeCLR minus SimCLR, rotation as invariance", "3", "-2.33 ± 1.43*"]
+    assert first[3] == [*probe, "PeCLR minus mean pose of the labels", "1", "-30.00"]
+    assert first[5][:3] == ["64, upright", "full", "mean pose of the labels"] and first[6][1] == "full"
+
+
+def test_an_asterisk_says_that_the_interval_excludes_zero():
+    assert table.interval_text([(1.0, 2.0), (2.0, 3.1), (3.0, 3.9)], 2).endswith("*")
+    assert table.interval_text([(1.0, 2.0), (2.0, 3.0), (3.0, 3.9), (4.0, 1.0)], 2)[-1] != "*"
+    assert table.interval_text([(1.0, 2.0)], 1) == "-1.0" and table.interval_text([], 1) == "–"
+
+
+def test_runs_are_paired_by_their_seed():
+    cells = [_cell("peclr", 1, 5.0), _cell("simclr", 0, 1.0), _cell("peclr", 0, 2.0), _cell("simclr", 2, 9.0)]
+    assert table.paired_values(cells, "peclr", "simclr", "root_relative_epe_mm") == [(2.0, 1.0)]
+
+
+def test_the_turns_have_a_row_per_method():
+    turns = [
+        {"method": method, "seed": seed, "slope": slope, "low": 0.0, "high": 1.0, "read_out_px": 9.0}
+        for method, seed, slope in (("scratch", 0, 0.0), ("peclr", 0, 0.9), ("peclr", 1, 1.0))
     ]
-    lines = table.markdown({"cells": cells}).splitlines()
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    heading = "labels, method, seeds, PA-EPE (mm), root-relative (mm), 2D EPE (px), training loss"
-    assert rows[0] == heading.split(", ")  # no cell knows the in-plane error
-    assert rows[2] == ["32", "PeCLR", "1", "30.00", "40.00", "2.50", "0.250"]
-    assert rows[3][:4] == ["128", "mean pose of the labels", "1", "20.00"] and rows[3][-1] == "–"
-    assert rows[4][:4] == ["128", "PeCLR", "2", "11.00 ± 1.41"]
+    rows = _rows(table.turns_markdown(turns))
+    assert rows[2][:3] == ["untrained", "1", "0.00"] and rows[3][:3] == ["PeCLR", "2", "0.95 ± 0.07"]
 
 
 def test_results_are_read_from_their_folder_or_their_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="make table"):
         table.load_results(tmp_path)
-    results = table.new_results({"steps": 3}, [_cell("peclr", 8, 0, 1.0)])
+    results = table.new_results({"steps": 3}, [_cell("peclr", 0, 1.0)])
     file = table.write_results(tmp_path / "new", results)
     assert table.load_results(file) == table.load_results(tmp_path / "new") == results
     file.write_text('{"format": "other"}')
@@ -43,24 +71,17 @@ def test_results_are_read_from_their_folder_or_their_file(tmp_path):
 
 
 def test_every_kept_result_is_its_own_recipe_and_holds_each_cell_once(repository):
-    formats = []
+    tables = 0
     for path in sorted((repository / "data" / "results").glob("*.json")):
         content = json.loads(path.read_text())
-        formats.append(content["format"])
         if content["format"] == table.FORMAT:
             config = LabelFractionsConfig.load(path)
-            cells = [(cell["method"], cell["labels"], cell["seed"]) for cell in content["cells"]]
-            assert len(set(cells)) == len(cells)
-            found = [set(values) for values in zip(*cells, strict=True)]
-            assert found == [set(config.methods), set(config.labels), set(config.seeds)]
-        elif content["format"] == FORMAT:
-            config = ProbeConfig.load(path)
-            assert len(content["probes"]) == len(config.encoders) + len(config.untrained_seeds)
-        else:
-            continue
-        config.validate()
-        assert config.plain() == content["config"]
-    assert formats.count(table.FORMAT) > 5 and formats.count(FORMAT) == 2
+            config.validate()
+            cells = [tuple(cell[name] for name in Cell._fields) for cell in content["cells"]]
+            wanted = itertools.product(config.seeds, config.methods)
+            assert sorted(cells) == sorted(cell for seed, one in wanted for cell in config.cells(seed, one))
+            tables += 1
+    assert tables > 0
 
 
 def test_the_kept_table_is_the_one_that_make_table_makes(repository):
