@@ -19,8 +19,9 @@ from .runner import report, run_course, select_chapters
 class Options:
     """Run the five chapters in order, without JupyterLab, and print the result table."""
 
-    # smoke checks that all works; laptop shows the effect; the others need photographs and a GPU.
-    profile: Literal["smoke", "laptop", "paper", "paper_rn152"] = "laptop"
+    # smoke checks that all works; laptop shows the effect; night makes the encoders of data/weights anew; the
+    # others need photographs and a GPU.
+    profile: Literal["smoke", "laptop", "night", "paper", "paper_rn152"] = "laptop"
     # Photographs: a folder with FreiHAND, YouTube3DHands or both, a folder of images, or
     # freihand:PATH,youtube:PATH,folder:PATH; rendered hands if empty.
     data: str = ""

@@ -9,13 +9,16 @@ In a chapter's run folder::
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from peclr_utils.crops import CropSet
 from peclr_utils.evaluation.report import NAMES
+from peclr_utils.evaluation.turning import turned_by
 from peclr_utils.experiments import results
 from peclr_utils.experiments.label_fractions import PRETRAINED
 from peclr_utils.files import write_json
@@ -24,9 +27,9 @@ from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, predi
 from peclr_utils.training.checkpoint import CHECKPOINT, CONFIG, changed_settings
 from peclr_utils.training.device import choose_device
 from peclr_utils.training.pairs import split_off
-from peclr_utils.training.predict import Predictions, predict_mean_pose
+from peclr_utils.training.predict import Predictions, extract_features, predict_mean_pose
 from peclr_utils.training.pretrain import PretrainResult
-from peclr_utils.weights import load_pose_network
+from peclr_utils.weights import load_contrastive_model, load_pose_network
 
 from . import base_folder, short_path
 from .labelled_hands import labelled_crops, labelled_source
@@ -145,7 +148,11 @@ def find_finetuned(folder: Path, image_size: int, seed: int = 0, arch: str = "re
         start = find_encoder(folder, method, arch, image_size, seed).path if method in PRETRAINED else ""
         output = str(path / f"{method}-{SMALL_LABELS}")
         finetune(resume_if_same(config.replace(encoder=str(start), output=output)), crops)
-    cells = [{"method": one, "labels": SMALL_LABELS, "seed": seed} for one in ("mean_pose", *methods)]
+    uses = {"mean_pose": "none"} | dict.fromkeys(methods, "full")
+    cells = [
+        dict(zip(results.CELL, (method, "any angle", use, SMALL_LABELS, seed), strict=True))
+        for method, use in uses.items()
+    ]
     results.write_results(path, results.new_results({"steps": config.steps}, cells))
     size = f"{SMALL_LABELS} labels, {config.steps} steps"
     return Artefact(path, True, f"chapter 04 left no networks, so these are small ones ({size})")
@@ -154,6 +161,31 @@ def find_finetuned(folder: Path, image_size: int, seed: int = 0, arch: str = "re
 def finetuned_config(folder: Path, labels: int) -> FinetuneConfig:
     """Read the settings of the fine-tuning from scratch in a folder from `find_finetuned`."""
     return FinetuneConfig.load(folder / f"scratch-{labels}" / CONFIG)
+
+
+def turns_of_encoders(
+    folder: Path, methods: Sequence[str], labels: int, hands: CropSet, angles: Sequence[float]
+) -> dict[str, np.ndarray]:
+    """Measure by how much the projections turn that pose networks started from.
+
+    Args:
+        folder: from `find_finetuned`.
+        methods, labels: of networks in it; those that started from random weights are left out.
+        hands: images to turn.
+        angles: (A,) degrees to turn them by.
+
+    Returns:
+        By method, as tables name it: (A, N) degrees, see `evaluation.turning.turned_by`.
+    """
+    turned = {}
+    for method in (method for method in methods if method in PRETRAINED):
+        config = FinetuneConfig.load(folder / f"{method}-{labels}" / CONFIG)
+        model = load_contrastive_model(config.encoder).to(choose_device(config.device))
+        view = (config.image_size, config.view_factor)
+        still = extract_features(model, hands, *view)
+        moved = (extract_features(model, hands, *view, angle=angle) for angle in angles)
+        turned[NAMES[method]] = np.stack([turned_by(still, one) for one in moved])
+    return turned
 
 
 def predict_finetuned(folder: Path, method: str, labels: int, test: CropSet, cache: str = "") -> Predictions:

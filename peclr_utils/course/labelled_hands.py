@@ -6,21 +6,20 @@ from pathlib import Path
 import numpy as np
 
 from peclr_utils.crops import CropSet, open_crops
-from peclr_utils.datasets import HandDataset, Source, Subset, open_source
+from peclr_utils.datasets import TURNED, UPRIGHT, HandDataset, Source, Subset, open_source
 from peclr_utils.datasets.freihand import label_path
-from peclr_utils.experiments.label_fractions import WIDE
 from peclr_utils.training import FinetuneConfig
 from peclr_utils.training.finetune import weak_augmentation
 from peclr_utils.training.poses import choose_labels
 from peclr_utils.training.views import crop_margin
 
 POOL = 256  # rendered hands that the labelled ones are drawn from
-_RENDERED = {
-    "unlabelled": "seed=1&view=40,15",  # tilted by up to 40°, rolled by up to 15°, as photographs show hands
-    "upright": "seed=2&view=40,15",
-    "training": "seed=2&view=40,180",  # at any angle, as the hands to be found
-    "validation": "seed=4&view=40,180",
-    "test": "seed=3&view=40,180",
+_RENDERED = {  # what is not labelled is upright, as in most photographs; what is to be found is not
+    "unlabelled": f"seed=1&{UPRIGHT}",
+    "upright": f"seed=2&{UPRIGHT}",
+    "training": f"seed=2&{TURNED}",
+    "validation": f"seed=4&{TURNED}",
+    "test": f"seed=3&{TURNED}",
 }
 
 
@@ -40,7 +39,7 @@ def labelled_source(data: Sequence[str], part: str, count: int) -> str:
     freihand = next((source for source in map(Source.parse, data) if source.kind == "freihand"), None)
     if freihand is None:
         count = max(count, POOL) if part == "training" else count
-        return f"synthetic:{count}?{_RENDERED[part]}&{WIDE}"
+        return f"synthetic:{count}?{_RENDERED[part]}"
     root = Path(freihand.path).expanduser()
     if part == "test" and all(label_path(root, "evaluation", kind).is_file() for kind in ("xyz", "scale")):
         return str(freihand.replace(split="evaluation", versions=None))  # one version of each photograph

@@ -38,6 +38,12 @@ PROFILES["paper_rn152"] = {
     chapter: {**numbers, "arch": "resnet152"} if "arch" in numbers else numbers
     for chapter, numbers in PROFILES["paper"].items()
 }
+_LONG = {"unlabelled_images": 12_288, "methods": ["simclr_no_rotation", "peclr"], "epochs": 122}
+PROFILES["night"] = {  # the laptop's, but it trains the encoders itself for which the laptop's has no time
+    chapter: {**numbers, **({"long_encoders": False} if "long_encoders" in numbers else {})}
+    for chapter, numbers in PROFILES["laptop"].items()
+}
+PROFILES["night"]["03_contrastive_pretraining"] |= _LONG
 
 NEEDS_DATA = ("paper", "paper_rn152")  # they make no sense on rendered hands
 

@@ -15,10 +15,12 @@ from peclr_utils.datasets.sample import (
     mirror,
 )
 from peclr_utils.datasets.source import Source, find_data, find_set, open_source
-from peclr_utils.datasets.synthetic import SyntheticHands
+from peclr_utils.datasets.synthetic import TURNED, UPRIGHT, SyntheticHands
 from peclr_utils.datasets.youtube3d import YouTube3DHands
 
 __all__ = [
+    "TURNED",
+    "UPRIGHT",
     "EvenMixture",
     "FreiHAND",
     "HandDataset",

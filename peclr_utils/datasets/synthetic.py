@@ -12,6 +12,11 @@ from peclr_utils.datasets.sample import HandSample
 from peclr_utils.hands.backgrounds import list_photos
 from peclr_utils.hands.scene import HandScene, ViewRange, render_scene, sample_scene
 
+UPRIGHT, TURNED = (f"view=40,{roll}&size=128&border=0.62" for roll in (15, 180))
+"""Options of two kinds of rendered hands: upright, as most photographs show them, and turned by any angle.
+
+Both tilt by up to 40°. Their images reach beyond the widest view of training."""
+
 
 class SyntheticHands:
     """Images of random hands with exact labels.

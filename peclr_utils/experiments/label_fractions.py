@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from peclr_utils.crops import CropSet, open_crops
+from peclr_utils.datasets import TURNED, UPRIGHT
 from peclr_utils.evaluation import Evaluation
+from peclr_utils.evaluation.probe import HELD_OUT
 from peclr_utils.evaluation.report import NAMES
 from peclr_utils.experiments import results as table
 from peclr_utils.experiments.probes import initial_model, measure_turn, probe_encoder
@@ -48,9 +50,6 @@ LABELLED_VIEWS: dict[str, Any] = {
 }  # fmt: skip
 """Views of labelled images as strong as pre-training's, and turned as the test hands are."""
 
-WIDE = "size=128&border=0.62"
-"""Options of rendered hands whose images reach beyond the widest view; see `SyntheticHands`."""
-
 
 class Cell(NamedTuple):
     """Which cell of a table: the first five fields of its record."""
@@ -73,16 +72,17 @@ class LabelFractionsConfig(Settings):
     labels: tuple[int, ...] = (64,)  # Numbers of labelled identities; fewer are a subset of more.
     seeds: tuple[int, ...] = (0, 1, 2)  # Of weights, order, views and the choice of labels.
     # Hands to pre-train on; the defaults tilt by up to 40° and roll by up to 15°.
-    unlabelled: tuple[str, ...] = (f"synthetic:12288?seed=1&view=40,15&{WIDE}",)
+    unlabelled: tuple[str, ...] = (f"synthetic:12288?seed=1&{UPRIGHT}",)
     # Hands to draw the labels from, by name; the defaults roll by any angle, or as the unlabelled ones do.
+    # The equivariant read-out learns from the last.
     labelled: JSON = field(
         default_factory=lambda: {
-            "any angle": f"synthetic:1024?seed=2&view=40,180&{WIDE}",
-            "upright": f"synthetic:1024?seed=2&view=40,15&{WIDE}",
+            "any angle": f"synthetic:1024?seed=2&{TURNED}",
+            "upright": f"synthetic:1024?seed=2&{UPRIGHT}",
         }
     )
     # Hands that every cell is evaluated on; the defaults roll by any angle.
-    test: tuple[str, ...] = (f"synthetic:1024?seed=3&view=40,180&{WIDE}",)
+    test: tuple[str, ...] = (f"synthetic:1024?seed=3&{TURNED}",)
     # Fields of PretrainConfig that differ from its defaults, the same for all methods.
     pretrain: JSON = field(
         default_factory=lambda: {"epochs": 20, "temperature": 0.2, "rotation_degrees": 180.0}
@@ -98,7 +98,7 @@ class LabelFractionsConfig(Settings):
         """The smallest settings that fill every kind of cell, for tests; they learn next to nothing."""
         small = {"batch_size": 8, "image_size": 32}
         start = cls(
-            output="runs/smoke/table", cache="", labels=(8, 16), seeds=(0,),
+            output="runs/smoke/table", cache="", labels=(10, 16), seeds=(0,),
             unlabelled=("synthetic:64?seed=10",), labelled={"upright": "synthetic:16?seed=8"},
             test=("synthetic:16?seed=4",), pretrain={"epochs": 2, **small},
             finetune={"steps": 8, "warmup_steps": 2, **small},
@@ -113,7 +113,9 @@ class LabelFractionsConfig(Settings):
             found = getattr(self, name)
             self._require(bool(found) and set(found) <= set(known), name, f"some of {known}")
         self._require(min(self.seeds, default=-1) >= 0, "seeds", "at least one, none negative")
-        self._require(min(self.labels, default=0) >= 2, "labels", "at least one number, none below 2")
+        least = 2 * HELD_OUT if "probe" in self.tunings else 2
+        fine = min(self.labels, default=0) >= least
+        self._require(fine, "labels", f"at least one number, none below {least}")
         self._require(bool(self.labelled), "labelled", "at least one name with its source")
         self._require(set(self.encoders) <= set(PRETRAINED), "encoders", f"some of {tuple(PRETRAINED)}")
         self.pretrain_config(self.seeds[0], "peclr").validate()
@@ -174,22 +176,13 @@ def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
         if method in PRETRAINED and method not in config.encoders and (unturned or missing):
             pretrain(config.pretrain_config(seed, method))
         if unturned:
-            model = initial_model(config.encoder(seed, method), config.pretrain_config(seed, "peclr"))
-            # The read-out learns from the last kind of labels: the upright ones.
-            hands, settings = list(pools.values())[-1], config.pretrain_config(seed, "peclr")
-            chosen = choose_labels(hands.identities, config.labels[0], seed)
-            view = (settings.image_size, settings.view_factor)
-            found = measure_turn(model.to(choose_device(settings.device)), hands, test, *view, chosen)
+            found = _turn(config, seed, method, pools, test)
             results["turns"].append({"method": method, "seed": seed, **found})
             table.write_results(config.output, results)
         for cell in missing:
             start = time.perf_counter()
             evaluation, losses = _fill(config, cell, pools[cell.labelled], test)
-            record = {
-                **cell._asdict(),
-                **table.measures(evaluation),
-                "training_loss": table.last_loss(losses),
-            }
+            record = table.make_cell(cell, evaluation, losses)
             results["cells"].append({**record, "seconds": round(time.perf_counter() - start, 1)})
             table.write_results(config.output, results)
     return results
@@ -214,6 +207,17 @@ def _open_hands(config: LabelFractionsConfig) -> tuple[dict[str, CropSet], CropS
     cut = (settings.image_size, settings.view_factor, margin, config.cache, settings.progress)
     pools = {name: open_crops([source], *cut) for name, source in config.labelled.items()}
     return pools, open_crops(config.test, *cut)
+
+
+def _turn(
+    config: LabelFractionsConfig, seed: int, method: str, pools: dict[str, CropSet], test: CropSet
+) -> dict[str, float]:
+    """Measure how a method's projections turn; the read-out learns from the last kind of labels."""
+    settings = config.pretrain_config(seed, "peclr")
+    model = initial_model(config.encoder(seed, method), settings).to(choose_device(settings.device))
+    hands = list(pools.values())[-1]
+    chosen = choose_labels(hands.identities, config.labels[0], seed)
+    return measure_turn(model, hands, test, settings.image_size, settings.view_factor, chosen)
 
 
 def _fill(

@@ -1,12 +1,26 @@
 import pytest
 
+from peclr_utils.course.labelled_hands import labelled_source
 from peclr_utils.course.runner import CHAPTERS, NEEDS_DATA, PROFILES
 from peclr_utils.experiments.label_fractions import LABELLED_VIEWS
 from peclr_utils.training import FinetuneConfig, PretrainConfig
 
 
+CHAPTER_3 = (
+    "arch",
+    "image_size",
+    "epochs",
+    "batch_size",
+    "rotation_degrees",
+    "learning_rate",
+    "temperature",
+    "seed",
+)
+"""Parameters that chapter 03 puts into its `PretrainConfig`."""
+
+
 def test_every_profile_sets_the_same_parameters_of_every_chapter():
-    assert {"smoke", "laptop", *NEEDS_DATA} == set(PROFILES)
+    assert {"smoke", "laptop", "night", *NEEDS_DATA} == set(PROFILES)
     names = [{chapter: set(numbers) for chapter, numbers in profile.items()} for profile in PROFILES.values()]
     assert tuple(names[0]) == CHAPTERS
     assert all(own == names[0] for own in names)
@@ -23,9 +37,7 @@ def test_the_papers_profiles_have_the_numbers_of_the_papers_presets(profile, pre
     first, second, evaluation = (PROFILES[profile][chapter] for chapter in CHAPTERS[2:])
     # What the chapters begin with, which must not survive.
     begun = PretrainConfig(warmup_epochs=1.0, cache=pretrain.cache, output=pretrain.output)
-    made = {
-        name: first[name] for name in ("arch", "image_size", "epochs", "batch_size", "temperature", "seed")
-    }
+    made = {name: first[name] for name in CHAPTER_3}
     assert begun.replace(**made, **first["further_settings"]) == pretrain
     begun = FinetuneConfig(
         augmentation=dict(LABELLED_VIEWS),
@@ -37,3 +49,16 @@ def test_the_papers_profiles_have_the_numbers_of_the_papers_presets(profile, pre
     made = {name: second[name] for name in ("arch", "image_size", "steps", "batch_size", "seed")}
     assert begun.replace(**made, **second["further_settings"]) == finetune
     assert (evaluation["image_size"], evaluation["test_images"]) == (finetune.image_size, 3960)
+
+
+def test_the_nights_encoders_are_made_with_the_settings_of_their_preset():
+    numbers = PROFILES["night"]["03_contrastive_pretraining"]
+    preset = PretrainConfig.night()
+    source = labelled_source([], "unlabelled", numbers["unlabelled_images"])
+    made = PretrainConfig(sources=(source,), cache=preset.cache, output=preset.output)
+    assert made.replace(**{name: numbers[name] for name in CHAPTER_3}) == preset
+    # The laptop trains for minutes with the same settings.
+    short = PROFILES["laptop"]["03_contrastive_pretraining"]
+    assert {name: short[name] for name in CHAPTER_3 if name != "epochs"} == {
+        name: numbers[name] for name in CHAPTER_3 if name != "epochs"
+    }

@@ -40,7 +40,7 @@ def test_every_cell_is_filled_once_and_saved(config, results):
         for method in config.methods
         for labelled in ("turned", "upright")
         for tuning in (("none",) if method == "mean_pose" else TUNINGS)
-        for labels in (8, 16)
+        for labels in (10, 16)
     ]
     assert found == expected
     for cell in results["cells"]:
@@ -52,7 +52,7 @@ def test_every_cell_is_filled_once_and_saved(config, results):
 
 def test_a_frozen_encoder_keeps_its_weights_and_a_tuned_one_does_not(config, tmp_path):
     """Frozen cells differ from full ones by what they train, and from each other by their labels alone."""
-    config = config.replace(output=str(tmp_path), methods=("scratch",), labels=(8,), keep_networks=True)
+    config = config.replace(output=str(tmp_path), methods=("scratch",), labels=(10,), keep_networks=True)
     label_fractions.run_label_fractions(config.replace(tunings=("frozen", "full")))
     start = initial_model("", config.pretrain_config(0, "peclr")).encoder.conv1.weight
     for cell in config.cells(0, "scratch"):
@@ -100,7 +100,7 @@ def test_a_killed_table_resumes_with_the_next_cell(config, tmp_path, monkeypatch
         label_fractions.run_label_fractions(config)
     assert len(load_results(config.output)["cells"]) == 3
     monkeypatch.undo()
-    assert len(label_fractions.run_label_fractions(config)["cells"]) == 4 and done == [8]
+    assert len(label_fractions.run_label_fractions(config)["cells"]) == 4 and done == [10]
 
 
 def test_methods_fine_tune_alike_but_for_the_encoder():
