@@ -5,7 +5,6 @@ from peclr_utils.course.runner import CHAPTERS, NEEDS_DATA, PROFILES
 from peclr_utils.experiments.label_fractions import LABELLED_VIEWS
 from peclr_utils.training import FinetuneConfig, PretrainConfig
 
-
 CHAPTER_3 = (
     "arch",
     "image_size",

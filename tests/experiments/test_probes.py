@@ -28,6 +28,10 @@ def test_the_wrist_is_given_and_the_other_keypoints_are_not(hands):
 class Moments(nn.Module):
     """An equivariant network by construction: where the red, green and blue in an image lie."""
 
+    def __init__(self):
+        super().__init__()
+        self.where = nn.Parameter(torch.zeros(()))  # a network's device is that of its weights
+
     def forward(self, images):
         axis = torch.linspace(-1, 1, images.shape[-1])
         y, x = torch.meshgrid(axis, axis, indexing="ij")
