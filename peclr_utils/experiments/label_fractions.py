@@ -85,8 +85,10 @@ class LabelFractionsConfig(Settings):
     test: tuple[str, ...] = (f"synthetic:1024?seed=3&{TURNED}",)
     # Fields of PretrainConfig that differ from its defaults, the same for all methods.
     pretrain: JSON = field(
-        default_factory=lambda: {"epochs": 20, "temperature": 0.2, "rotation_degrees": 180.0}
-    )
+        default_factory=lambda: {
+            "epochs": 12, "temperature": 0.2, "rotation_degrees": 180.0, "learning_rate": 3e-4,
+        }
+    )  # fmt: skip
     # Checkpoints to use instead of pre-training, by method; "{seed}" in a path stands for the seed.
     encoders: JSON = field(default_factory=dict)
     # Fields of FinetuneConfig that differ from its defaults, the same for all methods.
