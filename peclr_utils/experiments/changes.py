@@ -42,7 +42,8 @@ class ChangesConfig(Settings):
     changes: JSON = field(
         default_factory=lambda: {
             "as it is": {},
-            "temperature 0.1": {"temperature": 0.1},
+            "temperature 0.07": {"temperature": 0.07},
+            "temperature 0.2": {"temperature": 0.2},
             "temperature 0.5": {"temperature": 0.5},
             "rotation up to 90°": {"rotation_degrees": 90.0},
             "rotation up to 45°": {"rotation_degrees": 45.0},

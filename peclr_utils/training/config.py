@@ -143,7 +143,7 @@ class PretrainConfig(RunSettings):
         """Two cores and a few minutes: ResNet-18 at 64 x 64 on rendered hands."""
         start = cls(
             sources=(f"synthetic:2048?seed=1&{UPRIGHT}",), output="runs/pretrain", cache="data/cache",
-            epochs=8, temperature=0.2, rotation_degrees=180.0, learning_rate=3e-4,
+            epochs=8, temperature=0.1, rotation_degrees=180.0, learning_rate=3e-4,
         )  # fmt: skip
         return start.replace(**changes)
 
