@@ -11,7 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from peclr_utils.evaluation.checks import ArrayLike, as_float64
-from peclr_utils.evaluation.probe import ALPHAS
+
+STRENGTHS = np.logspace(-3, 3, 25)
+"""Strengths of regularisation that `equivariant_read_out` tries if none is given."""
 
 
 class Turn(NamedTuple):
@@ -94,8 +96,9 @@ def equivariant_read_out(
         projection: (N, D) projections of labelled images.
         keypoints: (N, 21, 2) their keypoints, x right and y down.
         new_projection: (M, D) projections to predict from.
-        alpha: strength, relative to the mean of Z's squared singular values; None tries `ALPHAS` and keeps
-            the one with the smallest leave-one-out error.
+        alpha: strength, relative to the mean of Z's squared singular values. None tries `STRENGTHS` and keeps
+            the largest whose leave-one-out error is within a standard error of the smallest: labels at one
+            angle don't show what fails at others, so of equally good fits the smoothest is the safest.
 
     Returns:
         (M, 21, 2) keypoints about their mean, in the labels' unit.
@@ -115,15 +118,20 @@ def equivariant_read_out(
     squared, unit = singular**2, np.mean(singular**2)
     target = u.conj().T @ y
 
-    def leave_one_out(strength: float) -> float:
-        shrunk = squared / (squared + strength * unit)
-        residual = y - u @ (shrunk[:, None] * target)
-        return float(np.mean(np.abs(residual / (1 - (np.abs(u) ** 2) @ shrunk)[:, None]) ** 2))
-
     if alpha is None:
-        alpha = min(ALPHAS, key=leave_one_out)
+        errors = np.stack([_leave_one_out(y, u, target, squared / (squared + a * unit)) for a in STRENGTHS])
+        mean, best = errors.mean(axis=1), int(errors.mean(axis=1).argmin())
+        limit = mean[best] + errors[best].std(ddof=1) / len(y) ** 0.5
+        alpha = float(STRENGTHS[np.flatnonzero(mean <= limit).max()])
     if not alpha >= 0:
         raise ValueError(f"alpha must be 0 or more, found {alpha}")
     weights = vh.conj().T @ ((singular / (squared + alpha * unit))[:, None] * target)
     found = new @ weights
     return np.stack([found.real, found.imag], axis=-1)
+
+
+def _leave_one_out(y: np.ndarray, u: np.ndarray, target: np.ndarray, shrunk: np.ndarray) -> np.ndarray:
+    """Squared error of each row (N,) when it is left out of a ridge fit, in closed form."""
+    left_in = y - u @ (shrunk[:, None] * target)
+    leverage = (np.abs(u) ** 2) @ shrunk
+    return (np.abs(left_in / (1 - leverage)[:, None]) ** 2).mean(axis=1)
