@@ -58,7 +58,7 @@ def same(encoder, resnet):
     """Whether each tensor is in its place, and images have the same features."""
     own, expected, images = encoder.state_dict(), resnet.state_dict(), torch.randn(2, 3, 32, 32)
     assert own.keys() == expected.keys() and all(torch.equal(own[key], expected[key]) for key in own)
-    return torch.equal(encoder(images), resnet(images))
+    return torch.allclose(encoder(images), resnet(images), atol=1e-4)  # small maps add up in another order
 
 
 @pytest.mark.parametrize("project", FILES)
