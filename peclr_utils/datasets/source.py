@@ -4,6 +4,7 @@
     freihand:PATH?split=train               FreiHAND, or anything exported in its layout
     youtube:PATH?split=train                YouTube3DHands
     folder:PATH?boxes=FILE                  your own images
+    coco:PATH?labels=FILE                   images with 2D keypoints in COCO's format
 
 Chapter 01 opens every data set by its name. data/README.md says where to get them, and where they go.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from peclr_utils.datasets.coco import CocoHands
 from peclr_utils.datasets.freihand import FreiHAND
 from peclr_utils.datasets.image_folder import ImageFolderHands
 from peclr_utils.datasets.images import find_images, require_folder
@@ -31,6 +33,7 @@ KINDS: dict[str, tuple[Callable[..., HandDataset], tuple[str, ...]]] = {
     "freihand": (FreiHAND, ("split", "versions", "val_fraction", "split_seed")),
     "youtube": (YouTube3DHands, ("split", "regressor", "cache")),
     "folder": (ImageFolderHands, ("boxes",)),
+    "coco": (CocoHands, ("labels",)),
 }
 """What opens each kind, and the options it takes."""
 
@@ -53,7 +56,7 @@ class Source:
     question marks belong to the path, and so does all of it if there is such a file or folder.
 
     Attributes:
-        kind: "synthetic", "freihand", "youtube" or "folder".
+        kind: "synthetic", "freihand", "youtube", "folder" or "coco".
         path: the data's folder; for "synthetic" the number of images.
         options: arguments of the data set's class, as text. `view` is "anywhere", or the degrees of
             `ViewRange`: "40", or with the roll "40,45". FreiHAND's `versions` is a count or a list: "1,2,3".
@@ -91,8 +94,9 @@ class Source:
         """Return the source with absolute paths, so that it can be opened from any folder."""
         path = self.path if self.kind == "synthetic" else _absolute(self.path)
         found = {key: _absolute(text) for key, text in self.options.items() if key in _PATHS}
-        if Path(self.options.get("boxes", "")).is_file():  # otherwise it may be a name in the folder
-            found["boxes"] = _absolute(self.options["boxes"])
+        for key in ("boxes", "labels"):
+            if Path(self.options.get(key, "")).is_file():  # otherwise it may be a name in the folder
+                found[key] = _absolute(self.options[key])
         return type(self)(self.kind, path, {**self.options, **found})
 
     def open(self) -> HandDataset:
