@@ -92,7 +92,8 @@ def pose_loss(
 
     The authors did not publish their fine-tuning losses; these are ours. A crop of a rendered hand is about
     five reference bones wide, so the default weights count errors in the image and in depth alike, in bone
-    lengths. The root's depth, which one image says little about, counts a tenth.
+    lengths. The root's depth, which one image says little about, counts a tenth. Labels may be NaN where they
+    are not known; each term is the mean over those that are, and 0 without any.
 
     Args:
         output: the network's prediction; its 3D keypoints are not used.
@@ -109,9 +110,9 @@ def pose_loss(
         lengths).
     """
     terms = {
-        "keypoints_2d": (output.keypoints_2d - keypoints_2d).abs().mean() / image_size,
-        "relative_depth": (output.relative_depth - relative_depth).abs().mean(),
-        "root_depth": (output.root_depth - root_depth).abs().mean(),
+        "keypoints_2d": _mean_known(output.keypoints_2d, keypoints_2d) / image_size,
+        "relative_depth": _mean_known(output.relative_depth, relative_depth),
+        "root_depth": _mean_known(output.root_depth, root_depth),
     }
     total = (
         weight_2d * terms["keypoints_2d"]
@@ -119,3 +120,10 @@ def pose_loss(
         + weight_root_depth * terms["root_depth"]
     )
     return {"total": total, **terms}
+
+
+def _mean_known(predicted: Tensor, true: Tensor) -> Tensor:
+    """Mean absolute error over the labels that are not NaN; no gradient reaches the other predictions."""
+    known = ~true.isnan()
+    errors = (predicted - true.where(known, predicted.detach())).abs()
+    return errors.sum() / known.sum().clamp_min(1)

@@ -127,6 +127,24 @@ def test_pose_loss_of_the_truth_is_zero_and_of_a_known_offset_is_that_offset():
     assert off["total"].item() == pytest.approx(10 * 0.1 + 0.5 + 0.1 * 2, abs=1e-5)
 
 
+def test_labels_that_are_not_known_get_no_gradient_and_do_not_change_the_others_loss():
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((4, 21, 2), (4, 21), (4,))
+    found, true = ([torch.rand(shape, generator=generator) for shape in shapes] for _ in range(2))
+    hidden = [torch.rand(shape, generator=generator) < 0.3 for shape in shapes]
+    hidden[0][:2], hidden[2][:2] = True, True
+    labels = [label.masked_fill(gone, torch.nan) for label, gone in zip(true, hidden, strict=True)]
+    found = [one.requires_grad_() for one in found]
+    terms = pose_loss(PoseOutput(*found, torch.empty(0)), *labels, image_size=64)
+    terms["total"].backward()
+    for one, gone in zip(found, hidden, strict=True):
+        assert (one.grad[gone] == 0).all() and (one.grad[~gone] != 0).all()
+    expected = (found[1] - true[1]).abs()[~hidden[1]].mean()
+    torch.testing.assert_close(terms["relative_depth"], expected)
+    nothing = [torch.full(shape, torch.nan) for shape in shapes]
+    assert pose_loss(PoseOutput(*found, torch.empty(0)), *nothing, image_size=64)["total"] == 0
+
+
 @pytest.mark.parametrize(("count", "block"), [(8, 4), (520, None)])
 def test_blocks_which_large_batches_take_refuse_a_second_derivative(count, block):
     z1, z2 = (z.requires_grad_() for z in views(count))

@@ -4,6 +4,7 @@ Chapter 05 derives the metrics; chapter 03 uses the probe.
 """
 
 from peclr_utils.evaluation.alignment import align_root, procrustes_align
+from peclr_utils.evaluation.in_image import ImageEvaluation, evaluate_in_image
 from peclr_utils.evaluation.metrics import (
     Evaluation,
     auc,
@@ -27,12 +28,14 @@ __all__ = [
     "PUBLISHED",
     "ZERO_PREDICTOR",
     "Evaluation",
+    "ImageEvaluation",
     "Turn",
     "align_root",
     "auc",
     "epe",
     "epe_2d",
     "equivariant_read_out",
+    "evaluate_in_image",
     "evaluate_keypoints",
     "format_table",
     "in_plane_errors",

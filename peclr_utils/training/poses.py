@@ -7,6 +7,7 @@ The same parameters move image, keypoints and intrinsics; the 3D keypoints stay 
 frame.
 """
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +18,13 @@ from torch.utils.data import Dataset
 from peclr_utils import camera
 from peclr_utils.augmentation import AugmentationConfig, ViewParameters, affine, sample_parameters
 from peclr_utils.crops import CropSet
+from peclr_utils.datasets import even_indices
+from peclr_utils.models import DEFAULT_K
 from peclr_utils.training.views import ORDER, VIEWS, Views, finish_views, fit_margin, make_views
 
 
 class PoseBatch(NamedTuple):
-    """B labelled views, all float32; depths in reference bones."""
+    """B labelled views, all float32; depths in reference bones. NaN where a label is not known, but for K."""
 
     image: Tensor | Views  # (B, 3, S, S), normalised; from the loader `Views`
     keypoints_2d: Tensor  # (B, 21, 2) pixels of the view
@@ -54,8 +57,11 @@ class PoseDataset(Dataset):
         backend: "opencv" or "batch".
         backgrounds: (M, T, T, 3) uint8 to exchange backgrounds with, or None.
 
+    Images may lack 3D keypoints or intrinsics if they have 2D keypoints; then their labels in 3D are NaN, and
+    K is that of a usual camera. Of several sources each gives equally many images, however large it is.
+
     Raises:
-        ValueError: if an image lacks its 3D keypoints or its intrinsics.
+        ValueError: if an image has neither 3D keypoints with intrinsics nor 2D keypoints.
     """
 
     def __init__(
@@ -76,13 +82,18 @@ class PoseDataset(Dataset):
         self.augmentation = fit_margin(augmentation or AugmentationConfig.none(), crops, view_factor)
         self.batch_size, self.image_size, self.seed, self.backend = batch_size, image_size, seed, backend
         self.points = np.asarray(crops.keypoints_3d[indices], dtype=np.float64)
+        self.pixels = np.asarray(crops.keypoints_2d[indices], dtype=np.float64)
         self.K = np.asarray(crops.K[indices], dtype=np.float64)
-        unknown = np.isnan(self.points).any(axis=(1, 2)) | np.isnan(self.K).any(axis=(1, 2))
+        self.in_3d = ~(np.isnan(self.points).any(axis=(1, 2)) | np.isnan(self.K).any(axis=(1, 2)))
+        unknown = ~self.in_3d & np.isnan(self.pixels).all(axis=(1, 2))
         if unknown.any():
             raise ValueError(
-                f"{crops.source}: {unknown.sum()} of {len(indices)} images lack 3D keypoints or camera "
-                f"intrinsics, the first is number {indices[np.argmax(unknown)]}; labelled hands need both"
+                f"{crops.source}: {unknown.sum()} of {len(indices)} images lack 3D keypoints with camera "
+                f"intrinsics and 2D keypoints, the first is number {indices[np.argmax(unknown)]}; labelled "
+                "hands need one of the two"
             )
+        self.points[~self.in_3d], self.K[~self.in_3d] = np.nan, usual_camera(crops.size)
+        self._source = np.asarray(crops.source_index)[indices]
         length = np.asarray(crops.bone_length[indices], dtype=np.float64)
         self.bone_length = np.where(np.isnan(length), camera.bone_length(self.points), length)
 
@@ -102,7 +113,11 @@ class PoseDataset(Dataset):
         rounds, positions = np.divmod(places, len(self.indices))
         rows = np.empty_like(places)
         for turn in np.unique(rounds):
-            order = np.random.default_rng((self.seed, ORDER, turn)).permutation(len(self.indices))
+            rng = np.random.default_rng((self.seed, ORDER, turn))
+            if len(np.unique(self._source)) > 1:
+                order = even_indices(self._source, rng, len(self.indices))
+            else:
+                order = rng.permutation(len(self.indices))
             rows[rounds == turn] = order[positions[rounds == turn]]
         return rows
 
@@ -115,17 +130,26 @@ class PoseDataset(Dataset):
         labels = [self.labels(*self.plan(number)) for number in batches]
         uv = np.concatenate([label["keypoints_2d"] for label in labels])
         depth = np.concatenate([label["relative_depth"] for label in labels])
-        mean = np.concatenate([uv.mean(axis=0), depth.mean(axis=0)[:, None]], axis=1)
-        spread = np.empty_like(mean)
-        spread[:, :2], spread[:, 2] = uv.std(axis=0).mean(), depth.std(axis=0)[1:].mean()
+        points = np.concatenate([uv, depth[..., None]], axis=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # keypoints or depths that no hand knows
+            mean, own = np.nanmean(points, axis=0), np.nanstd(points, axis=0)
+            mean = np.nan_to_num(np.where(np.isnan(mean), np.nanmean(mean, axis=0), mean))
+            spread = np.empty_like(mean)
+            spread[:, :2], spread[:, 2] = (
+                np.nanmean(own[:, :2]),
+                np.nan_to_num(np.nanmean(own[1:, 2]), nan=1.0),
+            )
         return mean, np.maximum(spread, 1e-3)
 
     def labels(self, rows: np.ndarray, parameters: ViewParameters) -> dict[str, np.ndarray]:
         """Labels of the views of some rows of `indices`: float64 arrays by the names of `PoseBatch`."""
-        K = camera.transform_intrinsics(affine(parameters, self.crops.size, self.image_size), self.K[rows])
+        moved = affine(parameters, self.crops.size, self.image_size)
+        K = camera.transform_intrinsics(moved, self.K[rows])
         points, length = self.points[rows], self.bone_length[rows]
+        pixels = camera.transform_points(moved, self.pixels[rows])
         return {
-            "keypoints_2d": camera.project(points, K),
+            "keypoints_2d": np.where(self.in_3d[rows, None, None], camera.project(points, K), pixels),
             "relative_depth": (points[..., 2] - points[:, :1, 2]) / length[:, None],
             "root_depth": points[:, 0, 2] / length,
             "K": K,
@@ -142,6 +166,11 @@ class PoseDataset(Dataset):
         return PoseBatch(views, **{k: torch.as_tensor(v, dtype=torch.float32) for k, v in labels.items()})
 
 
+def usual_camera(size: int) -> np.ndarray:
+    """(3, 3) intrinsics of a usual camera, FreiHAND's, for a crop whose own are not known."""
+    return np.array(DEFAULT_K) * np.array([[size / 224.0], [size / 224.0], [1.0]])
+
+
 def plain_labels(
     crops: CropSet, indices: np.ndarray | None, image_size: int, view_factor: float
 ) -> dict[str, np.ndarray]:
@@ -152,7 +181,7 @@ def plain_labels(
         image_size, view_factor: side of a view in pixels, and its width; see `FinetuneConfig`.
 
     Raises:
-        ValueError: if an image lacks its 3D keypoints or its intrinsics.
+        ValueError: if an image has neither 3D keypoints with intrinsics nor 2D keypoints.
     """
     poses = PoseDataset(crops, indices, None, len(crops), image_size, view_factor)
     return poses.labels(*poses.plan(0))

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from peclr_utils.crops import CropSet
-from peclr_utils.evaluation import Evaluation, evaluate_keypoints, mean_pose
+from peclr_utils.evaluation import (
+    Evaluation,
+    ImageEvaluation,
+    evaluate_in_image,
+    evaluate_keypoints,
+    mean_pose,
+)
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.training.device import autocast, choose_dtype, place
 from peclr_utils.training.poses import PoseDataset, plain_labels
@@ -27,8 +33,10 @@ class Predictions:
     true_2d: np.ndarray  # (N, 21, 2) pixels
     K: np.ndarray  # (N, 3, 3) intrinsics of the view
 
-    def evaluate(self) -> Evaluation:
-        """Score them by `evaluation.evaluate_keypoints`."""
+    def evaluate(self) -> Evaluation | ImageEvaluation:
+        """Score them by `evaluate_keypoints`; by `evaluate_in_image` if some lack true 3D keypoints."""
+        if np.isnan(self.true_3d).any():
+            return evaluate_in_image(self.keypoints_2d, self.true_2d)
         pixels = {"pred_2d": self.keypoints_2d, "gt_2d": self.true_2d}
         return evaluate_keypoints(self.keypoints_3d, self.true_3d, **pixels)
 
@@ -58,7 +66,7 @@ def predict_dataset(
         FreiHAND's protocol, and from the predicted root depth.
 
     Raises:
-        ValueError: if an image lacks its 3D keypoints or its intrinsics, or the sizes are unknown.
+        ValueError: if an image has no labels, or the sizes are unknown.
     """
     image_size = network.image_size if image_size is None else image_size
     view_factor = network.view_factor if view_factor is None else view_factor

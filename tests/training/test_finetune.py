@@ -42,6 +42,15 @@ def test_it_learns_a_few_hands_by_heart_and_beats_their_mean(crops16):
     assert result.evaluation.epe_2d < 0.9 * mean.epe_2d
 
 
+def test_hands_in_3d_and_hands_in_the_image_alone_are_learnt_together(pack_dots, dot_hands):
+    """One source knows the depth, the other has pixels only: both count, evenly."""
+    mixture = EvenMixture([dot_hands(12), dot_hands(4, labelled=False)])
+    config = TINY.replace(steps=12, batch_size=16, augmentation={"rotation": 0.0, "background": 0.0})
+    result = finetune(config, mixture, pack_dots(8, labelled=False))
+    assert all(np.isfinite(row["loss"]) and row["relative_depth"] > 0 for row in result.history)
+    assert result.losses[-1] < result.losses[0] and 0 < result.evaluation.pck <= 1
+
+
 def test_flat_hands_and_crops_that_cut_fingers_off_are_no_mistake(dot_hands):
     hands = [dot_hands(16)[k] for k in range(16)]
     flat = np.stack([hand.keypoints_3d * [1, 1, 0.02] + [0, 0, 0.45] for hand in hands])

@@ -77,9 +77,33 @@ def test_mean_and_spread_describe_the_training_views(crops):
     assert mean.shape == spread.shape == (21, 3) and mean[0, 2] == 0 and (spread > 0).all()
 
 
-def test_missing_labels_are_reported(pack_dots):
-    with pytest.raises(ValueError, match="4 of 4 images lack 3D keypoints or camera intrinsics"):
-        _poses(pack_dots(4, labelled=False), None)
+def test_hands_labelled_in_the_image_alone_move_like_the_others(pack_dots):
+    """2D labels, which are given, move as those that follow from 3D; what is unknown is NaN."""
+    both, alone = (_poses(pack_dots(4, labelled=known), MOVING)[0].to(CPU, 48) for known in (True, False))
+    assert torch.allclose(alone.keypoints_2d, both.keypoints_2d, atol=1e-3)
+    assert torch.equal(alone.image, both.image)
+    for name in ("relative_depth", "root_depth", "keypoints_3d"):
+        assert getattr(alone, name).isnan().all() and getattr(both, name).isfinite().all()
+    assert alone.K.isfinite().all()
+    mean, spread = _poses(pack_dots(4, labelled=False), MOVING).mean_and_spread()
+    assert np.isfinite(mean).all() and (spread > 0).all()
+
+
+def test_images_without_any_label_are_reported(pack_dots):
+    crops = pack_dots(4, labelled=False)
+    crops.keypoints_2d = np.full((4, 21, 2), np.nan)
+    with pytest.raises(ValueError, match="4 of 4 images lack 3D keypoints with camera intrinsics and 2D"):
+        _poses(crops, None)
+
+
+def test_of_several_sources_each_gives_equally_many_images(pack_dots):
+    crops = pack_dots(12)
+    crops.source_index = np.array([0] * 10 + [1] * 2)
+    poses = _poses(crops, MOVING)
+    rows = np.concatenate([poses.plan(number)[0] for number in range(20)])
+    first, second = np.bincount(crops.source_index[rows])
+    assert first == second == 60
+    assert np.bincount(rows)[10:].tolist() == [30, 30]
 
 
 def test_labels_are_whole_identities_and_fewer_lie_within_more():

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from peclr_utils.camera import project
+from peclr_utils.evaluation import ImageEvaluation
 from peclr_utils.models import PoseNetwork25D, build_encoder
 from peclr_utils.training import extract_features, predict_dataset
 from peclr_utils.training.device import seeded
@@ -64,3 +65,12 @@ def test_turned_views_give_the_features_of_turned_images(crops16):
     still, turned = (found.reshape(16, 3, 32, 32) for found in (still, turned))
     assert np.abs(np.rot90(still, axes=(2, 3)) - turned).max() < 0.05
     assert np.abs(still - turned).max() > 0.5
+
+
+def test_hands_labelled_in_the_image_alone_are_evaluated_there(network, pack_dots):
+    found = predict_dataset(network, pack_dots(6, labelled=False), image_size=32, view_factor=1.2)
+    assert np.isnan(found.true_3d).all()
+    score = found.evaluate()
+    assert isinstance(score, ImageEvaluation) and len(score.per_hand_error) == 6
+    known = predict_dataset(network, pack_dots(6), image_size=32, view_factor=1.2)
+    assert np.allclose(known.true_2d, found.true_2d, atol=1e-3)
