@@ -193,12 +193,12 @@ def _set_view(network: PoseNetwork25D, checkpoint: Mapping[str, Any], path: str)
 
 def _find(path: str | Path) -> Path:
     """The file of a network that comes with the repository, or the path as it is."""
-    if str(path) not in TRAINED_HERE:
+    if not (isinstance(path, str) and path in TRAINED_HERE):
         return Path(path)
-    file = Path(__file__).resolve().parents[2] / "data" / "weights" / TRAINED_HERE[str(path)]
+    file = Path(__file__).resolve().parents[2] / "data" / "weights" / TRAINED_HERE[path]
     if not file.is_file():
         raise FileNotFoundError(
-            f"{str(path)!r} stands for {file}, which is not there. A clone of the repository has it in "
+            f"{path!r} stands for {file}, which is not there. A clone of the repository has it in "
             f"data/weights; give the path of your copy, or ./{path} for a file of that name"
         )
     return file
