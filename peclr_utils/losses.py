@@ -5,7 +5,7 @@ Chapter 03 derives NT-Xent in small steps; chapter 04 uses the pose losses.
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+from torch.nn.functional import binary_cross_entropy_with_logits, normalize
 
 from peclr_utils.losses_blockwise import BLOCK, LOWEST, nt_xent_in_blocks
 from peclr_utils.models import PoseOutput
@@ -87,8 +87,10 @@ def pose_loss(
     weight_2d: float = 5.0,
     weight_relative_depth: float = 1.0,
     weight_root_depth: float = 0.1,
+    presence: Tensor | None = None,
+    weight_presence: float = 0.5,
 ) -> dict[str, Tensor]:
-    """L1 losses on the 2D keypoints, their relative depths and the refined root depth.
+    """L1 losses on the 2D keypoints, their relative depths and the refined root depth; and on the presence.
 
     The authors did not publish their fine-tuning losses; these are ours. A crop of a rendered hand is about
     five reference bones wide, so the default weights count errors in the image and in depth alike, in bone
@@ -104,10 +106,12 @@ def pose_loss(
         weight_2d: weight of the 2D error, taken as a fraction of the crop's side.
         weight_relative_depth: weight of the relative depth's error.
         weight_root_depth: weight of the root depth's error.
+        presence: (B,) 1 where the hand is in its place, 0 where it is not; None leaves it out.
+        weight_presence: weight of its cross entropy.
 
     Returns:
         "total", and unweighted "keypoints_2d" (fraction of the side), "relative_depth", "root_depth" (bone
-        lengths).
+        lengths), and with labels for it "presence" (nats).
     """
     terms = {
         "keypoints_2d": _mean_known(output.keypoints_2d, keypoints_2d) / image_size,
@@ -119,6 +123,10 @@ def pose_loss(
         + weight_relative_depth * terms["relative_depth"]
         + weight_root_depth * terms["root_depth"]
     )
+    if presence is not None:
+        asked = ~presence.isnan()
+        terms["presence"] = binary_cross_entropy_with_logits(output.presence[asked], presence[asked])
+        total = total + weight_presence * terms["presence"]
     return {"total": total, **terms}
 
 

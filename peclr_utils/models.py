@@ -128,6 +128,7 @@ class PoseOutput(NamedTuple):
     relative_depth: Tensor  # (B, 21) bone lengths, relative to the root; 0 for the root
     root_depth: Tensor  # (B,) bone lengths
     keypoints_3d: Tensor  # (B, 21, 3) bone lengths, camera frame
+    presence: Tensor | None = None  # (B,) logit: a right hand is centred here, and as large as in training
 
 
 class RootRefinement(nn.Sequential):
@@ -148,7 +149,8 @@ class RootRefinement(nn.Sequential):
 class PoseNetwork25D(nn.Module):
     """ResNet to 21 x (u, v, relative depth), lifted to 3D with a refined root depth (Spurr et al. 2021).
 
-    The linear layer's 64 outputs (the last unused, kept for the published weights) are `scale * fc + offset`.
+    The linear layer's 64 outputs are `scale * fc + offset`. The last is the logit of the hand's presence; the
+    published weights leave it unused.
     Published weights have scale 1 and offset 0: they predict pixels. Training sets them to the spread and
     mean of the training labels (`start_at`), so that all outputs of the linear layer are of order one.
 
@@ -161,6 +163,7 @@ class PoseNetwork25D(nn.Module):
         view_factor: half such a crop's side over the distance of the hand's farthest keypoint from the mean
             one (`FinetuneConfig`), or None. `peclr_utils.inference` crops images the same way, or as the
             authors do if it is None.
+        knows_presence: whether the last output was trained, so that `peclr_utils.inference` can find hands.
 
     Raises:
         ValueError: if the architecture or order is unknown.
@@ -177,6 +180,7 @@ class PoseNetwork25D(nn.Module):
         self.keypoint_order = keypoint_order
         self.image_size: int | None = None
         self.view_factor: float | None = None
+        self.knows_presence = False
         self.backbone = build_encoder(arch)
         self.backbone.fc = nn.Linear(FEATURES[arch], outputs)
         self.root_refinement = RootRefinement()
@@ -230,4 +234,4 @@ class PoseNetwork25D(nn.Module):
         seen = torch.cat([z, rays[..., :2].flatten(1), rough[:, None]], dim=1)
         refinement = self.root_refinement(seen.to(self.root_refinement[0].weight.dtype))
         root = rough + refinement.squeeze(1).to(rough)
-        return PoseOutput(uv, z, root, rays * (z + root[:, None])[..., None])
+        return PoseOutput(uv, z, root, rays * (z + root[:, None])[..., None], out[:, -1])

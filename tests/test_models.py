@@ -90,7 +90,7 @@ def lifted(out, K, bone, mlp):
     rough = min(max(rough, 4.0), 50.0)
     interleaved = [value for k in range(21) for value in (x[k], y[k])]
     root = rough + mlp(np.array([*depth, *interleaved, rough]))
-    return uv, depth, root, np.stack([x, y, np.ones(21)], 1) * (depth + root)[:, None]
+    return uv, depth, root, np.stack([x, y, np.ones(21)], 1) * (depth + root)[:, None], out[63]
 
 
 def mlp_in_numpy(layers, inputs, training):

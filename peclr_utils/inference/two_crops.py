@@ -147,7 +147,7 @@ def _run(model: Model, batch: list[HandImage], cuts: list[Cut], size: int) -> Po
     # In half precision a focal length would be off by a pixel.
     dtype = torch.promote_types(like.dtype, torch.float32)
     output = model(images, torch.as_tensor(K).to(like.device, dtype))
-    return PoseOutput(*(field.cpu().double().numpy() for field in output))
+    return PoseOutput(*(None if field is None else field.cpu().double().numpy() for field in output))
 
 
 @contextmanager

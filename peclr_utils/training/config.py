@@ -215,6 +215,10 @@ class FinetuneConfig(RunSettings):
     weight_relative_depth: float = 1.0  # Weight of the relative depth's error in bone lengths.
     # Weight of the root depth's error in bone lengths, which one image determines poorly.
     weight_root_depth: float = 0.1
+    # Share of the views that are moved away from their hands, 0 to 0.6, so that the network learns whether a
+    # hand is in its place (`training.presence`); 0: it doesn't.
+    absent: float = 0.0
+    weight_presence: float = 0.5  # Weight of the presence's cross entropy.
 
     log_every: int = 10  # Steps between log lines.
     save_every_steps: int = 500  # Steps between checkpoints.
@@ -223,6 +227,7 @@ class FinetuneConfig(RunSettings):
         """Check every field, and rules across fields; errors as `Settings.validate`."""
         super().validate()
         self._require(self.warmup_steps < self.steps, "warmup_steps", f"less than steps ({self.steps})")
+        self._require(self.absent <= 0.6, "absent", "0 to 0.6")
 
     @classmethod
     def laptop(cls, **changes: Any) -> Self:

@@ -65,6 +65,7 @@ def network_loss(output: PoseOutput, batch: PoseBatch, config: FinetuneConfig) -
     return pose_loss(
         output, batch.keypoints_2d, batch.relative_depth, batch.root_depth, config.image_size,
         config.weight_2d, config.weight_relative_depth, config.weight_root_depth,
+        batch.presence if config.absent else None, config.weight_presence,
     )  # fmt: skip
 
 
@@ -104,7 +105,15 @@ def finetune(
         labelled = choose_labels(crops.identities, config.labels, config.seed)
         backgrounds = paint_backgrounds(augmentation, crops, config.image_size, config.seed)
         poses = PoseDataset(
-            crops, labelled, augmentation, config.batch_size, *size, config.seed, compute.backend, backgrounds
+            crops,
+            labelled,
+            augmentation,
+            config.batch_size,
+            *size,
+            config.seed,
+            compute.backend,
+            backgrounds,
+            config.absent,
         )
 
         # Model, optimiser, resume.
@@ -175,6 +184,7 @@ def _make_network(config: FinetuneConfig, encoder: nn.Module | None, poses: Pose
         network = PoseNetwork25D(config.arch)
     # Inference shows a network the kind of crops that it was trained on.
     network.image_size, network.view_factor = config.image_size, config.view_factor
+    network.knows_presence = config.absent > 0
     if encoder is not None:
         encoder.fc = network.backbone.fc
         network.backbone = encoder

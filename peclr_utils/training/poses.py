@@ -20,6 +20,7 @@ from peclr_utils.augmentation import AugmentationConfig, ViewParameters, affine,
 from peclr_utils.crops import CropSet
 from peclr_utils.datasets import even_indices
 from peclr_utils.models import DEFAULT_K
+from peclr_utils.training.presence import Placed, misplace
 from peclr_utils.training.views import ORDER, VIEWS, Views, finish_views, fit_margin, make_views
 
 
@@ -33,6 +34,7 @@ class PoseBatch(NamedTuple):
     K: Tensor  # (B, 3, 3) intrinsics of the view
     keypoints_3d: Tensor  # (B, 21, 3) metres, camera frame
     bone_length: Tensor  # (B,) metres
+    presence: Tensor  # (B,) 1 where the hand is in its place, 0 where it is not, NaN where that isn't asked
 
     def to(self, device: torch.device, image_size: int, backgrounds: Tensor | None = None) -> "PoseBatch":
         """Move the batch to the device and finish its views there; see `views.finish_views`."""
@@ -56,6 +58,7 @@ class PoseDataset(Dataset):
         seed: of order and views.
         backend: "opencv" or "batch".
         backgrounds: (M, T, T, 3) uint8 to exchange backgrounds with, or None.
+        absent: share of the views that are moved away from their hands (`presence.misplace`).
 
     Images may lack 3D keypoints or intrinsics if they have 2D keypoints; then their labels in 3D are NaN, and
     K is that of a usual camera. Of several sources each gives equally many images, however large it is.
@@ -75,7 +78,9 @@ class PoseDataset(Dataset):
         seed: int = 0,
         backend: str = "opencv",
         backgrounds: np.ndarray | None = None,
+        absent: float = 0.0,
     ):
+        self.absent = absent
         indices = np.arange(len(crops)) if indices is None else np.asarray(indices, dtype=np.int64)
         self.crops, self.indices, self.backgrounds = crops, indices, backgrounds
         self.shuffled = augmentation is not None
@@ -103,10 +108,16 @@ class PoseDataset(Dataset):
 
     def plan(self, number: int) -> tuple[np.ndarray, ViewParameters]:
         """Decide a batch without making it: (B,) positions in `indices`, and parameters of B views."""
+        rows, placed = self.place(number)
+        return rows, placed.parameters
+
+    def place(self, number: int) -> tuple[np.ndarray, Placed]:
+        """Decide a batch without making it: (B,) positions in `indices`, and what B views show of them."""
         places = np.arange(number * self.batch_size, (number + 1) * self.batch_size)
         rows = self._shuffle(places) if self.shuffled else places[places < len(self.indices)]
         rng = np.random.default_rng((self.seed, VIEWS, number))
-        return rows, sample_parameters(self.augmentation, len(rows), rng)
+        parameters = sample_parameters(self.augmentation, len(rows), rng)
+        return rows, misplace(parameters, self.absent, self.augmentation.margin, rng)
 
     def _shuffle(self, places: np.ndarray) -> np.ndarray:
         """Map places in an endless sequence of images to positions, each round in an order of its own."""
@@ -127,7 +138,8 @@ class PoseDataset(Dataset):
         The spread is one number for u and v, and one for depth: the network learns how keypoints differ.
         """
         batches = range(-(-1024 // self.batch_size))
-        labels = [self.labels(*self.plan(number)) for number in batches]
+        plans = map(self.place, batches)
+        labels = [self.labels(rows, placed.parameters, placed.posed) for rows, placed in plans]
         uv = np.concatenate([label["keypoints_2d"] for label in labels])
         depth = np.concatenate([label["relative_depth"] for label in labels])
         points = np.concatenate([uv, depth[..., None]], axis=2)
@@ -142,13 +154,18 @@ class PoseDataset(Dataset):
             )
         return mean, np.maximum(spread, 1e-3)
 
-    def labels(self, rows: np.ndarray, parameters: ViewParameters) -> dict[str, np.ndarray]:
-        """Labels of the views of some rows of `indices`: float64 arrays by the names of `PoseBatch`."""
+    def labels(
+        self, rows: np.ndarray, parameters: ViewParameters, posed: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Labels of the views of some rows of `indices`: float64 arrays by the names of `PoseBatch`.
+
+        Where `posed` (B,) is False the pose is NaN. The presence is not among them.
+        """
         moved = affine(parameters, self.crops.size, self.image_size)
         K = camera.transform_intrinsics(moved, self.K[rows])
         points, length = self.points[rows], self.bone_length[rows]
         pixels = camera.transform_points(moved, self.pixels[rows])
-        return {
+        labels = {
             "keypoints_2d": np.where(self.in_3d[rows, None, None], camera.project(points, K), pixels),
             "relative_depth": (points[..., 2] - points[:, :1, 2]) / length[:, None],
             "root_depth": points[:, 0, 2] / length,
@@ -156,13 +173,20 @@ class PoseDataset(Dataset):
             "keypoints_3d": points,
             "bone_length": length,
         }
+        for name in ("keypoints_2d", "relative_depth", "root_depth") if posed is not None else ():
+            labels[name][~posed] = np.nan
+        return labels
 
     def __getitem__(self, number: int) -> PoseBatch:
-        rows, parameters = self.plan(number)
+        rows, placed = self.place(number)
         views = make_views(
-            self.crops, self.indices[rows], parameters, self.image_size, self.backend, self.backgrounds
+            self.crops, self.indices[rows], placed.parameters, self.image_size, self.backend, self.backgrounds
         )
-        labels = self.labels(rows, parameters)
+        mirrored = torch.from_numpy(np.flatnonzero(placed.mirrored))
+        for part in (views.images, views.masks):
+            if part is not None and len(mirrored):
+                part[mirrored] = part[mirrored].flip(2)
+        labels = self.labels(rows, placed.parameters, placed.posed) | {"presence": placed.presence}
         return PoseBatch(views, **{k: torch.as_tensor(v, dtype=torch.float32) for k, v in labels.items()})
 
 

@@ -189,6 +189,7 @@ def _set_view(network: PoseNetwork25D, checkpoint: Mapping[str, Any], path: str)
         if name in checkpoint and not valid:
             raise ValueError(f"{path}: {name}: expected a positive number, found {value!r}")
         setattr(network, name, number(value) if valid else None)
+    network.knows_presence = str(checkpoint.get("knows_presence")) == "True"
 
 
 def _find(path: str | Path) -> Path:

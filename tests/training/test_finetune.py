@@ -51,6 +51,20 @@ def test_hands_in_3d_and_hands_in_the_image_alone_are_learnt_together(pack_dots,
     assert result.losses[-1] < result.losses[0] and 0 < result.evaluation.pck <= 1
 
 
+def test_the_presence_of_a_hand_is_learnt_and_kept_in_the_file(crops16, tmp_path):
+    config = TINY.replace(steps=150, batch_size=32, warmup_steps=5, absent=0.4, output=str(tmp_path))
+    result = finetune(config.replace(augmentation={"rotation": 0.0}), crops16)
+    network = weights.load_pose_network(result.checkpoint)
+    assert network.knows_presence and not finetune(TINY, crops16).model.knows_presence
+    poses = PoseDataset(crops16, None, weak_augmentation(config), 96, 32, 1.2, seed=9, absent=0.4)
+    batch = poses[0].to(torch.device("cpu"), 32)
+    with torch.no_grad():
+        found = network(batch.image, batch.K).presence
+    here, away = found[batch.presence == 1], found[batch.presence == 0]
+    # The share of pairs in the right order.
+    assert (here[:, None] > away[None]).float().mean() > 0.85
+
+
 def test_flat_hands_and_crops_that_cut_fingers_off_are_no_mistake(dot_hands):
     hands = [dot_hands(16)[k] for k in range(16)]
     flat = np.stack([hand.keypoints_3d * [1, 1, 0.02] + [0, 0, 0.45] for hand in hands])
