@@ -7,7 +7,7 @@ everything after sees right hands only.
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +78,12 @@ def is_single(source: Source) -> bool:
 
 
 def hand_images(
-    source: Source, K: Any, scale: Any, box: Any, is_left: Any
+    source: Source, K: Any, scale: Any, box: Any, is_left: Any, told: bool = True
 ) -> Iterator[HandImage | Exception]:
-    """Yield the hands of a source, or the error of an image that can't be used; arguments as in `predict`."""
+    """Yield the hands of a source, or the error of an image that can't be used; arguments as in `predict`.
+
+    With `told` False the boxes and sides of samples are not used.
+    """
     items: Any = source
     single = is_single(source)
     if single:
@@ -101,7 +104,9 @@ def hand_images(
         for number, one in enumerate(around):
             hand = number if single else k
             try:
-                sample = _sample(items[k], k) if sample is None else sample
+                if sample is None:
+                    sample = _sample(items[k], k)
+                    sample = sample if told else replace(sample, box=None, handedness="right")
                 given = _hand_image(sample, Ks[k], scales[hand], one, average, bool(lefts[hand]), hand)
             except (ValueError, TypeError, OSError) as error:
                 given = error

@@ -1,17 +1,26 @@
-"""The prediction for one image, in that image's pixels and camera.
+"""What a network says about crops of images, and the prediction in the image's pixels and camera.
 
 Chapter 05 shows some.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
-from peclr_utils.camera import project, transform_points
+from peclr_utils.augmentation import to_batch
+from peclr_utils.camera import project, transform_intrinsics, transform_points
+from peclr_utils.crops.cropping import warp
 from peclr_utils.datasets.sample import mirror_box
 from peclr_utils.inference.cutting import Cut
 from peclr_utils.inference.inputs import HandImage
+from peclr_utils.models import PoseOutput
 from peclr_utils.skeleton import freihand_from_ait_palm, reorder
+
+Model = nn.Module | Callable[[Tensor, Tensor], PoseOutput]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +47,7 @@ class HandPrediction:
         fell_back: whether the first prediction had no size, so that the second crop is the first again.
         name: file or sample, for messages.
         index: position in the folder, list or data set, or in the boxes of one image.
+        presence: how likely a hand of this side is where it was predicted, 0 to 1; None if it wasn't asked.
     """
 
     keypoints_2d: np.ndarray = field(repr=False)
@@ -54,6 +64,7 @@ class HandPrediction:
     fell_back: bool = False
     name: str = ""
     index: int = 0
+    presence: float | None = None
 
     @property
     def unit(self) -> str:
@@ -64,6 +75,19 @@ class HandPrediction:
     def metric_depth_is_a_guess(self) -> bool:
         """Whether the distance, proportional to bone and focal length, rests on a guess of one of them."""
         return self.K_is_default or self.K_is_doubtful or self.bone_is_average
+
+
+def run(model: Model, batch: Sequence[HandImage], cuts: Sequence[Cut], size: int) -> PoseOutput:
+    """Crop the images, each with K' = T K, and predict; returns float64 arrays."""
+    example = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    like = torch.empty(0) if example is None else example
+    crops = [warp(given.image, cut.affine, size) for given, cut in zip(batch, cuts, strict=True)]
+    K = np.stack([transform_intrinsics(cut.affine, given.K) for given, cut in zip(batch, cuts, strict=True)])
+    images = to_batch(np.stack(crops), like.device).to(like.dtype)
+    # In half precision a focal length would be off by a pixel.
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    output = model(images, torch.as_tensor(K).to(like.device, dtype))
+    return PoseOutput(*(None if field is None else field.cpu().double().numpy() for field in output))
 
 
 def make_prediction(
@@ -87,3 +111,16 @@ def make_prediction(
         keypoints_2d=uv, keypoints_3d=xyz, palm_2d=palm, K=K, box=box, crop=affine, fell_back=fell_back,
         **{name: getattr(given, name) for name in as_given},
     )  # fmt: skip
+
+
+@contextmanager
+def evaluating(model: Model) -> Iterator[None]:
+    """Put a model into evaluation mode, and each of its parts back into its own mode afterwards."""
+    modes = {part: part.training for part in model.modules()} if isinstance(model, nn.Module) else {}
+    try:
+        for part in modes:
+            part.training = False
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode

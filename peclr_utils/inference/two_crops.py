@@ -6,23 +6,14 @@ second around the prediction of the first; its prediction is the result. `cuttin
 
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
-from peclr_utils.augmentation import to_batch
-from peclr_utils.camera import transform_intrinsics
-from peclr_utils.crops.cropping import warp
-from peclr_utils.inference.cutting import AuthorsCuts, Cut, TrainingCuts
+from peclr_utils.inference.cutting import AuthorsCuts, TrainingCuts
 from peclr_utils.inference.inputs import CROP_SIZE, HandImage, Source, hand_images, is_single
-from peclr_utils.inference.prediction import HandPrediction, make_prediction
-from peclr_utils.models import PoseOutput
-
-Model = nn.Module | Callable[[Tensor, Tensor], PoseOutput]
+from peclr_utils.inference.prediction import HandPrediction, Model, evaluating, make_prediction, run
 
 
 def predict(
@@ -112,7 +103,7 @@ def predict_all(
     cuts = AuthorsCuts(size) if view_factor is None else TrainingCuts(size, view_factor)
     found: list[HandPrediction] = []
     skipped: list[Exception] = []
-    with _evaluating(model), torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         images = hand_images(image, *about)
         while chunk := list(itertools.islice(images, batch_size)):
             skipped += [given for given in chunk if isinstance(given, Exception)]
@@ -125,39 +116,13 @@ def _predict_batch(
     model: Model, batch: list[HandImage], cuts: AuthorsCuts | TrainingCuts
 ) -> list[HandPrediction]:
     first = [cuts.first(given) for given in batch]
-    guess = _run(model, batch, first, cuts.size).keypoints_2d
+    guess = run(model, batch, first, cuts.size).keypoints_2d
     second = [cuts.second(*each) for each in zip(batch, guess, first, strict=True)]
     final = [again or cut for again, cut in zip(second, first, strict=True)]
-    output = _run(model, batch, final, cuts.size)
+    output = run(model, batch, final, cuts.size)
     order = getattr(model, "keypoint_order", "freihand")
     points = zip(output.keypoints_2d, output.keypoints_3d, strict=True)
     return [
         make_prediction(batch[i], uv, xyz, order, final[i], fell_back=second[i] is None)
         for i, (uv, xyz) in enumerate(points)
     ]
-
-
-def _run(model: Model, batch: list[HandImage], cuts: list[Cut], size: int) -> PoseOutput:
-    """Crop the images, each with K' = T K, and predict; returns float64 arrays."""
-    example = next(model.parameters(), None) if isinstance(model, nn.Module) else None
-    like = torch.empty(0) if example is None else example
-    crops = [warp(given.image, cut.affine, size) for given, cut in zip(batch, cuts, strict=True)]
-    K = np.stack([transform_intrinsics(cut.affine, given.K) for given, cut in zip(batch, cuts, strict=True)])
-    images = to_batch(np.stack(crops), like.device).to(like.dtype)
-    # In half precision a focal length would be off by a pixel.
-    dtype = torch.promote_types(like.dtype, torch.float32)
-    output = model(images, torch.as_tensor(K).to(like.device, dtype))
-    return PoseOutput(*(None if field is None else field.cpu().double().numpy() for field in output))
-
-
-@contextmanager
-def _evaluating(model: Model) -> Iterator[None]:
-    """Put a model into evaluation mode, and each of its parts back into its own mode afterwards."""
-    modes = {part: part.training for part in model.modules()} if isinstance(model, nn.Module) else {}
-    try:
-        for part in modes:
-            part.training = False
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

@@ -1,0 +1,277 @@
+"""Find the hands in an image: windows over it, the most likely ones cropped again until they stay.
+
+Chapter 05 shows each step. It takes a network that was trained to say whether a hand is in its place
+(`PoseNetwork25D.knows_presence`), which knows right hands: left ones are found in the mirrored image.
+
+**Convention.** Windows and crops are squares, given by their centre and side in pixels of the image, pixel
+centres at integers.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+
+from peclr_utils.augmentation import to_batch
+from peclr_utils.camera import transform_points
+from peclr_utils.crops.cropping import crop_matrix
+from peclr_utils.inference.cutting import USUAL_REACH, Cut
+from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single
+from peclr_utils.inference.prediction import HandPrediction, evaluating, make_prediction, run
+from peclr_utils.models import PoseNetwork25D, PoseOutput
+
+RATIO = 1.5
+"""Side of one size of windows over the next smaller one's; presence is learnt from 0.8 to 1.25."""
+
+STRIDE = 0.25
+"""Distance of neighbouring windows as a share of their side; presence is learnt for shifts up to 0.1."""
+
+ROUNDS = 4
+"""Crops that follow one another at most."""
+
+STAYS = 0.05
+"""Share of its side by which a crop may move or grow and count as the same."""
+
+SAME, WITHIN = 0.3, 0.6
+"""Two found boxes are one hand if they share this much of their union, or of the smaller one."""
+
+LIKELY = 0.5
+"""Presence from which a hand counts as found."""
+
+
+class Windows(NamedTuple):
+    """Windows of one size over an image."""
+
+    crops: np.ndarray  # (N, S, S, 3) uint8
+    centre: np.ndarray  # (N, 2) pixels
+    side: float  # pixels
+
+
+class Found(NamedTuple):
+    """A hand that was cropped again until it stayed."""
+
+    given: HandImage
+    cut: Cut
+    keypoints_2d: np.ndarray  # (21, 2) pixels of the crop
+    keypoints_3d: np.ndarray  # (21, 3) bone lengths
+    presence: float  # 0 to 1
+    rounds: int  # crops that were made
+
+
+def windows(image: np.ndarray, size: int, view_factor: float, smallest: float) -> Iterator[Windows]:
+    """Lay windows over an image, from hands as large as the image to small ones.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        size: side of a crop in pixels.
+        view_factor: see `PoseNetwork25D`; a crop is about 2 * 0.63 * view_factor times as wide as its hand.
+        smallest: the smallest hand to look for, as a share of the image's shorter side.
+
+    Yields:
+        All windows of one size, which cover the image; beyond its edge they are black.
+    """
+    height, width = image.shape[:2]
+    per_hand = 2 * USUAL_REACH * view_factor
+    side, last = per_hand * max(height, width), per_hand * smallest * min(height, width)
+    while side > last / RATIO**0.5:
+        scale = size / side
+        # One resize for all windows of a size, which are then cut out of it.
+        small = (max(1, round(width * scale)), max(1, round(height * scale)))
+        shrunk = cv2.resize(image, small, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        padded = cv2.copyMakeBorder(shrunk, size, size, size, size, cv2.BORDER_CONSTANT)
+        across, down = (_places(length, size) for length in small)
+        crops = np.stack([padded[y : y + size, x : x + size] for y in down + size for x in across + size])
+        grid = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2) + size / 2
+        yield Windows(crops, grid / small * (width, height) - 0.5, side)
+        side /= RATIO
+
+
+def _places(length: int, size: int) -> np.ndarray:
+    """Where windows of `size` begin along an axis of `length`: the hands in them lie inside the image."""
+    inside = 0.3 * size  # of a hand in the middle of its window, from its centre to its edge
+    low, high = min(inside, length / 2), max(length - inside, length / 2)
+    count = int(np.ceil((high - low) / (STRIDE * size))) + 1
+    return np.unique(np.round(np.linspace(low, high, count) - size / 2).astype(int))
+
+
+def find_hands(
+    network: PoseNetwork25D,
+    image: Source,
+    K: Any = None,
+    scale: Any = None,
+    *,
+    smallest: float = 0.2,
+    most: int = 4,
+    batch_size: int = 64,
+) -> list[HandPrediction]:
+    """Find the hands in one image or many, right and left ones.
+
+    Args:
+        network: one that knows whether a hand is in its place; left in the mode it was in.
+        image, K, scale: as in `predict`; boxes and sides of samples are not used.
+        smallest: the smallest hand to look for, as a share of an image's shorter side. Windows for smaller
+            hands are many: half the size takes four times as long.
+        most: hands of an image at most.
+        batch_size: windows at once.
+
+    Returns:
+        The hands in the order of the images, the most likely of an image first. `index` says which image a
+        hand is in; of an image without a hand there is none. Images that can't be used are skipped with one
+        warning.
+
+    Raises:
+        ValueError: if the network doesn't know presence, or `smallest` isn't from 0.02 to 1; or as `predict`.
+    """
+    if not getattr(network, "knows_presence", False) or None in (network.image_size, network.view_factor):
+        raise ValueError(
+            "find_hands: this network can't tell whether a hand is in its place; give predict a box, or use "
+            "a network that was fine-tuned with absent > 0"
+        )
+    if not 0.02 <= smallest <= 1:
+        raise ValueError(f"find_hands: smallest must be from 0.02 to 1, found {smallest}")
+    found: list[HandPrediction] = []
+    skipped: list[Exception] = []
+    with evaluating(network), torch.inference_mode():
+        for sides in zip(
+            *(hand_images(image, K, scale, None, left, False) for left in (False, True)), strict=True
+        ):
+            if isinstance(sides[0], Exception):
+                skipped.append(sides[0])
+            else:
+                found += find_in(network, sides, smallest, most, batch_size)
+    if skipped and is_single(image):
+        raise skipped[0]
+    if skipped:
+        reasons = "; ".join(map(str, skipped[:5])) + "; ..." * (len(skipped) > 5)
+        warnings.warn(f"Skipped {len(skipped)} images: {reasons}", stacklevel=2)
+    return found
+
+
+def find_in(
+    network: PoseNetwork25D, sides: Sequence[HandImage], smallest: float, most: int, batch_size: int
+) -> list[HandPrediction]:
+    """Find the hands in one image.
+
+    Args:
+        network: one with `knows_presence`, in evaluation mode.
+        sides: the image as it is, and mirrored, to find left hands.
+        smallest: see `windows`.
+        most: hands to return at most.
+        batch_size: windows at once.
+
+    Returns:
+        The hands found, the most likely first; none if there is none.
+    """
+    starts: list[tuple[float, HandImage, Cut]] = []
+    for given in sides:
+        starts += _likely_windows(network, given, smallest, 3 * most, batch_size)
+    starts = sorted(starts, key=lambda start: -start[0])[: 4 * most]
+    found = _settle(network, [(given, cut) for _, given, cut in starts])
+    hands = []
+    for one in sorted(found, key=lambda one: -one.presence):
+        order = network.keypoint_order
+        hand = make_prediction(one.given, one.keypoints_2d, one.keypoints_3d, order, one.cut, False)
+        hand = replace(hand, presence=one.presence)
+        if one.presence >= LIKELY and not any(is_same(_box(hand), _box(other)) for other in hands):
+            hands.append(hand)
+    return hands[:most]
+
+
+def _likely_windows(
+    network: PoseNetwork25D, given: HandImage, smallest: float, most: int, batch_size: int
+) -> list[tuple[float, HandImage, Cut]]:
+    """The windows in which a hand is most likely, none of which lies mostly on a better one."""
+    size, device = network.image_size, next(network.parameters()).device
+    scored = []
+    for level in windows(given.image, size, network.view_factor, smallest):
+        for start in range(0, len(level.crops), batch_size):
+            some = slice(start, start + batch_size)
+            logits = network(to_batch(level.crops[some], device)).presence.float().cpu().numpy()
+            scored += [(float(s), c, level.side) for s, c in zip(logits, level.centre[some], strict=True)]
+    best: list[tuple[float, np.ndarray, float]] = []
+    for score, centre, side in sorted(scored, key=lambda one: -one[0]):
+        box = np.concatenate([centre - side / 2, centre + side / 2])
+        if all(overlap(box, np.concatenate([c - s / 2, c + s / 2])) < 0.5 for _, c, s in best):
+            best.append((score, centre, side))
+        if len(best) == most:
+            break
+    return [(score, given, _cut(centre, side, size)) for score, centre, side in best]
+
+
+def _cut(centre: np.ndarray, side: float, size: int) -> Cut:
+    box = np.concatenate([centre - side / 2, centre + side / 2])
+    return Cut(box, crop_matrix(centre, side, size))
+
+
+def _settle(network: PoseNetwork25D, starts: list[tuple[HandImage, Cut]]) -> list[Found]:
+    """Crop, predict and crop again until the crop stays; of each start the crop with the best presence."""
+    best: dict[int, Found] = {}
+    moving = dict(enumerate(starts))
+    for rounds in range(1, ROUNDS + 1):
+        if not moving:
+            break
+        given, cuts = zip(*moving.values(), strict=True)
+        output = run(network, given, cuts, network.image_size)
+        following = {}
+        for place, key in enumerate(moving):
+            one = _found(given[place], cuts[place], output, place, rounds)
+            if key not in best or one.presence > best[key].presence:
+                best[key] = one
+            again = _again(one, network.view_factor, network.image_size)
+            if again is not None:
+                following[key] = (given[place], again)
+        moving = following
+    return list(best.values())
+
+
+def _found(given: HandImage, cut: Cut, output: PoseOutput, place: int, rounds: int) -> Found:
+    presence = float(1 / (1 + np.exp(-np.clip(output.presence[place], -50, 50))))
+    return Found(given, cut, output.keypoints_2d[place], output.keypoints_3d[place], presence, rounds)
+
+
+def _again(one: Found, view_factor: float, size: int) -> Cut | None:
+    """The crop that training would cut if the prediction were the label; None if it is the same."""
+    if not np.isfinite(one.keypoints_2d).all():
+        return None
+    points = transform_points(np.linalg.inv(one.cut.affine), one.keypoints_2d)
+    before = size / one.cut.affine[0, 0]
+    centre = points.mean(axis=0)
+    # By a bounded step: a prediction without a hand in view may have any size.
+    wanted = 2 * view_factor * np.linalg.norm(points - centre, axis=1).max()
+    side = float(np.clip(wanted, 0.6 * before, 1.7 * before))
+    middle = transform_points(np.linalg.inv(one.cut.affine), np.full((1, 2), (size - 1) / 2))[0]
+    if np.abs(centre - middle).max() < STAYS * before and abs(side / before - 1) < STAYS:
+        return None
+    height, width = one.given.image.shape[:2]
+    if not ((-side / 2 < centre) & (centre < np.array([width, height]) + side / 2)).all():
+        return None
+    return _cut(centre, side, size)
+
+
+def _box(hand: HandPrediction) -> np.ndarray:
+    """(4,) the box of a hand's keypoints."""
+    return np.concatenate([hand.keypoints_2d.min(axis=0), hand.keypoints_2d.max(axis=0)])
+
+
+def is_same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two found boxes (4,) x1, y1, x2, y2 are one hand."""
+    shared, area, areas = _shared(one, other)
+    return shared > SAME * area or shared > WITHIN * min(areas)
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Intersection over union of two boxes (4,) x1, y1, x2, y2."""
+    shared, area, _ = _shared(one, other)
+    return shared / max(area, 1e-12)
+
+
+def _shared(one: np.ndarray, other: np.ndarray) -> tuple[float, float, tuple[float, float]]:
+    """Area that two boxes share, that of their union, and of each."""
+    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
+    shared = float(np.prod(np.maximum(high - low, 0)))
+    areas = float(np.prod(one[2:] - one[:2])), float(np.prod(other[2:] - other[:2]))
+    return shared, sum(areas) - shared, areas

@@ -1,0 +1,147 @@
+"""Finding hands with a network that knows one by construction: a disc, notched on a right hand's right."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from peclr_utils.datasets import HandSample
+from peclr_utils.inference import find_hands
+from peclr_utils.inference.finding import is_same, overlap, windows
+from peclr_utils.models import PoseOutput
+
+SIZE, FACTOR = 64, 1.2
+CIRCLE = np.stack([np.cos(a := np.linspace(0, 2 * np.pi, 22)[:21]), np.sin(a)], axis=1)
+REACH = np.linalg.norm(CIRCLE - CIRCLE.mean(0), axis=1).max()
+
+
+class DiscNetwork(nn.Module):
+    """Puts keypoints on the circle about what is bright; presence is how well that fills a view."""
+
+    image_size, view_factor, keypoint_order, knows_presence = SIZE, FACTOR, "freihand", True
+
+    def __init__(self):
+        super().__init__()
+        self.where = nn.Parameter(torch.zeros(()))
+
+    def forward(self, images, K=None):
+        bright = (images[:, 0] > 0.5).double()
+        green = (images[:, 1] > 1.5).double() * (images[:, 0] < 0.5)
+        axis = torch.arange(SIZE, dtype=torch.float64)
+        area = bright.sum((1, 2)).clamp_min(1e-9)
+        centre = (
+            torch.stack([(bright * axis).sum((1, 2)), (bright * axis[:, None]).sum((1, 2))], 1)
+            / area[:, None]
+        )
+        radius = (area / np.pi).sqrt().clamp_min(1)
+        points = centre[:, None] + radius[:, None, None] * torch.as_tensor(CIRCLE)
+        off = (centre - (SIZE - 1) / 2).norm(dim=1) / SIZE
+        size = radius * 2 * FACTOR * REACH / SIZE
+        side = ((green * axis).sum((1, 2)) / green.sum((1, 2)).clamp_min(1e-9) - centre[:, 0]) / radius
+        presence = 6 - 40 * off - 12 * size.log().abs() - 20 * (side < 0.5) - 20 * (area < 20)
+        ones = torch.ones(*points.shape[:2], 1, dtype=torch.float64)
+        return PoseOutput(points, ones[..., 0], 9 * ones[:, 0, 0], torch.cat([points, 9 * ones], 2), presence)
+
+
+def picture(*discs, width=400, height=300):
+    """Black, with a disc (x, y, radius, side) for each hand."""
+    image = np.zeros((height, width, 3), np.uint8)
+    for x, y, radius, side in discs:
+        cv2.circle(image, (x, y), radius, (255, 0, 0), -1)
+        notch = (x + (1 if side == "right" else -1) * int(0.75 * radius), y)
+        cv2.circle(image, notch, max(2, radius // 6), (0, 255, 0), -1)
+    return image
+
+
+def find(image, smallest=0.15, most=4):
+    return find_hands(DiscNetwork(), image, smallest=smallest, most=most)
+
+
+@pytest.mark.parametrize(
+    "disc", [(200, 150, 60, "right"), (90, 80, 40, "left"), (330, 220, 30, "right"), (200, 150, 140, "left")]
+)
+def test_a_hand_is_found_wherever_it_is_and_whichever_it_is(disc):
+    (hand,) = find(picture(disc))
+    x, y, radius, side = disc
+    assert hand.is_left == (side == "left") and hand.presence > 0.9
+    low, high = hand.keypoints_2d.min(0), hand.keypoints_2d.max(0)
+    np.testing.assert_allclose((low + high) / 2, (x, y), atol=0.06 * radius + 1)
+    np.testing.assert_allclose(high - low, 2 * radius, rtol=0.1)
+
+
+def test_several_hands_are_each_found_once_and_the_best_ones_come_first():
+    discs = [(80, 80, 45, "right"), (300, 90, 50, "left"), (200, 230, 40, "right")]
+    hands = find(picture(*discs))
+    centres = np.stack([(h.keypoints_2d.min(0) + h.keypoints_2d.max(0)) / 2 for h in hands])
+    nearest = [int(np.linalg.norm(centres - disc[:2], axis=1).argmin()) for disc in discs]
+    assert sorted(nearest) == [0, 1, 2] and len(hands) == 3
+    assert [hands[k].is_left for k in nearest] == [False, True, False]
+    assert [hand.presence for hand in hands] == sorted((hand.presence for hand in hands), reverse=True)
+    assert len(find(picture(*discs), most=2)) == 2
+
+
+@pytest.mark.parametrize(
+    "image", [picture(), np.full((70, 900, 3), 255, np.uint8), np.zeros((1, 1, 3), np.uint8)]
+)
+def test_no_hand_is_an_answer(image):
+    assert find(image) == []
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (1000, 60), (33, 47)])
+def test_windows_of_every_size_cover_the_hands_that_fit(shape):
+    """For every place and size of a hand there is a window about its centre, within stride and ratio."""
+    height, width = shape
+    image = np.zeros((height, width, 3), np.uint8)
+    levels = list(windows(image, SIZE, FACTOR, 0.2))
+    sides = np.array([level.side for level in levels])
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        hand = rng.uniform(0.2, 1.0) * min(height, width)  # its box's longer side
+        side = 2 * 0.63 * FACTOR * hand
+        k = int(np.abs(np.log(sides / side)).argmin())
+        assert abs(np.log(sides[k] / side)) <= np.log(1.5) / 2 + 0.02
+        centre = rng.uniform(hand / 2, np.array([width, height]) - hand / 2)
+        off = np.abs(levels[k].centre - centre).max(axis=1).min() / sides[k]
+        assert off < 0.2
+
+
+def test_a_window_shows_what_lies_under_it():
+    image = picture((150, 120, 50, "right"))
+    for level in windows(image, SIZE, FACTOR, 0.3):
+        inside = (level.crops[..., 0] > 127).any(axis=(1, 2))
+        centres = level.centre
+        near = np.abs(centres - (150, 120)).max(axis=1)
+        assert inside[near < level.side / 2 + 30].all()
+        assert not inside[near > level.side / 2 + 55].any()
+
+
+def test_overlap_is_intersection_over_union():
+    assert overlap(np.array([0, 0, 2, 2]), np.array([1, 0, 3, 2])) == pytest.approx(1 / 3)
+    assert overlap(np.array([0, 0, 2, 2]), np.array([5, 5, 6, 6])) == 0
+
+
+def test_boxes_are_one_hand_if_they_share_much_of_their_union_or_one_lies_in_the_other():
+    box = np.array([0, 0, 10, 10])
+    assert is_same(box, box + 2) and is_same(box, np.array([3, 3, 5, 5]))
+    assert not is_same(box, box + 6) and not is_same(box, np.array([8, 8, 14, 14]))
+
+
+def test_many_images_are_searched_one_by_one_and_what_samples_say_is_not_used(tmp_path):
+    disc = (200, 150, 60, "right")
+    told = HandSample(picture(disc), 0, "mine", handedness="left", box=np.array([0.0, 0, 20, 20]))
+    hands = find([told, picture(), picture(disc, (80, 60, 40, "left"))])
+    assert [hand.index for hand in hands] == [0, 2, 2] and not hands[0].is_left
+    with pytest.warns(UserWarning, match="Skipped 1 images: .*gone.png"):
+        assert len(find([tmp_path / "gone.png", picture(disc)])) == 1
+    with pytest.raises(FileNotFoundError):
+        find(tmp_path / "gone.png")
+
+
+def test_a_network_that_does_not_know_presence_is_refused():
+    network = DiscNetwork()
+    network.knows_presence = False
+    with pytest.raises(ValueError, match="can't tell whether a hand is in its place; give predict a box"):
+        find_hands(network, picture())
+    with pytest.raises(ValueError, match="smallest must be from 0.02 to 1, found 0"):
+        find(picture(), smallest=0)
