@@ -170,9 +170,15 @@ def find_in(
     for given in sides:
         starts += _likely_windows(network, given, smallest, 3 * most, batch_size)
     starts = sorted(starts, key=lambda start: -start[0])[: 4 * most]
-    found = _settle(network, [(given, cut) for _, given, cut in starts])
-    hands = []
-    for one in sorted(found, key=lambda one: -one.presence):
+    return best_hands(network, [(given, cut) for _, given, cut in starts], most)
+
+
+def best_hands(
+    network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]], most: int
+) -> list[HandPrediction]:
+    """Crop from each start until the crop stays; the likely hands, each once, the most likely first."""
+    hands: list[HandPrediction] = []
+    for one in sorted(_settle(network, starts), key=lambda one: -one.presence):
         order = network.keypoint_order
         hand = make_prediction(one.given, one.keypoints_2d, one.keypoints_3d, order, one.cut, False)
         hand = replace(hand, presence=one.presence)
@@ -207,7 +213,7 @@ def _cut(centre: np.ndarray, side: float, size: int) -> Cut:
     return Cut(box, crop_matrix(centre, side, size))
 
 
-def _settle(network: PoseNetwork25D, starts: list[tuple[HandImage, Cut]]) -> list[Found]:
+def _settle(network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]]) -> list[Found]:
     """Crop, predict and crop again until the crop stays; of each start the crop with the best presence."""
     best: dict[int, Found] = {}
     moving = dict(enumerate(starts))
