@@ -1,25 +1,34 @@
-"""Draw the skeletons of hands over an image from disk, or over all images of a folder.
+"""Find the hands in an image, a folder of images, a film or a camera, and draw their skeletons.
 
-`python -m peclr_utils.inference hand.jpg --weights network.pt --output out.png`; `--help` lists the rest.
+`python -m peclr_utils.inference photo.jpg` writes `photo_hand.png`; `--help` lists the rest.
 """
 
+import csv
+import io
+import itertools
 import sys
+import time
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
 import tyro
+from tqdm import tqdm
 
 from peclr_utils.datasets import ImageFolderHands
 from peclr_utils.datasets.images import read_image
-from peclr_utils.files import atomic, write_json
+from peclr_utils.files import atomic, write_json, write_text
+from peclr_utils.inference.film import FILMS, Film, follow, write_film
+from peclr_utils.inference.finding import search
 from peclr_utils.inference.prediction import HandPrediction
 from peclr_utils.inference.two_crops import predict_all
+from peclr_utils.models import PoseNetwork25D
 from peclr_utils.settings import run_and_exit
+from peclr_utils.skeleton import KEYPOINT_NAMES
 from peclr_utils.weights import load_pose_network
 
 PROGRAM = "python -m peclr_utils.inference"
@@ -28,29 +37,37 @@ WRITABLE = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 @dataclass(frozen=True)
 class Options:
-    """Predict the hands in an image, or in a folder of images, and draw their skeletons.
+    """Find the hands in an image, a folder of images, a film or a camera, and draw their skeletons.
 
     Attributes:
-        image: The image, in any usual format; or a folder.
-        weights: A fine-tuned network, this project's or the authors'.
-        output: The image to write, for example out.png; for a folder, a folder.
+        image: The image, in any usual format; or a folder; or a film.
+        weights: A fine-tuned network, this project's or the authors'. Default: the one that comes with the
+            repository.
+        output: The image to write, for example out.png; for a folder a folder, for a film an .mp4. Default:
+            IMAGE_hand.png, FOLDER_hands, FILM_hand.mp4.
         json: Also write the keypoints to this file.
-        box: Pixels around the hand, x1 y1 x2 y2; again for each further hand. Without it, the hand is
-            expected in the middle of the image.
+        csv: Also write the keypoints to this table, a row for each keypoint.
+        box: Pixels around the hand, x1 y1 x2 y2; again for each further hand. Without it hands are searched,
+            right and left ones; with a network that can't search, one is expected in the middle.
         boxes: For a folder, a table of boxes (name, x, y, width, height, and side for left hands).
         intrinsics: The camera's fx fy cx cy in pixels. Without them, the distance is a guess.
         scale: Length of the middle finger's proximal phalanx in metres, for a result in metres; "average"
             takes an adult's, 0.0446 m (Buryanov and Kotiuk 2010).
-        left: The hand is a left hand.
+        left: The hand in the box is a left hand.
         size: Side of the network's crops in pixels. Default: as trained, or 224.
         view_factor: Half a crop's side over the farthest keypoint's distance from the mean one. Default: as
             trained, or the authors' crops.
+        smallest: The smallest hand to search, as a share of an image's shorter side.
+        most: Hands of an image at most.
+        camera: The number of a camera to show live, usually 0, instead of an image; q ends it.
+        smooth: Smooth the keypoints of a film or a camera over time (One Euro filter).
     """
 
-    image: tyro.conf.Positional[Path]
-    weights: Path
-    output: Path
+    image: tyro.conf.Positional[Path | None] = None
+    weights: Path | None = None
+    output: Path | None = None
     json: Path | None = None
+    csv: Path | None = None
     box: tyro.conf.UseAppendAction[tuple[tuple[float, float, float, float], ...]] = ()
     boxes: Path | None = None
     intrinsics: tuple[float, float, float, float] | None = None
@@ -58,6 +75,25 @@ class Options:
     left: bool = False
     size: int | None = None
     view_factor: float | None = None
+    smallest: float = 0.2
+    most: int = 4
+    camera: int | None = None
+    smooth: bool = False
+
+    @property
+    def is_film(self) -> bool:
+        """Whether the input is a film or a camera."""
+        return self.camera is not None or (self.image is not None and self.image.suffix.lower() in FILMS)
+
+    @property
+    def target(self) -> Path | None:
+        """Where the output goes; None for a camera that is only shown."""
+        if self.output is not None or self.image is None:
+            return self.output
+        plain = self.image.resolve()
+        if self.image.is_dir():
+            return plain.with_name(f"{plain.name}_hands")
+        return self.image.with_name(f"{self.image.stem}_hand{'.mp4' if self.is_film else '.png'}")
 
 
 def check_outputs(options: Options) -> None:
@@ -67,8 +103,17 @@ def check_outputs(options: Options) -> None:
         ValueError: if an output is an input, the other output or a folder, or has an unknown ending.
         FileNotFoundError: if its folder is missing.
     """
-    image, output = options.image, options.output
-    if image.is_dir():
+    image, output = options.image, options.target
+    if (image is None) == (options.camera is None):
+        raise ValueError("expected an image, a folder or a film; or --camera NUMBER without one")
+    if options.is_film:
+        if options.box or options.boxes is not None or options.left:
+            raise ValueError("--box, --boxes, --left: expected none of them; in a film hands are searched")
+        if output is not None and output.suffix.lower() != ".mp4":
+            raise ValueError(f"{output}: expected a name that ends in .mp4 for a film")
+    elif options.smooth:
+        raise ValueError("--smooth: expected a film or a camera")
+    elif image.is_dir():
         if len(options.box) > 1:
             raise ValueError("--box: expected one box for a folder; several go into a table for --boxes")
         if output.is_file() or output.resolve().is_relative_to(image.resolve()):
@@ -79,52 +124,137 @@ def check_outputs(options: Options) -> None:
         raise ValueError(f"{output}: expected an ending from {', '.join(WRITABLE)}")
     if options.box and options.boxes is not None:
         raise ValueError("--box: expected no box beside --boxes; add it to the table")
-    for path in filter(None, (None if image.is_dir() else output, options.json)):
+    folder = image is not None and image.is_dir()
+    for path in filter(None, (None if folder else output, options.json, options.csv)):
         if path.is_dir():
             raise ValueError(f"{path}: expected a file to write, found a folder; name a file in it")
         if not path.absolute().parent.is_dir() and path.parent != output:
             raise FileNotFoundError(f"{path}: there is no folder {path.parent} to write it into")
-        for given in (image, options.weights):
+        for given in filter(None, (image, options.weights)):
             if path.exists() and given.exists() and path.samefile(given):
                 raise ValueError(f"{path}: would overwrite the input {given}; write to another file")
-    if options.json is not None and options.json.resolve() == output.resolve():
-        raise ValueError(f"{options.json}: --output and --json must be different files")
+    named = [path.resolve() for path in (output, options.json, options.csv) if path is not None]
+    if len(set(named)) < len(named):
+        raise ValueError(f"{named[0]}: --output, --json and --csv must be different files")
 
 
-def run(options: Options) -> tuple[list[HandPrediction], list[Exception]]:
-    """Predict, draw and write; returns the hands, and why images were skipped."""
-    from peclr_utils.plotting import draw_skeleton_on_image
-
+def run(options: Options) -> tuple[list[HandPrediction], list[Exception], int, int]:
+    """Predict, draw and write; returns the hands, why files were skipped, images looked at, and files."""
     check_outputs(options)
+    network = load_pose_network(options.weights) if options.weights else load_pose_network()
+    if options.is_film:
+        hands, count = _run_film(options, network)
+        skipped: list[Exception] = []
+        total = count
+    else:
+        hands, skipped, total = _run_images(options, network)
+        count = total - len(skipped)
+    if options.json is not None:
+        found = [numbers(hand) for hand in hands]
+        several = options.is_film or options.image.is_dir() or len(options.box) > 1 or not options.box
+        several = several and (network.knows_presence or len(found) != 1 or options.image.is_dir())
+        write_json(options.json, found if several else found[0])
+    if options.csv is not None:
+        write_text(options.csv, table(hands))
+    return hands, skipped, count, total
+
+
+def _run_images(
+    options: Options, network: PoseNetwork25D
+) -> tuple[list[HandPrediction], list[Exception], int]:
     many = options.image.is_dir()
     source = ImageFolderHands(options.image, options.boxes) if many else options.image
-    network = load_pose_network(options.weights)
     K = None
     if options.intrinsics is not None:
         fx, fy, cx, cy = options.intrinsics
         K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    box = options.box if len(options.box) > 1 else options.box[0] if options.box else None
-    crops = {"size": options.size, "view_factor": options.view_factor}
-    hands, skipped = predict_all(network, source, K, options.scale, box, options.left, **crops)
+    if network.knows_presence and not options.box and options.boxes is None:
+        if options.left:
+            raise ValueError(
+                "--left: expected --box with it; without a box left and right hands are searched"
+            )
+        limits = {"smallest": options.smallest, "most": options.most, "progress": many}
+        hands, skipped = search(network, source, K, options.scale, **limits)
+    else:
+        box = options.box if len(options.box) > 1 else options.box[0] if options.box else None
+        crops = {"size": options.size, "view_factor": options.view_factor, "progress": many}
+        hands, skipped = predict_all(network, source, K, options.scale, box, options.left, **crops)
+    total = len(source.names) + len(source.skipped) if many else 1
     for name in source.skipped if many else ():
         kind = Path(name).suffix.lower()
         reason = f"a {kind} file, which OpenCV can't read; convert it to JPEG or PNG"
         skipped.append(ValueError(f"{options.image / name}: {reason}"))
-    if not hands:
+    if skipped and not many:
         raise skipped[0]
+    broken = {str(error).partition(": ")[0] for error in skipped}
     by_image: dict[str, list[HandPrediction]] = {}
     for hand in hands:
         by_image.setdefault(hand.name, []).append(hand)
-    for name, shown in by_image.items():
-        drawn = read_image(options.image / name if many else options.image)
-        for hand in shown:
-            drawn = draw_skeleton_on_image(drawn, hand.keypoints_2d)
+    names = source.names if many and options.boxes is None else list(by_image) or [str(options.image)]
+    for name in names:
+        if many and str(options.image / name) in broken:
+            continue
+        drawn = _draw(read_image(options.image / name if many else options.image), by_image.get(name, []))
         written = name if name.lower().endswith(WRITABLE) else f"{name}.png"
-        _write(options.output / written if many else options.output, drawn)
-    if options.json is not None:
-        found = [numbers(hand) for hand in hands]
-        write_json(options.json, found if many or len(options.box) > 1 else found[0])
-    return hands, skipped
+        _write(options.target / written if many else options.target, drawn)
+        if name not in by_image:
+            print(f"{name}: no hand found")
+    return hands, skipped, total
+
+
+def _run_film(options: Options, network: PoseNetwork25D) -> tuple[list[HandPrediction], int]:
+    film = Film(options.image if options.camera is None else options.camera)
+    name = str(options.image or f"camera {options.camera}")
+    hands: list[HandPrediction] = []
+    limits = {"smallest": options.smallest, "most": options.most}
+    seen = follow(network, iter(film), **limits, rate=film.rate, smooth=options.smooth)
+    counter = itertools.count()
+
+    def drawn() -> Iterator[np.ndarray]:
+        for frame, found in tqdm(seen, total=film.frames, unit="frame", desc=name):
+            number = next(counter)
+            hands.extend(replace(hand, name=f"{name}, frame {number}", index=number) for hand in found)
+            image = _draw(frame, found)
+            if options.camera is not None and not _show(image):
+                return
+            yield image
+
+    if options.target is None:
+        return hands, sum(1 for _ in drawn())
+    return hands, write_film(options.target, drawn(), film.rate)
+
+
+def _draw(image: np.ndarray, hands: Sequence[HandPrediction]) -> np.ndarray:
+    from peclr_utils.plotting import draw_skeleton_on_image
+
+    for hand in hands:
+        image = draw_skeleton_on_image(image, hand.keypoints_2d)
+    return image
+
+
+def _show(image: np.ndarray) -> bool:
+    """Show a frame in a window; False once q or Esc was pressed."""
+    try:
+        cv2.imshow(PROGRAM, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
+    except cv2.error:
+        raise ValueError("--camera: OpenCV can't open a window here; it needs a screen") from None
+
+
+def table(hands: Sequence[HandPrediction]) -> str:
+    """Keypoints as CSV: a row for each keypoint of each hand."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow("image hand side presence keypoint x y X Y Z unit".split())
+    numbered: dict[str, int] = {}
+    for hand in hands:
+        number = numbered[hand.name] = numbered.get(hand.name, -1) + 1
+        about = [hand.name, number, "left" if hand.is_left else "right"]
+        about.append("" if hand.presence is None else f"{hand.presence:.3f}")
+        for name, uv, xyz in zip(KEYPOINT_NAMES, hand.keypoints_2d, hand.keypoints_3d, strict=True):
+            values = [f"{v:.2f}" for v in uv] + [f"{v:.5f}" for v in xyz]
+            writer.writerow([*about, name, *values, hand.unit])
+    return text.getvalue()
 
 
 def _write(path: Path, image: np.ndarray) -> None:
@@ -148,6 +278,7 @@ def numbers(hand: HandPrediction) -> dict[str, object]:
         "K": hand.K.tolist(),
         "metric_depth_is_a_guess": hand.metric_depth_is_a_guess,
         "is_left": hand.is_left,
+        "presence": hand.presence,
     }
 
 
@@ -160,7 +291,12 @@ def describe(hand: HandPrediction) -> str:
     guess = f" (a guess: {' and '.join(doubts)})" if doubts else ""
     lost = "; no hand was found in the first crop, give --box" if hand.fell_back else ""
     depth = f"{hand.keypoints_3d[0, 2]:.2f} {hand.unit}"
-    return f"{hand.name}: hand within x {x1}..{x2}, y {y1}..{y2}, wrist at a depth of {depth}{guess}{lost}"
+    kind = (
+        "hand"
+        if hand.presence is None
+        else f"{'left' if hand.is_left else 'right'} hand ({hand.presence:.0%})"
+    )
+    return f"{hand.name}: {kind} within x {x1}..{x2}, y {y1}..{y2}, wrist at a depth of {depth}{guess}{lost}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -174,16 +310,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*: skipped")  # printed below, file by file
             warnings.showwarning = lambda text, *_, **__: print(f"warning: {text}", file=sys.stderr)
-            hands, skipped = run(options)
+            start = time.perf_counter()
+            hands, skipped, count, total = run(options)
+            seconds = time.perf_counter() - start
     except (ValueError, OSError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
-    for hand in hands:
+    for hand in hands if not options.is_film else ():
         print(describe(hand))
     for error in skipped:
         print(f"skipped {error}", file=sys.stderr)
-    done = f"wrote {options.output}"
-    print(f"{done}; skipped {len(skipped)} of {len(hands) + len(skipped)}" if skipped else done)
+    done = f"wrote {options.target}" if options.target is not None else "done"
+    done += f"; skipped {len(skipped)} of {total}" if skipped else ""
+    what = "frames" if options.is_film else "images"
+    print(f"{done}; {len(hands)} hands in {count} {what}, {count / max(seconds, 1e-9):.1f} {what} per second")
     return 1 if skipped else 0
 
 

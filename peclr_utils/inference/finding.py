@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from peclr_utils.augmentation import to_batch
 from peclr_utils.camera import transform_points
@@ -126,6 +127,27 @@ def find_hands(
     Raises:
         ValueError: if the network doesn't know presence, or `smallest` isn't from 0.02 to 1; or as `predict`.
     """
+    found, skipped = search(network, image, K, scale, smallest=smallest, most=most, batch_size=batch_size)
+    if skipped and is_single(image):
+        raise skipped[0]
+    if skipped:
+        reasons = "; ".join(map(str, skipped[:5])) + "; ..." * (len(skipped) > 5)
+        warnings.warn(f"Skipped {len(skipped)} images: {reasons}", stacklevel=2)
+    return found
+
+
+def search(
+    network: PoseNetwork25D,
+    image: Source,
+    K: Any,
+    scale: Any,
+    *,
+    smallest: float,
+    most: int,
+    batch_size: int = 64,
+    progress: bool = False,
+) -> tuple[list[HandPrediction], list[Exception]]:
+    """Do what `find_hands` does; returns the hands, and the error of each image that can't be used."""
     if not getattr(network, "knows_presence", False) or None in (network.image_size, network.view_factor):
         raise ValueError(
             "find_hands: this network can't tell whether a hand is in its place; give predict a box, or use "
@@ -136,19 +158,14 @@ def find_hands(
     found: list[HandPrediction] = []
     skipped: list[Exception] = []
     with evaluating(network), torch.inference_mode():
-        for sides in zip(
-            *(hand_images(image, K, scale, None, left, False) for left in (False, True)), strict=True
-        ):
+        both = (hand_images(image, K, scale, None, left, False) for left in (False, True))
+        pairs = zip(*both, strict=True)
+        for sides in tqdm(pairs, unit="image") if progress else pairs:
             if isinstance(sides[0], Exception):
                 skipped.append(sides[0])
             else:
                 found += find_in(network, sides, smallest, most, batch_size)
-    if skipped and is_single(image):
-        raise skipped[0]
-    if skipped:
-        reasons = "; ".join(map(str, skipped[:5])) + "; ..." * (len(skipped) > 5)
-        warnings.warn(f"Skipped {len(skipped)} images: {reasons}", stacklevel=2)
-    return found
+    return found, skipped
 
 
 def find_in(

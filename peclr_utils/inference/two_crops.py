@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from peclr_utils.inference.cutting import AuthorsCuts, TrainingCuts
 from peclr_utils.inference.inputs import CROP_SIZE, HandImage, Source, hand_images, is_single
@@ -92,6 +93,7 @@ def predict_all(
     size: int | None,
     view_factor: float | None,
     batch_size: int = 32,
+    progress: bool = False,
 ) -> tuple[list[HandPrediction], list[Exception]]:
     """Do what `predict` does; returns the predictions, and the error of each image that can't be used."""
     if not callable(model):
@@ -105,6 +107,7 @@ def predict_all(
     skipped: list[Exception] = []
     with evaluating(model), torch.inference_mode():
         images = hand_images(image, *about)
+        images = iter(tqdm(images, unit="hand")) if progress else images
         while chunk := list(itertools.islice(images, batch_size)):
             skipped += [given for given in chunk if isinstance(given, Exception)]
             if batch := [given for given in chunk if isinstance(given, HandImage)]:

@@ -22,7 +22,11 @@ from peclr_utils.weights.read import read_checkpoint
 logger = logging.getLogger("peclr_utils.weights")
 
 NETWORKS = {"encoder": build_encoder, "contrastive": ContrastiveModel, "pose": PoseNetwork25D}
-TRAINED_HERE = {"peclr": "peclr_rn18_64.safetensors", "simclr": "simclr_rn18_64.safetensors"}
+TRAINED_HERE = {
+    "peclr": "peclr_rn18_64.safetensors",
+    "simclr": "simclr_rn18_64.safetensors",
+    "hand": "hand_rn18.safetensors",
+}
 """Networks that come with the repository, in data/weights, by the name that stands for their path."""
 
 LOADERS = {"encoder": "load_encoder", "contrastive": "load_contrastive_model", "pose": "load_pose_network"}
@@ -64,8 +68,8 @@ def load_contrastive_model(path: str | Path) -> ContrastiveModel:
     return _build(read_checkpoint(_find(path)), str(path), "contrastive")
 
 
-def load_pose_network(path: str | Path) -> PoseNetwork25D:
-    """Load a fine-tuned pose network, this project's or one that the authors published.
+def load_pose_network(path: str | Path = "hand") -> PoseNetwork25D:
+    """Load a fine-tuned pose network: this project's, by default the one that comes with it, or the authors'.
 
     The authors' networks predict pixels of the crop (`scale` 1, `offset` 0) in the order "ait_palm": the
     palm's centre in place of the wrist, then MCPs from thumb to little finger, PIPs, DIPs, tips.
@@ -77,7 +81,7 @@ def load_pose_network(path: str | Path) -> PoseNetwork25D:
     Raises:
         FileNotFoundError, ValueError: as `load_encoder`.
     """
-    return _build(read_checkpoint(path), str(path), "pose")
+    return _build(read_checkpoint(_find(path)), str(path), "pose")
 
 
 def load_strictly(
