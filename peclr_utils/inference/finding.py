@@ -43,6 +43,9 @@ SAME, WITHIN = 0.3, 0.6
 LIKELY = 0.5
 """Presence from which a hand counts as found."""
 
+SMALLEST = 0.2
+"""The smallest hand that is looked for, as a share of the image's shorter side."""
+
 
 class Windows(NamedTuple):
     """Windows of one size over an image."""
@@ -105,7 +108,7 @@ def find_hands(
     K: Any = None,
     scale: Any = None,
     *,
-    smallest: float = 0.2,
+    smallest: float = SMALLEST,
     most: int = 4,
     batch_size: int = 64,
 ) -> list[HandPrediction]:
@@ -169,7 +172,12 @@ def search(
 
 
 def find_in(
-    network: PoseNetwork25D, sides: Sequence[HandImage], smallest: float, most: int, batch_size: int
+    network: PoseNetwork25D,
+    sides: Sequence[HandImage],
+    smallest: float,
+    most: int,
+    batch_size: int,
+    least: float = LIKELY,
 ) -> list[HandPrediction]:
     """Find the hands in one image.
 
@@ -179,6 +187,7 @@ def find_in(
         smallest: see `windows`.
         most: hands to return at most.
         batch_size: windows at once.
+        least: presence from which a hand counts.
 
     Returns:
         The hands found, the most likely first; none if there is none.
@@ -187,11 +196,11 @@ def find_in(
     for given in sides:
         starts += _likely_windows(network, given, smallest, 3 * most, batch_size)
     starts = sorted(starts, key=lambda start: -start[0])[: 4 * most]
-    return best_hands(network, [(given, cut) for _, given, cut in starts], most)
+    return best_hands(network, [(given, cut) for _, given, cut in starts], most, least)
 
 
 def best_hands(
-    network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]], most: int
+    network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]], most: int, least: float = LIKELY
 ) -> list[HandPrediction]:
     """Crop from each start until the crop stays; the likely hands, each once, the most likely first."""
     hands: list[HandPrediction] = []
@@ -199,7 +208,7 @@ def best_hands(
         order = network.keypoint_order
         hand = make_prediction(one.given, one.keypoints_2d, one.keypoints_3d, order, one.cut, False)
         hand = replace(hand, presence=one.presence)
-        if one.presence >= LIKELY and not any(is_same(_box(hand), _box(other)) for other in hands):
+        if one.presence >= least and not any(is_same(_box(hand), _box(other)) for other in hands):
             hands.append(hand)
     return hands[:most]
 

@@ -234,6 +234,13 @@ def _hand_image(
     return HandImage(image, K, K_is_default, K_is_doubtful, length, average, box, is_left, name, index, doubt)
 
 
+def other_side(given: HandImage) -> HandImage:
+    """The same image as if it showed a hand of the other side: mirrored once more."""
+    plain = HandSample(given.image, identity=0, source="", K=given.K, box=given.box)
+    mirrored = mirror(plain)
+    return replace(given, image=mirrored.image, K=mirrored.K, box=mirrored.box, is_left=not given.is_left)
+
+
 def default_intrinsics(width: int, height: int) -> np.ndarray:
     """K of an unknown camera: `DEFAULT_K`, scaled with the image's largest central square; (3, 3) float64."""
     side = min(width, height)

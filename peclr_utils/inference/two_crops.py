@@ -13,7 +13,8 @@ import torch
 from tqdm import tqdm
 
 from peclr_utils.inference.cutting import AuthorsCuts, TrainingCuts
-from peclr_utils.inference.inputs import CROP_SIZE, HandImage, Source, hand_images, is_single
+from peclr_utils.inference.finding import SMALLEST, find_in
+from peclr_utils.inference.inputs import CROP_SIZE, HandImage, Source, hand_images, is_single, other_side
 from peclr_utils.inference.prediction import HandPrediction, Model, evaluating, make_prediction, run
 
 
@@ -31,9 +32,11 @@ def predict(
 ) -> HandPrediction | list[HandPrediction]:
     """Predict the hand in one image, or the hands in many images or boxes.
 
-    Without a box, the hand is expected in the middle of the image, as in FreiHAND. For a hand elsewhere, or
-    one that fills the image, give the box. Crops are interpolated bilinearly, smoothed first where they
-    shrink the image by more than 1.5, and black outside the image.
+    Without a box, a network that knows whether a hand is in its place searches the image, and the most likely
+    hand of either side is returned with its `presence` (`find_hands` returns all). Others expect it in the
+    middle of the image, as in FreiHAND: for a hand elsewhere, or one that fills the image, give the box.
+    Crops are interpolated bilinearly, smoothed first where they shrink the image by more than 1.5, and black
+    outside the image.
 
     *As the authors do it.* A crop shows its box's larger side as 0.7 of its own. Without a box, the largest
     central square, shrunk to 0.33 of its side, takes its place: 73.92 pixels of a 224 x 224 image, of which
@@ -103,6 +106,8 @@ def predict_all(
     if view_factor is not None and not 0 < view_factor < float("inf"):
         raise ValueError(f"predict: view_factor must be positive, found {view_factor}")
     cuts = AuthorsCuts(size) if view_factor is None else TrainingCuts(size, view_factor)
+    own = (getattr(model, name, None) for name in ("image_size", "view_factor"))
+    finds = getattr(model, "knows_presence", False) and (size, view_factor) == tuple(own)
     found: list[HandPrediction] = []
     skipped: list[Exception] = []
     with evaluating(model), torch.inference_mode():
@@ -110,8 +115,16 @@ def predict_all(
         images = iter(tqdm(images, unit="hand")) if progress else images
         while chunk := list(itertools.islice(images, batch_size)):
             skipped += [given for given in chunk if isinstance(given, Exception)]
-            if batch := [given for given in chunk if isinstance(given, HandImage)]:
-                found += _predict_batch(model, batch, cuts)
+            usable = [given for given in chunk if isinstance(given, HandImage)]
+            searched = [finds and given.box is None for given in usable]
+            batch = [given for given, search in zip(usable, searched, strict=True) if not search]
+            cropped = iter(_predict_batch(model, batch, cuts) if batch else [])
+            for given, search in zip(usable, searched, strict=True):
+                if search:  # a left hand if it is said to be one, otherwise either
+                    sides = [given] if given.is_left else [given, other_side(given)]
+                    found += find_in(model, sides, SMALLEST, 1, 2 * batch_size, 0.0)
+                else:
+                    found.append(next(cropped))
     return found, skipped
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from peclr_utils.datasets import HandSample
-from peclr_utils.inference import find_hands
+from peclr_utils.inference import find_hands, predict
 from peclr_utils.inference.finding import is_same, overlap, windows
 from peclr_utils.models import PoseOutput
 
@@ -145,3 +145,18 @@ def test_a_network_that_does_not_know_presence_is_refused():
         find_hands(network, picture())
     with pytest.raises(ValueError, match="smallest must be from 0.02 to 1, found 0"):
         find(picture(), smallest=0)
+
+
+def test_predict_without_a_box_returns_the_most_likely_hand_of_either_side():
+    disc = (300, 90, 50, "left")
+    hand = predict(DiscNetwork(), picture(disc))
+    assert hand.is_left and hand.presence > 0.9
+    middle = (hand.keypoints_2d.min(0) + hand.keypoints_2d.max(0)) / 2
+    np.testing.assert_allclose(middle, disc[:2], atol=4)
+    nothing = predict(DiscNetwork(), picture())
+    assert nothing.presence < 0.5
+    boxed, searched = predict(
+        DiscNetwork(), [picture(disc)] * 2, box=[[250, 40, 350, 140], None], is_left=True
+    )
+    assert boxed.presence is None and searched.presence > 0.9 and [boxed.index, searched.index] == [0, 1]
+    np.testing.assert_allclose(boxed.keypoints_2d, searched.keypoints_2d, atol=5)

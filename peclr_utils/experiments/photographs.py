@@ -1,0 +1,133 @@
+"""How a network does on photographs with 2D keypoints: given their boxes, and finding the hands itself.
+
+    python -m peclr_utils.experiments.photographs --photographs "coco:PATH?labels=keypoints.json"
+
+Every image is also turned by 90, 180 and 270 degrees. Chapter 05 shows such a table. Nothing is trained.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from peclr_utils.datasets import HandSample, open_source
+from peclr_utils.evaluation import evaluate_in_image, format_table
+from peclr_utils.files import write_json
+from peclr_utils.inference import find_hands, predict
+from peclr_utils.inference.finding import overlap
+from peclr_utils.models import PoseNetwork25D
+from peclr_utils.settings import Settings, run_and_exit, run_command_line
+from peclr_utils.training.device import choose_device
+from peclr_utils.weights import load_pose_network
+
+FORMAT = "peclr_utils photographs 1"
+
+TURNS = (0, 90, 180, 270)
+"""Degrees by which every photograph is turned, counter-clockwise."""
+
+FOUND = 0.5
+"""Intersection over union of the predicted and the true keypoints' box from which a hand is found."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotographsConfig(Settings):
+    """Settings of `measure_photographs`."""
+
+    photographs: str = ""  # Hands with 2D keypoints, such as "coco:PATH?labels=keypoints.json".
+    weights: str = "hand"  # The pose network; "hand" is the one that comes with the repository.
+    find: bool = True  # Also search each image for its hand, if the network can.
+    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
+    output: str = ""  # JSON file for the numbers; "" for none.
+
+    def validate(self) -> None:
+        """Check every field; errors as `Settings.validate`."""
+        super().validate()
+        self._require(bool(self.photographs), "photographs", "a source with 2D keypoints, such as coco:PATH")
+
+
+def turn(sample: HandSample, degrees: int) -> HandSample:
+    """Turn a sample's image, 2D keypoints and box counter-clockwise by a multiple of 90 degrees."""
+    image, points, box = sample.image, sample.keypoints_2d, sample.box
+    for _ in range(degrees // 90 % 4):
+        width = image.shape[1]
+        image = np.rot90(image)
+        # A point (x, y) comes to (y, width - 1 - x).
+        points = None if points is None else np.stack([points[:, 1], width - 1 - points[:, 0]], axis=1)
+        if box is not None:
+            x1, y1, x2, y2 = box
+            box = np.array([y1, width - 1 - x2, y2, width - 1 - x1])
+    return replace(sample, image=np.ascontiguousarray(image), keypoints_2d=points, box=box)
+
+
+def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
+    """Measure a network on labelled photographs.
+
+    Returns:
+        format; config; rows, one per turn: turned, hands, error and pck with the hands' boxes (in sides of
+        the box, `evaluate_in_image`), and found, the share of hands that are found without; per_hand, by name
+        of the image: its error upright. Also written to `config.output`.
+
+    Raises:
+        ValueError: if a setting is wrong, or a photograph has no 2D keypoints.
+        FileNotFoundError: if photographs or network are missing.
+    """
+    config.validate()
+    network = load_pose_network(config.weights).to(choose_device(config.device))
+    dataset = open_source(config.photographs)
+    samples = [dataset[k] for k in range(len(dataset))]
+    rows, per_hand = [], {}
+    for degrees in TURNS:
+        turned = [turn(sample, degrees) for sample in samples]
+        truth = np.stack([sample.keypoints_2d for sample in turned])
+        boxes = [sample.box if sample.box is not None else around(sample.keypoints_2d) for sample in turned]
+        hands = predict(network, [replace(s, box=box) for s, box in zip(turned, boxes, strict=True)])
+        score = evaluate_in_image(np.stack([hand.keypoints_2d for hand in hands]), truth)
+        row = {"turned": degrees, "hands": len(turned), "error": score.error, "pck": score.pck}
+        if config.find and network.knows_presence:
+            row["found"] = float(np.mean([_is_found(network, sample) for sample in turned]))
+        rows.append(row)
+        if degrees == 0:
+            names = [sample.name for sample in turned]
+            per_hand = dict(zip(names, score.per_hand_error.tolist(), strict=True))
+    results = {"format": FORMAT, "config": config.plain(), "rows": rows, "per_hand": per_hand}
+    if config.output:
+        write_json(Path(config.output), results)
+    return results
+
+
+def around(points: np.ndarray) -> np.ndarray:
+    """(4,) the box of the known keypoints."""
+    return np.concatenate([np.nanmin(points, axis=0), np.nanmax(points, axis=0)])
+
+
+def _is_found(network: PoseNetwork25D, sample: HandSample) -> bool:
+    """Whether one of the hands that are found in an image is the labelled one."""
+    true = around(sample.keypoints_2d)
+    return any(overlap(around(hand.keypoints_2d), true) > FOUND for hand in find_hands(network, sample.image))
+
+
+def photographs_markdown(results: dict[str, Any]) -> str:
+    """Lay out the numbers: a row per turn."""
+    headings = {
+        "hands": "hands",
+        "error": "error (box sides)",
+        "pck": "PCK@0.2",
+        "found": "found without box",
+    }
+    rows = [
+        {"turned": f"{row['turned']}°"} | {head: row[key] for key, head in headings.items() if key in row}
+        for row in results["rows"]
+    ]
+    return format_table(rows, 3)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure as the command line says."""
+    program = "python -m peclr_utils.experiments.photographs"
+    return run_command_line(PhotographsConfig, measure_photographs, program, photographs_markdown, arguments)
+
+
+if __name__ == "__main__":
+    run_and_exit(main)
