@@ -21,11 +21,15 @@ from peclr_utils.augmentation import AugmentationConfig, augment_sample, sample_
 from peclr_utils.crops import crop
 from peclr_utils.datasets import SyntheticHands
 from peclr_utils.evaluation.report import NAMES
-from peclr_utils.experiments.results import COLUMNS, markdown, turns_markdown
-from peclr_utils.plotting import WIDTH, new_figure, plot_label_fractions, show_samples
+from peclr_utils.experiments.results import markdown, turns_markdown
+from peclr_utils.plotting import WIDTH, new_figure, show_samples
+from peclr_utils.plotting.style import label_axes, method_styles
 from peclr_utils.settings import run_and_exit
 
 from .artefacts import committed_table
+
+_USES = {"probe": "regression on\nfeatures", "frozen": "encoder frozen", "full": "all weights\ntuned"}
+"""How a figure calls what `label_fractions.TUNINGS` names."""
 
 _TABLE = re.compile(r"(?m)^<!-- (?P<file>[^ :]+\.json)(?P<part>: turns)? -->\n(?:\|.*\n)*")
 
@@ -56,15 +60,31 @@ def draw_cover() -> Figure:
 
 
 def draw_result() -> Figure:
-    """Draw two measures of the committed label-fraction table: mean, deviation and each seed per method."""
-    figure, cells = new_figure(WIDTH, 4.0), committed_table()["cells"]
-    for ax, heading in zip(figure.subplots(1, 2), ("root-relative (mm)", "in-plane (°)"), strict=True):
-        errors: dict[str, dict[int, list[float]]] = {}
-        for cell in cells:
-            if cell["method"] != "mean_pose":
-                by_count = errors.setdefault(NAMES[cell["method"]], {})
-                by_count.setdefault(cell["labels"], []).append(cell[COLUMNS[heading]])
-        plot_label_fractions(errors, ax, ylabel=f"{heading.replace(' (', ' error (')}")
+    """Draw the root-relative errors of the committed label-fraction table: each seed, and the mean."""
+    figure, cells = new_figure(WIDTH, 4.6), committed_table()["cells"]
+    kinds, uses = (list(dict.fromkeys(cell[name] for cell in cells)) for name in ("labelled", "tuning"))
+    uses = [use for use in uses if use != "none"]
+    methods = [
+        method for method in NAMES if any(c["method"] == method and c["tuning"] in uses for c in cells)
+    ]
+    styles = method_styles([NAMES[method] for method in methods])
+    for ax, kind in zip(figure.subplots(1, len(kinds), sharey=True), kinds, strict=True):
+        for k, method in enumerate(methods):
+            look = styles[NAMES[method]]
+            for x, use in enumerate(uses):
+                found = [
+                    cell["root_relative_epe_mm"]
+                    for cell in cells
+                    if (cell["method"], cell["labelled"], cell["tuning"]) == (method, kind, use)
+                ]
+                at = x + 0.16 * (k - (len(methods) - 1) / 2)
+                label = NAMES[method] if x == 0 else None
+                ax.plot([at] * len(found), found, ".", color=look["color"], markersize=5)
+                ax.plot(at, np.mean(found), look["marker"], color=look["color"], markersize=9, label=label)
+        ax.set_xticks(range(len(uses)), [_USES[use] for use in uses])
+        label_axes(ax, "", "root-relative error (mm)", f"64 labels, {kind}", grid="y")
+        ax.set_ylim(0, None)
+    figure.axes[0].legend(frameon=False, fontsize=9, loc="lower left")
     return figure
 
 

@@ -73,6 +73,9 @@ FIGURES = {
     "hand views": lambda: plotting.plot_hand_views(hand_3d(), mesh=MESH, true=hand_3d() + 0.01, title="hand"),
     "pck": lambda: plotting.plot_pck({"PeCLR": (THRESHOLDS, CURVE), "scratch": (THRESHOLDS, CURVE**2)}),
     "per joint": lambda: plotting.plot_per_joint_error({"a": np.arange(21.0), "b": np.ones(21)}),
+    "turns": lambda: plotting.plot_turns(
+        {name: RNG.normal(size=(3, 9)) for name in ("PeCLR", "other")}, [-30.0, 0, 30]
+    ),
     "learning curves": lambda: plotting.plot_learning_curves(
         HISTORIES, {"loss": "loss (nats)", "error": "error (px)"}, smooth=3
     ),
@@ -209,3 +212,14 @@ def test_images_of_either_convention_look_the_same():
         np.testing.assert_array_equal(style.as_images(same), array)
     with pytest.raises(ValueError, match=r"float images in \[0, 1\]"):
         style.as_images(np.full((1, 4, 4, 3), 200.0))
+
+
+def test_turns_are_the_median_over_images_in_a_band_between_the_quartiles():
+    turned = np.array([[-40.0, -30, -20, -10, 0], [0, 0, 0, 0, 0], [10, 20, 30, 40, 50]])
+    figure = plotting.plot_turns({"PeCLR": turned}, [-30.0, 0, 30])
+    ax = figure.axes[0]
+    diagonal, median = ax.lines
+    np.testing.assert_array_equal(diagonal.get_xdata(), diagonal.get_ydata())
+    np.testing.assert_array_equal(median.get_ydata(), [-20, 0, 30])
+    band = ax.collections[0].get_paths()[0].vertices
+    assert {-30.0, -10.0, 20.0, 40.0} <= set(band[:, 1])
