@@ -3,6 +3,7 @@
     python -m peclr_utils.datasets.check freihand data/raw/FreiHAND_pub_v2
     python -m peclr_utils.datasets.check youtube data/raw/youtube_3d_hands
     python -m peclr_utils.datasets.check folder my_images --boxes boxes.csv
+    python -m peclr_utils.datasets.check coco my_images --labels keypoints.json
 
 The exit code is 0 if nothing is wrong, otherwise 1. data/README.md says when to use it.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from peclr_utils.datasets.coco import CocoHands
 from peclr_utils.datasets.freihand import MAX_VERSIONS, PARTS, image_suffix, load_labels
 from peclr_utils.datasets.image_folder import ImageFolderHands
 from peclr_utils.datasets.images import read_image
@@ -42,19 +44,30 @@ class Report:
         return "\n".join([self.title, *lines, verdict])
 
 
-def check(kind: str, path: Path | str, *, boxes: str | None = None, decode: int | None = 8) -> Report:
+def check(
+    kind: str,
+    path: Path | str,
+    *,
+    boxes: str | None = None,
+    labels: str = "keypoints.json",
+    decode: int | None = 8,
+) -> Report:
     """Check one folder: what was found, and what is wrong.
 
     Args:
-        kind: "freihand", "youtube" or "folder".
+        kind: "freihand", "youtube", "folder" or "coco".
         path: the folder.
         boxes: CSV file of boxes, for "folder".
+        labels: file of keypoints, for "coco".
         decode: how many images of each part to decode, spread evenly; None decodes all.
     """
     root = Path(path).expanduser()
     report = Report(f"{kind} in {root}")
     if kind == "folder":
         _check_folder(report, root, boxes, decode)
+        return report
+    if kind == "coco":
+        _check_coco(report, root, labels, decode)
         return report
     parts, files, check_part = {
         "freihand": (PARTS, "{}*", _check_freihand),
@@ -159,6 +172,28 @@ def _check_folder(report: Report, root: Path, boxes: str | None, decode: int | N
         report.problems.append(str(error))
 
 
+def _check_coco(report: Report, root: Path, labels: str, decode: int | None) -> None:
+    try:
+        with warnings.catch_warnings(record=True, action="always") as caught:
+            dataset = CocoHands(root, labels)
+            chosen = [dataset[k] for k in _spread(len(dataset), decode)]
+        report.problems += [str(warning.message) for warning in caught]
+        unknown = np.mean([np.isnan(sample.keypoints_2d).any(axis=1).mean() for sample in chosen])
+        left = np.mean([sample.handedness == "left" for sample in chosen])
+        report.found.append(f"{len(dataset):,} hands; decoded {len(chosen)}: {left:.0%} left hands, ")
+        report.found[-1] += f"{unknown:.0%} of the keypoints not known"
+        outside = []
+        for sample in chosen:
+            size = np.array(sample.image.shape[1::-1])
+            known = sample.keypoints_2d[np.isfinite(sample.keypoints_2d).all(axis=1)]
+            outside.append(((known < -1) | (known > size)).any(axis=1).mean())
+        if np.mean(outside) > 0.1:
+            text = f"{np.mean(outside):.0%} of the keypoints lie outside their images"
+            report.problems.append(f"{text}; were the images resized after they were labelled?")
+    except (ValueError, OSError) as error:
+        report.problems.append(str(error))
+
+
 def _decode(report: Report, paths: list[Path], wanted: int | None, what: str) -> dict[Path, tuple[int, int]]:
     """Decode some images, spread evenly; return the (height, width) of those that don't fail."""
     shapes, broken = {}, []
@@ -189,13 +224,15 @@ def _some(names: Iterable[str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(description="Check a data folder. Exit code 0: nothing is wrong.")
-    parser.add_argument("kind", choices=("freihand", "youtube", "folder"))
+    parser.add_argument("kind", choices=("freihand", "youtube", "folder", "coco"))
     parser.add_argument("path", help="the data's folder")
     parser.add_argument("--boxes", help="CSV file of boxes (only for folder)")
+    parser.add_argument("--labels", default="keypoints.json", help="file of keypoints (only for coco)")
     parser.add_argument("--decode", type=int, default=8, metavar="N", help="images to decode (default: 8)")
     parser.add_argument("--all", action="store_true", help="decode all images; takes minutes")
     given = parser.parse_args(arguments)
-    report = check(given.kind, given.path, boxes=given.boxes, decode=None if given.all else given.decode)
+    decode = None if given.all else given.decode
+    report = check(given.kind, given.path, boxes=given.boxes, labels=given.labels, decode=decode)
     print(report)
     return 0 if report.ok else 1
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from peclr_utils.datasets import open_source
+from peclr_utils.datasets.check import main as check_main
 from peclr_utils.datasets.coco import CocoHands
 from peclr_utils.datasets.images import write_jpeg
 
@@ -168,3 +169,16 @@ def test_other_files_are_told_from_label_files(write, tmp_path):
     category = {"id": 1, "keypoints": ["nose", *NAMINGS["numbered"][1:]]}
     with pytest.raises(ValueError, match="names 21 keypoints, nose"):
         CocoHands(write([annotation()], [category]))
+
+
+def test_the_check_says_what_a_label_file_holds_and_what_is_wrong(write, capsys):
+    seen = POINTS.copy()
+    seen[:7, 2] = 0
+    root = write([annotation(1, is_right=True), annotation(2, seen, is_right=False)])
+    assert check_main(["coco", str(root)]) == 0
+    assert "2 hands; decoded 2: 50% left hands, 17% of the keypoints not known" in capsys.readouterr().out
+    far = POINTS * [30, 1, 1]
+    assert check_main(["coco", str(write([annotation(points=far), annotation(9)]))]) == 1
+    assert "image_id 9 is not among the images" in capsys.readouterr().out
+    assert check_main(["coco", str(write([annotation(points=far, is_right=True)]))]) == 1
+    assert "of the keypoints lie outside their images; were the images resized" in capsys.readouterr().out
