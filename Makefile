@@ -21,7 +21,7 @@ COURSE_ARGS = --profile "$(PROFILE)" $(if $(DATA),--data "$(DATA)") $(if $(OUTPU
 help:
 	@echo "make course   run the five chapters (PROFILE=laptop); README.md says how long it takes"
 	@echo "              PROFILE=smoke            a few minutes, to see that everything works"
-	@echo "              PROFILE=night            hours: makes the encoders of data/weights anew"
+	@echo "              PROFILE=night            an hour or more: makes the encoders of data/weights anew"
 	@echo "              PROFILE=paper DATA=DIR   real photographs and a GPU"
 	@echo "              OUTPUT=runs/NAME         where the executed chapters go"
 	@echo "              ARGS=\"--chapters 3,4\"    or --resume; see ARGS=--help"

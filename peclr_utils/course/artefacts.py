@@ -108,7 +108,7 @@ def find_encoder(
     """
     if long and method in TRAINED_LONG:
         name = TRAINED_LONG[method]
-        return Artefact(Path(name), False, f"{NAMES[method]}: trained for hours, load_encoder({name!r})")
+        return Artefact(Path(name), False, f"{NAMES[method]}: trained longer, load_encoder({name!r})")
     path = folder / "pretrain" / method / CHECKPOINT
     if path.is_file():
         return Artefact(path, False, f"{NAMES[method]}: from chapter 03, {short_path(path)}")

@@ -1,7 +1,8 @@
 """Regenerate what the Markdown pages show: tables of results, and the README's figures.
 
     python -m peclr_utils.course.pages data/results/README.md
-    python -m peclr_utils.course.pages notebooks/figures/cover.png notebooks/figures/result.png
+    python -m peclr_utils.course.pages notebooks/figures/cover.png notebooks/figures/result.png \\
+        notebooks/figures/labels.png notebooks/figures/length.png
 
 A page names the file of each table in a comment on the line before it: `<!-- FILE -->` for the errors of a
 label-fraction table, `<!-- FILE: turns -->` for how its projections turn. Paths start at the page.
@@ -10,9 +11,10 @@ label-fraction table, `<!-- FILE: turns -->` for how its projections turn. Paths
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,11 +23,12 @@ from peclr_utils.augmentation import AugmentationConfig, augment_sample, sample_
 from peclr_utils.crops import crop
 from peclr_utils.datasets import SyntheticHands
 from peclr_utils.evaluation.report import NAMES
-from peclr_utils.experiments.results import markdown, turns_markdown
-from peclr_utils.plotting import WIDTH, new_figure, show_samples
+from peclr_utils.experiments.results import CELL, load_results, markdown, turns_markdown
+from peclr_utils.plotting import WIDTH, new_figure, plot_label_fractions, show_samples
 from peclr_utils.plotting.style import label_axes, method_styles
 from peclr_utils.settings import run_and_exit
 
+from . import base_folder
 from .artefacts import committed_table
 
 _USES = {"probe": "regression on\nfeatures", "frozen": "encoder frozen", "full": "all weights\ntuned"}
@@ -88,13 +91,67 @@ def draw_result() -> Figure:
     return figure
 
 
+def draw_labels() -> Figure:
+    """Draw root-relative error against the number of labels, from `data/results/labels.json`."""
+    cells = _results("labels.json")["cells"]
+    uses = list(dict.fromkeys(cell["tuning"] for cell in cells))
+    figure = new_figure(WIDTH, 4.6)
+    for ax, use in zip(figure.subplots(1, len(uses), sharey=True), uses, strict=True):
+        errors: dict[str, dict[int, list[float]]] = {}
+        for cell in (cell for cell in cells if cell["tuning"] == use):
+            by_count = errors.setdefault(NAMES[cell["method"]], {})
+            by_count.setdefault(cell["labels"], []).append(cell["root_relative_epe_mm"])
+        title = _USES[use].replace("\n", " ")
+        plot_label_fractions(errors, ax, ylabel="root-relative error (mm)", title=title)
+        ax.set_ylim(0, 150)
+    return figure
+
+
+def draw_length() -> Figure:
+    """Draw errors against the length of pre-training, untrained at 0; seeds as dots, lines at their means."""
+    tables = [committed_table(), _results("longer.json")]
+    panels = {"read-out": "2D error (px)", "probe": "root-relative error (mm)", "frozen": None}
+    figure = new_figure(WIDTH, 3.8)
+    for ax, (panel, label) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        untrained = _of_method(tables[0], "scratch", panel)
+        for method in ("simclr_no_rotation", "peclr"):
+            values = {0: untrained} | {
+                table["config"]["pretrain"]["epochs"]: _of_method(table, method, panel) for table in tables
+            }
+            look = method_styles(list(NAMES.values()))[NAMES[method]]
+            ax.plot(values.keys(), [np.mean(own) for own in values.values()], label=NAMES[method], **look)
+            for epochs, own in values.items():
+                ax.plot([epochs] * len(own), own, ".", color=look["color"], markersize=5)
+        title = "equivariant read-out" if panel == "read-out" else _USES[panel].replace("\n", " ")
+        label_axes(ax, "epochs of pre-training", label or panels["probe"], title)
+        ax.set(ylim=(0, None), xticks=list(values))
+    figure.axes[0].legend(frameon=False, fontsize=9, loc="lower left")
+    return figure
+
+
+def _results(name: str) -> dict[str, Any]:
+    return load_results(base_folder() / "data" / "results" / name)
+
+
+def _of_method(table: Mapping[str, Any], method: str, panel: str) -> list[float]:
+    """A method's read-out errors in px, or its root-relative errors from labels at any angle, by seed."""
+    if panel == "read-out":
+        return [turn["read_out_px"] for turn in table["turns"] if turn["method"] == method]
+    wanted = (method, "any angle", panel, 64)
+    found = [c for c in table["cells"] if tuple(c[name] for name in CELL[:4]) == wanted]
+    return [cell["root_relative_epe_mm"] for cell in found]
+
+
+FIGURES = {"cover": draw_cover, "result": draw_result, "labels": draw_labels, "length": draw_length}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Fill the pages (.md) given, in place, and draw the figures cover.png and result.png."""
+    """Fill the pages (.md) given, in place, and draw the figures given, those of `FIGURES`."""
     for path in map(Path, sys.argv[1:] if arguments is None else arguments):
         if path.suffix == ".md":
             path.write_text(fill_tables(path), encoding="utf-8")
         else:
-            {"cover": draw_cover, "result": draw_result}[path.stem]().savefig(path, dpi=110)
+            FIGURES[path.stem]().savefig(path, dpi=110)
     return 0
 
 

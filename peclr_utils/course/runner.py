@@ -38,7 +38,7 @@ PROFILES["paper_rn152"] = {
     chapter: {**numbers, "arch": "resnet152"} if "arch" in numbers else numbers
     for chapter, numbers in PROFILES["paper"].items()
 }
-_LONG = {"unlabelled_images": 12_288, "methods": ["simclr_no_rotation", "peclr"], "epochs": 122}
+_LONG = {"unlabelled_images": 12_288, "methods": ["simclr_no_rotation", "peclr"], "epochs": 12}
 _LONG |= {"batch_size": 128, "rotation_degrees": 180.0}
 PROFILES["night"] = {  # the laptop's, but it trains the encoders itself for which the laptop's has no time
     chapter: {**numbers, **({"long_encoders": False} if "long_encoders" in numbers else {})}

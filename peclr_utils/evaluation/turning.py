@@ -1,6 +1,6 @@
 """How a projection turns when its image turns, and what a read-out that turns with it can tell.
 
-Chapter 03 shows both. They need no 3D labels and show what PeCLR trains for within minutes.
+Chapter 03 trains the projections that they measure. Neither needs labels in 3D.
 
 **Convention.** A projection (N, D) is read as D/2 points in the plane, x right and y down, as in
 `peclr_utils.equivariance`. Degrees; positive turns counter-clockwise on screen.

@@ -53,6 +53,7 @@ class ChangesConfig(Settings):
             "learning rate 6e-4": {"learning_rate": 6e-4},
             "projector 2,048 wide": {"projector_hidden": 2048},
             "shift not undone": {"undo_shift": False},
+            "all undone to 0°": {"random_frames": False},
             "512 pairs, gradient cache": {"accumulate": 4, "grad_cache": True},
             "images end at the hand": {"sources": ["synthetic:12288?seed=1&view=40,15&size=128"]},
         }

@@ -86,7 +86,8 @@ class LabelFractionsConfig(Settings):
     # Fields of PretrainConfig that differ from its defaults, the same for all methods.
     pretrain: JSON = field(
         default_factory=lambda: {
-            "epochs": 12, "temperature": 0.1, "rotation_degrees": 180.0, "learning_rate": 3e-4,
+            "epochs": 4, "temperature": 0.1, "rotation_degrees": 180.0, "learning_rate": 3e-4,
+            "random_frames": True,
         }
     )  # fmt: skip
     # Checkpoints to use instead of pre-training, by method; "{seed}" in a path stands for the seed.

@@ -20,6 +20,7 @@ from peclr_utils.models import ContrastiveModel
 from peclr_utils.training.config import PretrainConfig
 from peclr_utils.training.device import autocast
 from peclr_utils.training.views import (
+    FRAMES,
     HELD_OUT,
     ORDER,
     VIEWS,
@@ -39,6 +40,7 @@ class PairBatch(NamedTuple):
     angle: Tensor  # (2, B) float32 degrees
     shift: Tensor  # (2, B, 2) float32 fractions of the side
     identity: Tensor  # (B,) int64
+    frame: Tensor  # (B,) float32 degrees: the turn to which a pair's views are undone; see `random_frames`
 
     def to(self, device: torch.device, image_size: int, backgrounds: Tensor | None = None) -> "PairBatch":
         """Move the batch to the device and finish its views there; see `views.finish_views`."""
@@ -49,8 +51,9 @@ class PairBatch(NamedTuple):
     def motions(batches: Sequence["PairBatch"], device: torch.device) -> "PairBatch":
         """Join several batches without their views: what the loss needs beside the projections."""
         moved = [[part.to(device, non_blocking=True) for part in batch[1:]] for batch in batches]
-        angle, shift, identity = zip(*moved, strict=True)
-        return PairBatch(torch.empty(0), torch.cat(angle, 1), torch.cat(shift, 1), torch.cat(identity))
+        angle, shift, identity, frame = zip(*moved, strict=True)
+        joined = torch.cat(angle, 1), torch.cat(shift, 1), torch.cat(identity), torch.cat(frame)
+        return PairBatch(torch.empty(0), *joined)
 
 
 def pair_augmentation(config: PretrainConfig) -> AugmentationConfig:
@@ -149,16 +152,27 @@ class PairDataset(Dataset):
 
     def __getitem__(self, number: int) -> PairBatch:
         first, second, parameters = self.plan(number)
+        frames = np.zeros(len(first))
+        if self.config.random_frames:
+            rng = np.random.default_rng((self.config.seed, FRAMES, number))
+            frames = rng.uniform(-180, 180, len(first))
         images, size = np.concatenate([first, second]), self.config.image_size
         views = make_views(self.crops, images, parameters, size, self.backend, self.backgrounds)
         identity = torch.as_tensor(self.identities[first], dtype=torch.int64)
-        return pair_batch(views, parameters.angle, parameters.shift, identity)
+        return pair_batch(views, parameters.angle, parameters.shift, identity, frames)
 
 
-def pair_batch(views: Views, angle: np.ndarray, shift: np.ndarray, identity: Tensor) -> PairBatch:
+def pair_batch(
+    views: Views,
+    angle: np.ndarray,
+    shift: np.ndarray,
+    identity: Tensor,
+    frame: np.ndarray | None = None,
+) -> PairBatch:
     """Put together a batch from 2B views and their motions, all first ones before all second ones."""
-    angle, shift = (torch.as_tensor(value, dtype=torch.float32) for value in (angle, shift))
-    return PairBatch(views, angle.unflatten(0, (2, -1)), shift.unflatten(0, (2, -1)), identity)
+    frame = np.zeros(len(identity)) if frame is None else frame
+    angle, shift, frame = (torch.as_tensor(value, dtype=torch.float32) for value in (angle, shift, frame))
+    return PairBatch(views, angle.unflatten(0, (2, -1)), shift.unflatten(0, (2, -1)), identity, frame)
 
 
 def split_off(identities: np.ndarray, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -122,6 +122,7 @@ def extract_features(
             projector (`ContrastiveModel`) the result is the projections.
         crops, indices: the images, and which of them; None for all.
         image_size, view_factor: side S of a view in pixels, and its width (`PretrainConfig`), as in training.
+        angle: turns every view, degrees, counter-clockwise on screen.
         batch_size: images at once.
         precision: see `RunSettings`.
     """

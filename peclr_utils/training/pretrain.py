@@ -78,8 +78,9 @@ def contrastive_loss(
     """
     if config.method == "peclr":
         shift = batch.shift if config.undo_shift else torch.zeros_like(batch.shift)
-        z1 = undo_on_projection(z1, batch.angle[0], shift[0])
-        z2 = undo_on_projection(z2, batch.angle[1], shift[1])
+        # Not back to 0 but to the pair's own frame; all frames are 0 without `random_frames`.
+        z1 = undo_on_projection(z1, batch.angle[0] - batch.frame, shift[0])
+        z2 = undo_on_projection(z2, batch.angle[1] - batch.frame, shift[1])
     identity = batch.identity if config.pair_identities else None
     alignment = (normalize(z1.detach()) * normalize(z2.detach())).sum(dim=1).mean()
     return nt_xent(z1, z2, config.temperature, identity), alignment
@@ -154,7 +155,8 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
             z1, z2 = model.projector(features.flatten(0, 1)).chunk(2)
             motions = PairBatch.motions(batches, device)
             angle, shift = ranks.all_gather(motions.angle, dim=1), ranks.all_gather(motions.shift, dim=1)
-            motions = motions._replace(angle=angle, shift=shift, identity=ranks.all_gather(motions.identity))
+            identity, frame = ranks.all_gather(motions.identity), ranks.all_gather(motions.frame)
+            motions = motions._replace(angle=angle, shift=shift, identity=identity, frame=frame)
             return contrastive_loss(z1, z2, motions, config)
 
         # Steps.

@@ -12,6 +12,7 @@ CHAPTER_3 = (
     "batch_size",
     "rotation_degrees",
     "learning_rate",
+    "random_frames",
     "temperature",
     "seed",
 )

@@ -92,6 +92,31 @@ def test_a_batch_depends_on_seed_and_number_alone_and_not_on_workers_or_earlier_
     assert not torch.equal(again.angle, _pairs(crops, backend=backend, seed=4)[5].angle)
 
 
+def test_frames_are_any_angle_drawn_for_each_pair_by_seed_and_number_alone(crops):
+    pairs, again = _pairs(crops, random_frames=True), _pairs(crops, random_frames=True)
+    again[7]
+    frames = torch.cat([pairs[number].frame for number in range(12)])
+    assert torch.equal(pairs[3].frame, again[3].frame) and not torch.equal(pairs[3].frame, pairs[4].frame)
+    assert frames.min() < -90 and frames.max() > 90 and len(frames.unique()) == len(frames)
+    plain = _pairs(crops)[3]
+    assert (plain.frame == 0).all() and torch.equal(plain.views.images, pairs[3].views.images)
+
+
+def test_each_pair_is_compared_in_its_own_frame(crops):
+    """Its views agree in any frame; hands that all point one way differ only if their frames do."""
+    pairs = _pairs(crops, random_frames=True, batch_size=10, augmentation={**STILL, "shift": 0.0})
+    batch = pairs[0]._replace(identity=torch.arange(10))
+    same = torch.randn(1, 128, generator=torch.Generator().manual_seed(0)).expand(10, -1)
+    z1, z2 = (apply_to_projection(same, batch.angle[k], batch.shift[k]) for k in (0, 1))
+    loss, alignment = contrastive_loss(z1, z2, batch, pairs.config)
+    assert alignment == pytest.approx(1, abs=1e-5)
+    turned = apply_to_projection(same, batch.frame, torch.zeros(10, 2))
+    expected = nt_xent(turned, turned, pairs.config.temperature, batch.identity)
+    assert float(loss) == pytest.approx(float(expected), abs=1e-5)
+    upright, _ = contrastive_loss(z1, z2, batch._replace(frame=torch.zeros(10)), pairs.config)
+    assert float(upright) == pytest.approx(np.log(2 * 10 - 1), abs=1e-4) and loss < upright - 0.5
+
+
 def test_the_motions_of_a_batch_are_those_of_its_images(crops):
     """A white dot, right of and below the centre, is found where angle and shift take it."""
     y, x = np.mgrid[:64, :64]
