@@ -98,6 +98,17 @@ TRAINED_LONG = {"simclr_no_rotation": "simclr", "peclr": "peclr"}
 """Methods of `label_fractions.PRETRAINED` whose encoder comes with the repository; see `load_encoder`."""
 
 
+def shipped_logs() -> dict[str, tuple[list[dict[str, float]], int]]:
+    """Read how the encoders in `data/weights` were trained, from `data/results/pretraining.json`.
+
+    Returns:
+        By method, as tables name it: rows with "step" and "loss", and the number of pairs compared.
+    """
+    file = base_folder() / "data" / "results" / "pretraining.json"
+    logs = json.loads(file.read_text(encoding="utf-8"))
+    return {NAMES[method]: (log["rows"], log["pairs"]) for method, log in logs.items()}
+
+
 def find_encoder(
     folder: Path, method: str, arch: str, image_size: int, seed: int = 0, long: bool = False
 ) -> Artefact:

@@ -14,6 +14,7 @@ from peclr_utils.plotting.curves import (
     plot_turns,
 )
 from peclr_utils.plotting.hands_3d import plot_hand_3d, plot_hand_views
+from peclr_utils.plotting.method import plot_method
 from peclr_utils.plotting.sheets import plot_neighbours, plot_predictions, plot_view_pairs, show_samples
 from peclr_utils.plotting.skeletons import draw_skeleton, draw_skeleton_on_image
 from peclr_utils.plotting.style import WIDTH, new_figure
@@ -27,6 +28,7 @@ __all__ = [
     "plot_hand_views",
     "plot_label_fractions",
     "plot_learning_curves",
+    "plot_method",
     "plot_neighbours",
     "plot_pck",
     "plot_per_joint_error",

@@ -10,13 +10,14 @@ import torch
 from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from peclr_utils.evaluation import auc, mean_and_spread
 from peclr_utils.plotting.style import (
     MARKERS,
     PALETTE,
     SMALL,
+    TEXT,
     WIDTH,
     as_array,
     figure_and_axes,
@@ -246,3 +247,25 @@ def _running_mean(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
     first, last = np.searchsorted(x, x - width / 2, "left"), np.searchsorted(x, x + width / 2, "right")
     total = np.concatenate([[0.0], np.cumsum(y)])
     return (total[last] - total[first]) / (last - first)
+
+
+def heat_map(
+    ax: Axes, values: np.ndarray | torch.Tensor, title: str, names: Sequence[str], framed: Sequence[int]
+) -> None:
+    """Draw a small square matrix with its numbers, and a frame around one entry of each row.
+
+    Args:
+        ax: axes to draw into.
+        values: (N, N).
+        title: of the axes.
+        names: N names of rows and columns.
+        framed: column of each row's frame.
+    """
+    matrix = as_array(values)
+    ax.imshow(matrix, cmap="Blues", vmin=matrix.min(), vmax=1.6 * matrix.max() - 0.6 * matrix.min())
+    for i, j in np.ndindex(*matrix.shape):
+        ax.text(j, i, f"{round(float(matrix[i, j]), 2) + 0:.2f}", ha="center", va="center", fontsize=TEXT)
+    for i, j in enumerate(framed):
+        ax.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=PALETTE[1], lw=3))
+    places = range(len(matrix))
+    ax.set(xticks=places, yticks=places, xticklabels=names, yticklabels=names, title=title)

@@ -236,3 +236,38 @@ def undo_then_compare(rng: Generator) -> Case:
         "The temperature is missing.": nt_xent(*undone),
     }
     return (z1, z2, m1, m2, temperature), nt_xent(*undone, temperature), mistakes
+
+
+@exercise("3.6", "Predict, then run")
+def predict_slopes(rng: Generator) -> Case:
+    """A low loss: the views agree once they are undone. How must their points have turned before?"""
+    mistakes = {
+        "Turned back by twice the angle, views agree only if they had turned by twice the angle.": [
+            1,
+            0,
+            -1,
+        ],
+        "Where nothing is undone, views that are turned differently must give equal points.": [2, 1, -1],
+        "The network learns whatever the loss asks for: with the wrong sign, to turn the other way.": [
+            2,
+            0,
+            1,
+        ],
+    }
+    return (), np.array([2, 0, -1]), mistakes
+
+
+@exercise("3.7", "Find the bug")
+def find_the_bug(rng: Generator) -> Case:
+    """Each view has an angle and a shift of its own: which ones does the second half of the stack get?"""
+    angle, shift = rng.uniform(-60, 60, size=(2, 5)), rng.uniform(-0.2, 0.2, size=(2, 5, 2))
+    angle, shift = torch.from_numpy(angle), torch.from_numpy(shift)
+    z1, z2 = random_pairs(rng, 5, 16)
+    back = [undo_on_projection(z, angle[k], shift[k]) for k, z in enumerate((z1, z2))]
+    first = undo_on_projection(z2, angle[0], shift[0])
+    other_way = [undo_on_projection(z, -angle[k], -shift[k]) for k, z in enumerate((z1, z2))]
+    mistakes = {
+        "The second view is still turned back by the first one's angle.": torch.stack([back[0], first]),
+        "Undo the motion, not its opposite: `undo_on_projection` has the sign.": torch.stack(other_way),
+    }
+    return (z1, z2, angle, shift), torch.stack(back), mistakes
