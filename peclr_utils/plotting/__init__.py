@@ -13,10 +13,11 @@ from peclr_utils.plotting.curves import (
     plot_projection_points,
     plot_turns,
 )
+from peclr_utils.plotting.depth import plot_root_depth_errors
 from peclr_utils.plotting.hands_3d import plot_hand_3d, plot_hand_views
 from peclr_utils.plotting.method import plot_method
 from peclr_utils.plotting.sheets import plot_neighbours, plot_predictions, plot_view_pairs, show_samples
-from peclr_utils.plotting.skeletons import draw_skeleton, draw_skeleton_on_image
+from peclr_utils.plotting.skeletons import draw_skeleton, draw_skeleton_on_image, plot_keypoint_names
 from peclr_utils.plotting.style import WIDTH, new_figure
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "new_figure",
     "plot_hand_3d",
     "plot_hand_views",
+    "plot_keypoint_names",
     "plot_label_fractions",
     "plot_learning_curves",
     "plot_method",
@@ -34,6 +36,7 @@ __all__ = [
     "plot_per_joint_error",
     "plot_predictions",
     "plot_projection_points",
+    "plot_root_depth_errors",
     "plot_turns",
     "plot_view_pairs",
     "show_samples",

@@ -12,9 +12,18 @@ from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 
-from peclr_utils.plotting.style import BONE_COLOURS, KEYPOINT_COLOURS, as_array
-from peclr_utils.skeleton import BONES, NUM_KEYPOINTS
+from peclr_utils.plotting.style import (
+    BONE_COLOURS,
+    KEYPOINT_COLOURS,
+    TEXT,
+    WIDTH,
+    as_array,
+    new_figure,
+    show_image,
+)
+from peclr_utils.skeleton import BONES, KEYPOINT_NAMES, NUM_KEYPOINTS
 
 _FRACTION_BITS = 4
 _FARTHEST = 20_000.0  # pixels; OpenCV's line drawing takes 32-bit integers that include the fraction bits
@@ -71,6 +80,34 @@ def draw_prediction(
     if true is not None:
         draw_skeleton(ax, true, white=True, linewidth=0.9)
     draw_skeleton(ax, predicted, linewidth=1.8, outline=False)
+
+
+def plot_keypoint_names(image: np.ndarray, keypoints_2d: np.ndarray | torch.Tensor) -> Figure:
+    """Number the keypoints of one hand, enlarged, beside the list of their names.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        keypoints_2d: (21, 2) pixels.
+
+    Raises:
+        ValueError: on a wrong shape.
+    """
+    points = check_keypoints(keypoints_2d, 2)
+    figure = new_figure(WIDTH, 5.4)
+    ax, names = figure.subplots(1, 2, width_ratios=(2, 1))
+    show_image(ax, image)
+    draw_skeleton(ax, points)
+    (x, y), half = (points.min(0) + points.max(0)) / 2, 0.62 * np.ptp(points, axis=0).max()
+    ax.set(xlim=(x - half, x + half), ylim=(y + half, y - half))
+    box = {"boxstyle": "circle,pad=0.15", "facecolor": "white", "linewidth": 0, "alpha": 0.85}
+    for k, name in enumerate(KEYPOINT_NAMES):
+        look = {"fontsize": TEXT, "va": "center"}
+        ax.annotate(str(k), points[k], (7, 0), textcoords="offset points", bbox=box, zorder=10, **look)
+        row = 1 - (k + 0.5) / NUM_KEYPOINTS
+        names.text(0.12, row, str(k), ha="right", color=KEYPOINT_COLOURS[k], **look)
+        names.text(0.18, row, name, color=KEYPOINT_COLOURS[k], **look)
+    names.set_axis_off()
+    return figure
 
 
 def draw_skeleton_on_image(image: np.ndarray, keypoints_2d: np.ndarray | torch.Tensor) -> np.ndarray:

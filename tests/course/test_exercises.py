@@ -27,6 +27,13 @@ def to_25d(points, K):
     return np.column_stack([project(points, K), depth])
 
 
+def resize(K, side, size):
+    """The corners of the image's area, half a pixel beyond the outermost centres, stay its corners."""
+    scale = size / side
+    to_edges, from_edges = (np.array([[1, 0, d], [0, 1, d], [0, 0, 1]]) for d in (0.5, -0.5))
+    return from_edges @ np.diag([scale, scale, 1]) @ to_edges @ K
+
+
 def turn(angle):
     c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
@@ -90,6 +97,8 @@ RIGHT = {
     "1.2": to_25d,
     "1.3": lambda points: np.linalg.norm(points[CHILD] - points[PARENT], axis=1),
     "1.4": [FREIHAND_INDEX["mano"].index(k) for k in range(21)],
+    "1.5": [1, 1, 1, 1, 2],
+    "1.6": resize,
     "2.1": about,
     "2.2": undo,
     "2.3": lambda A, K: A @ K,

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
+import torch
 
 from peclr_utils.course.execution import describe_images
-from peclr_utils.course.exercises import chapter_exercises
+from peclr_utils.course.exercises import chapter_exercises, check
 from peclr_utils.course.runner import CHAPTERS, PROFILES
 from peclr_utils.datasets import open_source
 
@@ -57,9 +59,10 @@ def test_it_is_a_small_valid_notebook_for_the_python3_kernel_without_widget_stat
     assert path.stat().st_size < LARGEST_NOTEBOOK
 
 
-def test_its_parameters_cell_has_the_run_folder_and_all_that_the_profiles_set(path):
+def test_its_parameters_cell_has_all_that_the_profiles_set_and_a_run_folder_if_it_uses_one(path, code):
     names = set(papermill.inspect_notebook(path))
-    assert "run_dir" in names
+    cells = [cell.source for cell in code if "parameters" not in cell.metadata.get("tags", [])]
+    assert "run_dir" in names or not any("run_dir" in source for source in cells)
     for profile in PROFILES:
         assert set(PROFILES[profile][path.stem]) <= names, profile
 
@@ -123,6 +126,21 @@ def test_it_asks_each_of_its_exercises_below_its_heading_and_leaves_the_answer_t
         assert re.search(rf"^check\(\s*[\"']{exercise.name}[\"']", cells[k].source, re.MULTILINE)
         assert re.search(r"^(    |answer = )\.\.\.$", cells[k].source, re.MULTILINE), cells[k].source
         assert "not answered yet" in "".join(output.get("text", "") for output in cells[k].outputs)
+
+
+def test_its_folded_solutions_are_right_one_for_each_exercise(notebook, path, capsys):
+    folded = [cell.source for cell in notebook.cells if "<summary>Solutions</summary>" in cell.source]
+    if not folded:
+        pytest.skip("it has no solutions")
+    namespace = {"np": np, "torch": torch}
+    exercises = chapter_exercises(int(path.stem[:2]))
+    solutions = re.findall(r"^```python\n(.*?)^```$", folded[0], re.MULTILINE | re.DOTALL)
+    calls = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    for exercise, solution in zip(exercises, solutions, strict=True):
+        exec(solution, namespace)
+        name = re.search(rf"^check\(\s*[\"']{exercise.name}[\"'],\s*(\w+)", calls, re.MULTILINE)[1]
+        check(exercise.name, namespace[name])
+    assert capsys.readouterr().out.count("right. Well done.") == len(exercises)
 
 
 WIDGET = re.compile(r"^(?:\w+_explorer|rotating_hand)\(", flags=re.MULTILINE)

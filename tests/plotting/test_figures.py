@@ -70,6 +70,10 @@ FIGURES = {
     "rows": lambda: plot_hands_in_rows(
         images(3), {"one": [hand_2d()] * 3, "two": [hand_2d() + 100] * 3}, captions={"two": list("abc")}
     ),
+    "keypoint names": lambda: plotting.plot_keypoint_names(images(1)[0], hand_2d()),
+    "root depth": lambda: plotting.plot_root_depth_errors(
+        np.arange(90.0), np.geomspace(1, 0.01, 90), np.arange(90) < 5
+    ),
     "hand 3d": lambda: plotting.plot_hand_3d(hand_3d(), mesh=MESH),
     "hand views": lambda: plotting.plot_hand_views(hand_3d(), mesh=MESH, true=hand_3d() + 0.01, title="hand"),
     "pck": lambda: plotting.plot_pck({"PeCLR": (THRESHOLDS, CURVE), "scratch": (THRESHOLDS, CURVE**2)}),
@@ -83,7 +87,10 @@ FIGURES = {
     "label fractions": lambda: plotting.plot_label_fractions(FRACTIONS, title="labels"),
     "projection": lambda: plotting.plot_projection_points(RNG.normal(size=(2, 128)), names=["one", "two"]),
 }
-MEASURED = ("hand 3d", "hand views", "pck", "per joint", "learning curves", "label fractions", "projection")
+MEASURED = (
+    *("root depth", "hand 3d", "hand views", "pck", "per joint"),
+    *("learning curves", "label fractions", "projection"),
+)
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -118,6 +125,15 @@ def test_bones_are_drawn_between_the_skeletons_keypoints_in_their_fingers_colour
         finger = next(name for name, joints in FINGERS.items() if child in joints)
         np.testing.assert_allclose(segment, points[[parent, child]])
         assert to_hex(colour) == FINGER_COLOURS[finger].lower()
+
+
+def test_the_line_of_root_depths_is_the_median_of_the_points_around_it_right_and_wrong_ones():
+    angles, wrong = RNG.uniform(0, 90, 500), RNG.random(500) < 0.3
+    errors = RNG.lognormal(size=500)
+    line = plotting.plot_root_depth_errors(angles, errors, wrong).axes[0].lines[-1]
+    for angle, median in line.get_xydata():
+        near = np.abs(angles - angle) <= 2.5
+        assert median == pytest.approx(100 * np.median(errors[near]))
 
 
 def test_truth_and_prediction_can_be_told_apart_and_neither_hides_the_other():

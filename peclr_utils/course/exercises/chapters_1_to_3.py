@@ -79,6 +79,44 @@ def reorder_keypoints(rng: Generator) -> Case:
     return (), np.argsort(way_back), mistakes
 
 
+@exercise("1.5", "Predict a doubled scene")
+def double_scene(rng: Generator) -> Case:
+    """Metres double. Pixels stay, and so do lengths measured in bones, because the bone doubles, too."""
+    K, points = random_camera(rng), random_points(rng)
+
+    def measure(points: np.ndarray) -> list[float]:
+        depth = points[ROOT, 2]
+        return [*camera.to_25d(points, K)[8], depth / camera.bone_length(points), depth]
+
+    mistakes = {
+        "Both hands meet the same rays, so the pixels are the same.": [2, 2, 1, 1, 2],
+        "Twice as large and twice as far away: neither shrinks nor grows in the image.": [0.5, 0.5, 1, 1, 2],
+        "The relative depth is measured in bones, and the bone has doubled, too.": [1, 1, 2, 1, 2],
+        "The wrist's depth in bones: what happens to the length of a bone?": [1, 1, 1, 2, 2],
+        "Neither depth in bones has doubled: the bone has.": [1, 1, 2, 2, 2],
+        "Twice as far away: the depth in metres has doubled.": [1] * 5,
+    }
+    return (), np.divide(measure(2 * points), measure(points)), mistakes
+
+
+@exercise("1.6", "Find the bug in a resized camera")
+def resize_camera(rng: Generator) -> Case:
+    """K' = A K for the affine A that resizes: which entries of K are in pixels, and do all of them scale?"""
+    side, size = 200, int(rng.integers(40, 150))
+    K, scale = random_camera(rng, side), size / side
+    A = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
+    bug = np.column_stack([K[:, :2], (A @ K)[:, 2]])
+    mistakes = {
+        "That is the function with its bug: its focal lengths still count the old pixels.": bug,
+        "Pixel centres are at integers: the principal point moves to (c + 1/2) * scale - 1/2.": (
+            np.diag([scale, scale, 1]) @ K
+        ),
+        "The last row of K is (0, 0, 1) and stays.": scale * K,
+        "That enlarges: the scale is size / side.": np.linalg.inv(A) @ K,
+    }
+    return (K, side, size), A @ K, mistakes
+
+
 def rotation(centre: np.ndarray, angle: float) -> np.ndarray:
     """OpenCV's rotation about a centre, as a 3x3 matrix."""
     return np.vstack([cv2.getRotationMatrix2D(tuple(map(float, centre)), float(angle), 1.0), [0, 0, 1]])
