@@ -39,7 +39,7 @@ COLUMNS = {
 }
 """Measures that tables show, by heading."""
 
-DIGITS = {"in-plane (°)": 1}
+DIGITS = {"in-plane (°)": 1, "PA-AUC": 3, "training loss": 3}
 """Decimals of the columns that do not show two."""
 
 
@@ -85,6 +85,15 @@ def make_cell(cell: Sequence[Any], evaluation: Evaluation, losses: Sequence[floa
     last = losses[-max(1, len(losses) // 10) :]
     record = dict(zip(CELL, cell, strict=True)) | measures(evaluation)
     return {**record, "training_loss": float(np.mean(last)) if last else None}
+
+
+def single_cells(cells: Sequence[Mapping[str, Any]], columns: Mapping[str, str] = COLUMNS) -> str:
+    """Lay out the cells of one run, a row each, with the fields that `columns` names by heading."""
+    rows = []
+    for cell in cells:
+        head = {"labels": str(cell["labels"]), "method": NAMES[cell["method"]], "use": cell["tuning"]}
+        rows.append(head | {heading: cell[name] for heading, name in columns.items()})
+    return format_table(rows, DIGITS)
 
 
 def paired_values(
