@@ -112,6 +112,10 @@ RIGHT = {
     "3.3": mask,
     "3.4": lambda batch_size, accumulate: 2 * (batch_size - 1),
     "3.5": undone,
+    "3.6": [2, 0, -1],
+    "3.7": lambda z1, z2, angle, shift: torch.stack(
+        [undo_on_projection(z, angle[k], shift[k]) for k, z in enumerate((z1, z2))]
+    ),
     "4.1": root,
     "4.2": lift,
     "4.3": lambda predicted, true, size: np.abs(predicted - true).mean() / size,

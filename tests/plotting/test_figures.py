@@ -14,8 +14,9 @@ from matplotlib.colors import to_hex, to_rgba
 from peclr_utils import plotting
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.evaluation.report import NAMES
-from peclr_utils.plotting import style
+from peclr_utils.plotting import method, style
 from peclr_utils.plotting.comparison import plot_hands_in_rows
+from peclr_utils.plotting.curves import heat_map
 from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS
 
 RNG = np.random.default_rng(0)
@@ -237,3 +238,23 @@ def test_turns_are_the_median_over_images_in_a_band_between_the_quartiles():
     np.testing.assert_array_equal(median.get_ydata(), [-20, 0, 30])
     band = ax.collections[0].get_paths()[0].vertices
     assert {-30.0, -10.0, 20.0, 40.0} <= set(band[:, 1])
+
+
+def test_the_method_is_drawn_with_points_of_a_network_that_nearly_agree_once_they_are_undone():
+    _, _, points, undone = method._example()
+
+    def angle(first, second):
+        (a, b) = (p[:, 0] + 1j * p[:, 1] - (p[:, 0] + 1j * p[:, 1]).mean() for p in (first, second))
+        return abs(np.degrees(np.angle((a.conj() * b).sum())))
+
+    assert angle(*points) > 90 and angle(*undone) < 15
+    figure = plotting.plot_method()
+    texts = [text.get_text() for ax in figure.axes for text in (*ax.texts, ax.title)]
+    assert {"encoder", "projector", "64 points", "turned back", "undo\n−50°"} <= set(texts)
+
+
+def test_a_heat_map_shows_each_number_and_frames_one_entry_of_each_row():
+    ax = plotting.new_figure(3, 3).subplots()
+    heat_map(ax, np.array([[0.1, -0.001], [1.0, 0.25]]), "title", ("A", "B"), (1, 0))
+    assert [text.get_text() for text in ax.texts] == ["0.10", "0.00", "1.00", "0.25"]
+    assert [(round(p.get_x() + 0.47), round(p.get_y() + 0.47)) for p in ax.patches] == [(1, 0), (0, 1)]
