@@ -6,6 +6,7 @@ axes or into a copy of an image. Nothing changes matplotlib's settings.
 """
 
 from peclr_utils.plotting.curves import (
+    plot_intervals,
     plot_label_fractions,
     plot_learning_curves,
     plot_pck,
@@ -28,6 +29,7 @@ __all__ = [
     "plot_hand_3d",
     "plot_hand_views",
     "plot_keypoint_names",
+    "plot_intervals",
     "plot_label_fractions",
     "plot_learning_curves",
     "plot_method",

@@ -32,7 +32,7 @@ def plot_hands_in_rows(
     Args:
         images: N images for all rows, or by row.
         rows: by row: (N, 21, 2) pixels.
-        true: (N, 21, 2) pixels to draw in white below each row's, or None.
+        true: (N, 21, 2) pixels to draw in thin lines below each row's, or None.
         captions: by row: N texts below its images; a row may have none.
         title: of the figure.
 

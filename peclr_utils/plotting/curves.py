@@ -1,4 +1,4 @@
-"""PCK, error by keypoint, learning curves, error against the number of labels, points of a projection.
+"""PCK, errors by keypoint and method, learning curves, error by number of labels, points of a projection.
 
 Chapters 02 to 05 draw them.
 """
@@ -54,11 +54,17 @@ def plot_pck(
     return figure
 
 
-def plot_per_joint_error(errors: Mapping[str, np.ndarray]) -> Figure:
-    """Draw each keypoint's aligned error, finger by finger from base to tip.
+def plot_per_joint_error(
+    errors: Mapping[str, np.ndarray],
+    intervals: Mapping[str, np.ndarray] | None = None,
+    label: str = "PA-EPE (mm)",
+) -> Figure:
+    """Draw each keypoint's error, or the difference of two errors, finger by finger from base to tip.
 
     Args:
-        errors: by method: (21,) PA-EPE in mm.
+        errors: by method: (21,) mm.
+        intervals: by method: (21,) mm, half the bars to draw; or None.
+        label: of the vertical axis, with the unit.
 
     Raises:
         ValueError: if a method doesn't have 21 values.
@@ -71,13 +77,17 @@ def plot_per_joint_error(errors: Mapping[str, np.ndarray]) -> Figure:
     position = np.arange(NUM_KEYPOINTS, dtype=float)
     for finger, joints in enumerate(FINGERS.values()):
         position[list(joints)] += 0.7 * (finger + 1)  # a gap before each finger
-    for name, style in method_styles(errors).items():
-        ax.plot(position, errors[name], label=name, markersize=7, **style | {"linestyle": "none"})
+    for k, (name, style) in enumerate(method_styles(errors).items()):
+        beside = position + 0.22 * (k - (len(errors) - 1) / 2)  # so that bars don't hide each other
+        look = {"markersize": 6, "capsize": 2, **style, "linestyle": "none"}
+        ax.errorbar(beside, errors[name], intervals and intervals[name], label=name, **look)
+    ax.axhline(0, color="#555555", linewidth=1)
     ax.legend(**_LEGEND, ncols=len(errors), loc="lower left", bbox_to_anchor=(0, 1))
-    label_axes(ax, "keypoint, from base to tip", "PA-EPE (mm)", grid="y")
+    label_axes(ax, "keypoint, from base to tip", label, grid="y")
     ax.set_xticks(position, [name.split()[-1] for name in KEYPOINT_NAMES], rotation=55)
     ax.set_xlim(position[0] - 0.8, position[-1] + 0.8)
-    ax.set_ylim(0, 1.15 * max(np.max(values) for values in errors.values()))
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.15 * (high - low))  # room for the fingers' names
     inside = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "top", "fontsize": SMALL}
     for finger, joints in FINGERS.items():
         first, last = position[joints[0]] - 0.6, position[joints[-1]] + 0.6
@@ -197,6 +207,27 @@ def plot_turns(
     ax.set_xticks(np.arange(-180, 181, 60))
     ax.set(yticks=np.arange(-180, 181, 60), ylim=(-185, 185))
     ax.legend(**_LEGEND, handlelength=3, loc="upper left")
+    return figure
+
+
+def plot_intervals(
+    found: Mapping[str, tuple[float, float]], ax: Axes | None = None, *, label: str, title: str | None = None
+) -> Figure:
+    """Draw one number of each method with its interval, a row per method, the first at the top.
+
+    Args:
+        found: by method: the number, and half its interval.
+        ax: axes to draw into; None makes a figure.
+        label: of the horizontal axis, with the unit.
+        title: of the axes.
+    """
+    figure, ax = figure_and_axes(ax, 6.5, 3.0)
+    for k, (name, style) in enumerate(method_styles(found).items()):
+        middle, half = found[name]
+        ax.errorbar(middle, -k, xerr=half, capsize=4, markersize=8, **style | {"linestyle": "none"})
+    ax.set(yticks=-np.arange(len(found)), yticklabels=list(found), ylim=(-len(found) + 0.4, 0.6))
+    ax.set_xlim(0, None)
+    label_axes(ax, label, "", title)
     return figure
 
 

@@ -116,9 +116,9 @@ def plot_predictions(
     true: np.ndarray | torch.Tensor,
     errors: np.ndarray,
     *,
-    count: int = 6,
+    count: int = 4,
 ) -> Figure:
-    """Show the best predictions above the worst: the truth in white, the prediction in the fingers' colours.
+    """Show the best predictions above the worst: the truth in thin lines, the prediction in thick ones.
 
     Args:
         images: N images.
@@ -138,7 +138,7 @@ def plot_predictions(
     count = min(count, len(order))
     best_and_worst = (order[:count], order[::-1][:count])
     rows = [[(shown[k], None, f"{errors[k]:.1f} mm") for k in row] for row in best_and_worst]
-    title = "Truth in white, prediction in the fingers' colours"
+    title = "Prediction in thick lines, truth in thin ones"
     figure, axes = _sheet(rows, title, ("best", "worst"))
     for ax, k in zip(np.ravel(axes), np.ravel(best_and_worst), strict=True):
         draw_prediction(ax, guess[k], truth[k])

@@ -40,46 +40,46 @@ def check_keypoints(keypoints: np.ndarray | torch.Tensor, dimensions: int) -> np
 def draw_skeleton(
     ax: Axes,
     keypoints_2d: np.ndarray | torch.Tensor,
-    white: bool = False,
+    truth: bool = False,
     linewidth: float = 2.0,
     outline: bool = True,
 ) -> None:
-    """Draw one hand's bones and joints, each finger in its colour, or all in white and below the others.
+    """Draw one hand's bones and joints, each finger in its colour.
 
     Args:
         ax: axes; where they show an image, its limits stay.
         keypoints_2d: (21, 2) pixels; bones that end in a NaN are not drawn.
-        white: for the true hand behind a predicted one.
+        truth: for the true hand behind a predicted one: lie below it, with a light edge.
         linewidth: points.
-        outline: draw a thin dark edge, which makes it visible on any image.
+        outline: draw a thin edge, dark if it isn't the truth's, which makes it visible on any image.
 
     Raises:
         ValueError: on a wrong shape.
     """
     points = check_keypoints(keypoints_2d, 2)
-    layer = 3 if white else 5
+    layer, edge, wide = (3, "white", 1.1) if truth else (5, "#222222", 1.6)
     bones = LineCollection(
         [points[list(bone)] for bone in BONES],
-        colors="white" if white else BONE_COLOURS,
+        colors=BONE_COLOURS,
         linewidths=linewidth,
         capstyle="round",
         zorder=layer,
     )
-    colours = ["white"] * NUM_KEYPOINTS if white else list(KEYPOINT_COLOURS)
-    joints = ax.scatter(*points.T, s=(2.2 * linewidth) ** 2, c=colours, zorder=layer + 1, linewidths=0)
+    look = {"s": (2.2 * linewidth) ** 2, "c": KEYPOINT_COLOURS, "linewidths": 0}
+    joints = ax.scatter(*points.T, zorder=layer + 1, **look)
     if outline:
-        bones.set_path_effects([patheffects.withStroke(linewidth=linewidth + 1.6, foreground="#222222")])
-        joints.set_path_effects([patheffects.withStroke(linewidth=1.6, foreground="#222222")])
+        bones.set_path_effects([patheffects.withStroke(linewidth=linewidth + wide, foreground=edge)])
+        joints.set_path_effects([patheffects.withStroke(linewidth=wide, foreground=edge)])
     ax.add_collection(bones)
 
 
 def draw_prediction(
     ax: Axes, predicted: np.ndarray | torch.Tensor, true: np.ndarray | torch.Tensor | None = None
 ) -> None:
-    """Draw a predicted (21, 2) hand in the fingers' colours above the true one, which is thin and white."""
+    """Draw a predicted (21, 2) hand above the true one, which is thin and has a light edge."""
     if true is not None:
-        draw_skeleton(ax, true, white=True, linewidth=0.9)
-    draw_skeleton(ax, predicted, linewidth=1.8, outline=False)
+        draw_skeleton(ax, true, truth=True, linewidth=1.0)
+    draw_skeleton(ax, predicted, linewidth=2.4, outline=False)
 
 
 def plot_keypoint_names(image: np.ndarray, keypoints_2d: np.ndarray | torch.Tensor) -> Figure:

@@ -15,7 +15,7 @@ from peclr_utils.datasets import SyntheticHands, export_freihand
 from peclr_utils.evaluation import PUBLISHED
 from peclr_utils.evaluation.report import NAMES
 
-METHODS = {"mean_pose", "scratch", "simclr_no_rotation", "simclr", "peclr"}
+METHODS = {"mean_pose", *PROFILES["smoke"]["04_finetuning"]["methods"]}
 
 
 def outputs(notebook):

@@ -78,6 +78,7 @@ FIGURES = {
     "hand views": lambda: plotting.plot_hand_views(hand_3d(), mesh=MESH, true=hand_3d() + 0.01, title="hand"),
     "pck": lambda: plotting.plot_pck({"PeCLR": (THRESHOLDS, CURVE), "scratch": (THRESHOLDS, CURVE**2)}),
     "per joint": lambda: plotting.plot_per_joint_error({"a": np.arange(21.0), "b": np.ones(21)}),
+    "intervals": lambda: plotting.plot_intervals({"PeCLR": (2.0, 0.5), "a": (3.0, 0.1)}, label="error (mm)"),
     "turns": lambda: plotting.plot_turns(
         {name: RNG.normal(size=(3, 9)) for name in ("PeCLR", "other")}, [-30.0, 0, 30]
     ),
@@ -143,8 +144,11 @@ def test_truth_and_prediction_can_be_told_apart_and_neither_hides_the_other():
         plot_hands_in_rows(images(1), {"a": one}, true=one),
     ):
         truth, found = (a for a in figure.axes[0].collections if isinstance(a, LineCollection))
-        assert to_rgba("white") == tuple(truth.get_colors()[0]) != tuple(found.get_colors()[0])
-        assert truth.get_linewidth()[0] < found.get_linewidth()[0] and truth.get_zorder() < found.get_zorder()
+        np.testing.assert_array_equal(truth.get_colors(), found.get_colors())
+        assert 2 * truth.get_linewidth()[0] < found.get_linewidth()[0]
+        assert truth.get_zorder() < found.get_zorder()
+        edge, *_ = truth.get_path_effects()
+        assert to_rgba(edge._gc["foreground"]) == to_rgba("white")
 
 
 def test_the_3d_view_has_one_scale_and_shows_y_downwards():
@@ -163,6 +167,16 @@ def test_three_views_share_one_scale_and_show_y_downwards():
     for ax, expected in ((front, tip[[0, 1]]), (side, tip[[2, 1]]), (top, tip[[0, 2]])):
         ends = np.array([line.get_xydata()[-1] for line in ax.lines])
         assert np.abs(ends - expected).max(1).min() < 1e-9
+
+
+def test_differences_by_keypoint_may_be_negative_and_have_bars_of_the_given_intervals():
+    difference, half = np.linspace(-3, -1, 21), np.full(21, 0.5)
+    ax = plotting.plot_per_joint_error({"a": difference}, {"a": half}, "difference (mm)").axes[0]
+    points, (bars,) = ax.containers[0][0], ax.containers[0][2]
+    np.testing.assert_allclose(points.get_ydata(), difference)
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    np.testing.assert_allclose(ends, np.stack([difference - half, difference + half], axis=1))
+    assert ax.get_ylim()[0] < -3.5 and ax.get_ylim()[1] > 0
 
 
 def test_pck_is_in_millimetres_and_per_cent_with_the_area_in_the_legend():
