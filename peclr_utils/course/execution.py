@@ -5,12 +5,22 @@ papermill and nbconvert are imported inside the functions, because `pip install 
 
 import html
 import os
+import posixpath
 import re
 import sysconfig
+import tempfile
+import tomllib
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
+
+from peclr_utils.progress import BAR_FILE
+
+from . import find_repository
+from .progress_line import progress_line
 
 ENVIRONMENT = {
     # Jupyter looks here first: a kernel "python3" in the user's own folder may be another Python.
@@ -43,7 +53,7 @@ class ChapterError(RuntimeError):
 
 
 def execute_chapter(notebook: Path, executed: Path, parameters: dict[str, Any], folder: Path) -> None:
-    """Run a notebook from top to bottom by papermill, with a progress bar.
+    """Run a notebook from top to bottom by papermill, with a line about its progress.
 
     Args:
         notebook: the chapter.
@@ -54,23 +64,30 @@ def execute_chapter(notebook: Path, executed: Path, parameters: dict[str, Any], 
     Raises:
         ChapterError: if a cell raised, or the kernel died.
     """
+    import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    title, cells = notebook.stem.replace("_", " "), len(nbformat.read(notebook, as_version=4).cells)
+    cells += bool(parameters)  # papermill adds a cell for them
     try:
-        with patch.dict(os.environ, ENVIRONMENT):
-            papermill.execute_notebook(
-                notebook,
-                executed,
-                parameters=parameters,
-                kernel_name="python3",
-                progress_bar={"desc": notebook.stem.replace("_", " ")},
-                cwd=folder,
-                store_widget_state=False,
-                # The kernel's own warnings would break the progress bar; the chapter's go into the notebook.
-                extra_arguments=["--IPKernelApp.log_level=50"],
-            )
+        with tempfile.TemporaryDirectory() as scratch:
+            bar = Path(scratch, "bar.txt")
+            environment = patch.dict(os.environ, {**ENVIRONMENT, BAR_FILE: str(bar)})
+            with environment, progress_line(title, cells, bar) as start_cell:
+                papermill.execute_notebook(
+                    notebook,
+                    executed,
+                    parameters=parameters,
+                    kernel_name="python3",
+                    progress_bar=False,
+                    on_cell_start=start_cell,
+                    cwd=folder,
+                    store_widget_state=False,
+                    # The kernel's own warnings would break the line; the chapter's go into the notebook.
+                    extra_arguments=["--IPKernelApp.log_level=50"],
+                )
     except PapermillExecutionError as error:
         place, reason = f"cell [{error.exec_count}]", f"{error.ename}: {error.evalue}"
     except DeadKernelError:
@@ -102,8 +119,35 @@ def describe_images(notebook: Any) -> None:
                     output.metadata[kind] = {**output.metadata.get(kind, {}), "alt": text}
 
 
-def export_html(executed: Path) -> None:
-    """Write an executed chapter as one HTML file that needs no web; a line of text replaces each widget."""
+def point_link(url: str, folder: Path, pages: Collection[str]) -> str:
+    """Make a link of a chapter work on its page.
+
+    Args:
+        url: as in `notebooks/`.
+        folder: where the page is.
+        pages: names of chapters whose pages will be there.
+
+    Returns:
+        For a chapter with a page, that page; for another file of the repository, where `pyproject.toml` says
+        that the repository is, or "" if it says nothing; otherwise the link as it is.
+    """
+    parts = urlsplit(url)
+    if parts.scheme or parts.netloc or not parts.path:
+        return url
+    name = parts.path.removesuffix(".ipynb")
+    if name in pages or (folder / f"{name}.html").is_file():
+        return parts._replace(path=f"{name}.html").geturl()
+    project = find_repository() / "pyproject.toml"
+    urls = tomllib.loads(project.read_text(encoding="utf-8"))["project"].get("urls", {})
+    place = posixpath.normpath(f"blob/HEAD/notebooks/{url}")
+    return f"{urls['Repository']}/{place}" if "Repository" in urls else ""
+
+
+def export_html(executed: Path, pages: Collection[str] = ()) -> None:
+    """Write an executed chapter as one HTML file that needs no web; a line of text replaces each widget.
+
+    `pages` names chapters whose pages will be in the same folder: see `point_link`.
+    """
     import nbformat
     from latex2mathml.converter import convert
     from nbconvert import HTMLExporter
@@ -111,6 +155,12 @@ def export_html(executed: Path) -> None:
 
     renderer = IPythonRenderer(escape=False)
     renderer.inline_math, renderer.block_math = convert, partial(convert, display="block")
+
+    def link(text: str, url: str, title: str | None = None) -> str:
+        target = point_link(url, executed.parent, pages)
+        return IPythonRenderer.link(renderer, text, target, title) if target else text
+
+    renderer.link = link
     notebook = nbformat.read(executed, as_version=4)
     describe_images(notebook)
     for cell in notebook.cells:

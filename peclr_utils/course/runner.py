@@ -1,4 +1,4 @@
-"""Run the five chapters in order, and report.
+"""Run the five chapters and the appendices in order, and report.
 
     python -m peclr_utils.course --profile laptop
 
@@ -48,23 +48,33 @@ PROFILES["night"]["03_contrastive_pretraining"] |= _LONG
 
 NEEDS_DATA = ("paper", "paper_rn152")  # they make no sense on rendered hands
 
+APPENDICES: tuple[str, ...] = tuple(
+    name
+    for name in ("A1_data_formats", "A2_two_backends_and_the_authors_slips", "A3_large_batches")
+    if name in PROFILES["laptop"]
+)
+"""What a first reading skips; only those that the profiles have numbers for."""
 
-def select_chapters(text: str = "") -> tuple[str, ...]:
-    """Choose some of `CHAPTERS` by number, such as "1,3" or "3-5"; "" means all.
+
+def select_chapters(text: str = "", appendices: bool = False) -> tuple[str, ...]:
+    """Choose chapters and appendices by number, such as "1,3", "3-5" or "A1"; "" means all chapters.
+
+    `appendices` adds all appendices.
 
     Raises:
         ValueError: if the text is none of these, or there is no such chapter.
     """
-    numbers: set[int] = set()
-    for part in (text or f"1-{len(CHAPTERS)}").split(","):
+    known = CHAPTERS + APPENDICES
+    labels = [name.partition("_")[0].lstrip("0") for name in known]
+    chosen = set(APPENDICES) if appendices else set()
+    for part in (text or f"1-{len(CHAPTERS)}").upper().split(","):
         first, _, last = part.partition("-")
-        try:
-            numbers |= set(range(int(first), int(last or first) + 1))
-        except ValueError:
-            raise ValueError(f"--chapters {text!r}: expected numbers such as 1,3 or 3-5.") from None
-    if not numbers or not numbers <= set(range(1, len(CHAPTERS) + 1)):
-        raise ValueError(f"--chapters {text!r}: expected numbers between 1 and {len(CHAPTERS)}.")
-    return tuple(CHAPTERS[number - 1] for number in sorted(numbers))
+        ends = [label.strip().lstrip("0") for label in (first, last or first)]
+        start, end = map(labels.index, ends) if set(ends) <= set(labels) else (0, -1)
+        if start > end:
+            raise ValueError(f"--chapters {text!r}: expected some of {', '.join(labels)}, such as 1,3-5.")
+        chosen |= set(known[start : end + 1])
+    return tuple(name for name in known if name in chosen)
 
 
 def run_course(
@@ -80,13 +90,15 @@ def run_course(
         profile: one of `PROFILES`.
         data: photographs, see `datasets.find_data`; "" for rendered hands.
         output: the run folder; None for `runs/<profile>` in the repository.
-        chapters: some of `CHAPTERS`, in order.
+        chapters: some of `CHAPTERS` and `APPENDICES`, in order.
         resume: skip the first chapters if this folder has them, finished with the same parameters.
 
     Raises:
         ChapterError: if a chapter failed; its outputs and the chapters before it are kept.
         ValueError, FileNotFoundError: if an argument is wrong or something is missing; nothing ran.
     """
+    from .estimate import estimate  # brings torch, which takes seconds to import
+
     if profile in NEEDS_DATA and not data:
         raise ValueError(f"Profile {profile!r} needs photographs, --data (make: DATA=...): data/README.md")
     notebooks = find_repository() / "notebooks"
@@ -98,6 +110,10 @@ def run_course(
     if resume:
         done = {name: run["parameters"] for name, run in finished.items()}
         plan = dict(itertools.dropwhile(lambda item: done.get(item[0]) == item[1], plan.items()))
+    for name in set(chapters) - set(plan):
+        export_html(folder / f"{name}.ipynb", chapters)  # its links now have more pages to lead to
+    if text := estimate(plan):
+        print(text, flush=True)
     for name, parameters in plan.items():
         # The later chapters used what this one made last time.
         finished = {earlier: run for earlier, run in finished.items() if earlier < name}
@@ -105,7 +121,7 @@ def run_course(
         start = time.perf_counter()
         executed = folder / f"{name}.ipynb"
         execute_chapter(notebooks / executed.name, executed, parameters, notebooks.parent)
-        export_html(executed)
+        export_html(executed, chapters)
         seconds = time.perf_counter() - start
         finished[name] = {"chapter": name, "seconds": seconds, "parameters": parameters}
         write_json(folder / STATE, list(finished.values()))
@@ -120,7 +136,7 @@ def report(folder: Path) -> str:
     lines.append(f"The executed chapters, as notebooks and as web pages, are in {folder}:")
     times = {f"{name}.html": run["seconds"] for name, run in finished.items()}
     for name, seconds in {**times, "all": sum(times.values())}.items():
-        lines.append(f"  {name:<36} {seconds // 60:3.0f} min {seconds % 60:2.0f} s")
+        lines.append(f"  {name:<42} {seconds // 60:3.0f} min {seconds % 60:2.0f} s")
     return "\n".join(lines)
 
 
