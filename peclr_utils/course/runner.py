@@ -97,7 +97,7 @@ def run_course(
         ChapterError: if a chapter failed; its outputs and the chapters before it are kept.
         ValueError, FileNotFoundError: if an argument is wrong or something is missing; nothing ran.
     """
-    from .estimate import estimate  # brings torch, which takes seconds to import
+    from .estimate import estimate  # brings torchvision, which takes seconds to import
 
     if profile in NEEDS_DATA and not data:
         raise ValueError(f"Profile {profile!r} needs photographs, --data (make: DATA=...): data/README.md")

@@ -291,12 +291,10 @@ def test_appendices_run_after_the_chapters_and_only_when_asked_for(clone, append
 
 def test_all_committed_notebooks_are_refreshed_appendices_too(clone, appendices, monkeypatch):
     refreshed = []
-    monkeypatch.setattr(
-        "peclr_utils.course.__main__.refresh", lambda notebook: refreshed.append(notebook.stem)
-    )
+    monkeypatch.setattr("peclr_utils.course.__main__.refresh", refreshed.append)
     main(["--refresh"])
     main(["--refresh", "--chapters", "2"])
-    assert refreshed == [*CHAPTERS, *appendices, CHAPTERS[1]]
+    assert [notebook.stem for notebook in refreshed] == [*CHAPTERS, *appendices, CHAPTERS[1]]
 
 
 def test_a_refreshed_chapter_keeps_only_its_outputs_and_one_that_fails_is_left_as_it_was(clone, capsys):
