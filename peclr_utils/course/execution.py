@@ -8,7 +8,6 @@ import os
 import posixpath
 import re
 import sysconfig
-import tempfile
 import tomllib
 from collections.abc import Collection
 from functools import partial
@@ -17,10 +16,9 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import urlsplit
 
-from peclr_utils.progress import BAR_FILE
+from peclr_utils.progress import BAR_FILE, progress_line
 
 from . import find_repository
-from .progress_line import progress_line
 
 ENVIRONMENT = {
     # Jupyter looks here first: a kernel "python3" in the user's own folder may be another Python.
@@ -69,25 +67,24 @@ def execute_chapter(notebook: Path, executed: Path, parameters: dict[str, Any], 
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    title, cells = notebook.stem.replace("_", " "), len(nbformat.read(notebook, as_version=4).cells)
-    cells += bool(parameters)  # papermill adds a cell for them
+    title = f"chapter {notebook.stem.partition('_')[0]}"
+    cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)  # papermill adds a cell
+    bar = executed.with_suffix(".bar")
     try:
-        with tempfile.TemporaryDirectory() as scratch:
-            bar = Path(scratch, "bar.txt")
-            environment = patch.dict(os.environ, {**ENVIRONMENT, BAR_FILE: str(bar)})
-            with environment, progress_line(title, cells, bar) as start_cell:
-                papermill.execute_notebook(
-                    notebook,
-                    executed,
-                    parameters=parameters,
-                    kernel_name="python3",
-                    progress_bar=False,
-                    on_cell_start=start_cell,
-                    cwd=folder,
-                    store_widget_state=False,
-                    # The kernel's own warnings would break the line; the chapter's go into the notebook.
-                    extra_arguments=["--IPKernelApp.log_level=50"],
-                )
+        environment = patch.dict(os.environ, {**ENVIRONMENT, BAR_FILE: str(bar.resolve())})
+        with environment, progress_line(title, cells, bar) as start_cell:
+            papermill.execute_notebook(
+                notebook,
+                executed,
+                parameters=parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                on_cell_start=start_cell,
+                cwd=folder,
+                store_widget_state=False,
+                # The kernel's own warnings would break the line; the chapter's go into the notebook.
+                extra_arguments=["--IPKernelApp.log_level=50"],
+            )
     except PapermillExecutionError as error:
         place, reason = f"cell [{error.exec_count}]", f"{error.ename}: {error.evalue}"
     except DeadKernelError:
@@ -120,33 +117,26 @@ def describe_images(notebook: Any) -> None:
 
 
 def point_link(url: str, folder: Path, pages: Collection[str]) -> str:
-    """Make a link of a chapter work on its page.
+    """Make a link of a chapter work on its page in a folder, where `pages` are or will be.
 
-    Args:
-        url: as in `notebooks/`.
-        folder: where the page is.
-        pages: names of chapters whose pages will be there.
-
-    Returns:
-        For a chapter with a page, that page; for another file of the repository, where `pyproject.toml` says
-        that the repository is, or "" if it says nothing; otherwise the link as it is.
+    A file without a page is looked for in the repository that pyproject.toml names, see `[project.urls]`; ""
+    if it names none.
     """
-    parts = urlsplit(url)
-    if parts.scheme or parts.netloc or not parts.path:
+    place, scheme = url.partition("#")[0], urlsplit(url).scheme
+    if scheme or not place:
         return url
-    name = parts.path.removesuffix(".ipynb")
+    name = place.removesuffix(".ipynb")
     if name in pages or (folder / f"{name}.html").is_file():
-        return parts._replace(path=f"{name}.html").geturl()
-    project = find_repository() / "pyproject.toml"
-    urls = tomllib.loads(project.read_text(encoding="utf-8"))["project"].get("urls", {})
-    place = posixpath.normpath(f"blob/HEAD/notebooks/{url}")
-    return f"{urls['Repository']}/{place}" if "Repository" in urls else ""
+        return url.replace(place, f"{name}.html", 1)
+    project = tomllib.loads((find_repository() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    home = project.get("urls", {}).get("Repository", "")
+    return home and f"{home}/{posixpath.normpath(f'blob/HEAD/notebooks/{url}')}"
 
 
 def export_html(executed: Path, pages: Collection[str] = ()) -> None:
     """Write an executed chapter as one HTML file that needs no web; a line of text replaces each widget.
 
-    `pages` names chapters whose pages will be in the same folder: see `point_link`.
+    `pages` names chapters whose pages will be in the same folder, for links.
     """
     import nbformat
     from latex2mathml.converter import convert

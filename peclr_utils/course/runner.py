@@ -11,7 +11,7 @@ import itertools
 import json
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +48,14 @@ PROFILES["night"]["03_contrastive_pretraining"] |= _LONG
 
 NEEDS_DATA = ("paper", "paper_rn152")  # they make no sense on rendered hands
 
-APPENDICES: tuple[str, ...] = tuple(
-    name
-    for name in ("A1_data_formats", "A2_two_backends_and_the_authors_slips", "A3_large_batches")
-    if name in PROFILES["laptop"]
-)
-"""What a first reading skips; only those that the profiles have numbers for."""
+_NAMES = ("A1_data_formats", "A2_two_backends_and_the_authors_slips", "A3_large_batches")
+APPENDICES: tuple[str, ...] = tuple(name for name in _NAMES if name in PROFILES["laptop"])
+
+# What `estimate` adds up by chapter: seconds on any machine; and what takes longer on a slower one, such as
+# small networks and features, in images that could be trained meanwhile. `course.json` has measured seconds.
+FIXED = dict(zip(CHAPTERS, ((20, 0), (20, 0), (60, 0), (15, 0), (75, 0)), strict=True))
+FIXED |= dict.fromkeys(APPENDICES, (30, 0))
+FROZEN = 1 / 3  # an image in fine-tuning with a frozen encoder, which has no backward pass, over one trained
 
 
 def select_chapters(text: str = "", appendices: bool = False) -> tuple[str, ...]:
@@ -97,8 +99,6 @@ def run_course(
         ChapterError: if a chapter failed; its outputs and the chapters before it are kept.
         ValueError, FileNotFoundError: if an argument is wrong or something is missing; nothing ran.
     """
-    from .estimate import estimate  # brings torchvision, which takes seconds to import
-
     if profile in NEEDS_DATA and not data:
         raise ValueError(f"Profile {profile!r} needs photographs, --data (make: DATA=...): data/README.md")
     notebooks = find_repository() / "notebooks"
@@ -126,6 +126,28 @@ def run_course(
         finished[name] = {"chapter": name, "seconds": seconds, "parameters": parameters}
         write_json(folder / STATE, list(finished.values()))
     return folder
+
+
+def estimate(plan: Mapping[str, Mapping[str, Any]]) -> str:
+    """Measure this machine, and say how long chapters with these parameters will take.
+
+    "" without training, on a GPU, and for networks other than the one that is measured.
+    """
+    from peclr_utils.training.device import choose_device, images_per_second  # takes seconds to import
+
+    sizes = {(numbers["arch"], numbers["image_size"]) for numbers in plan.values() if "arch" in numbers}
+    if sizes != {("resnet18", 64)} or choose_device().type != "cpu":
+        return ""
+    seconds, images = (sum(amounts) for amounts in zip(*(FIXED[name] for name in plan), strict=True))
+    if numbers := plan.get(CHAPTERS[2]):
+        images += 2 * len(numbers["methods"]) * numbers["epochs"] * numbers["unlabelled_images"]  # two views
+    if numbers := plan.get(CHAPTERS[3]):
+        other = FROZEN if numbers["freeze_encoder"] else 1
+        runs = sum(1 if method == "scratch" else other for method in numbers["methods"])
+        images += runs * len(numbers["label_counts"]) * numbers["steps"] * numbers["batch_size"]
+    rate, what = images_per_second(), "the course" if {*CHAPTERS} <= {*plan} else "these chapters"
+    minutes = max(1, round((seconds + images / rate) / 60))
+    return f"This machine trains {rate:.0f} images/s: about {minutes} minute{'s' * (minutes > 1)} for {what}."
 
 
 def report(folder: Path) -> str:

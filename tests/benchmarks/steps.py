@@ -3,14 +3,16 @@
 import statistics
 
 import numpy as np
+import torch
 from harness import SAMPLE, seconds
 
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.datasets import FreiHAND, HandSample
+from peclr_utils.models import ContrastiveModel
 from peclr_utils.training import PretrainConfig, pretrain
-from peclr_utils.training.device import choose_device
+from peclr_utils.training.device import autocast, choose_compute, place
+from peclr_utils.training.optim import make_optimiser, parameter_groups
 from peclr_utils.training.pairs import pair_augmentation
-from peclr_utils.training.speed import bare_step
 from peclr_utils.training.views import crop_margin
 
 IMAGES = 2048  # the 64 of `data/sample` again and again, each by itself in the packed file
@@ -49,5 +51,22 @@ def training_seconds(config: PretrainConfig, crops: CropSet, steps: int) -> floa
 
 def bare_seconds(config: PretrainConfig, steps: int) -> float:
     """Median time of forward, backward and optimiser of the same network on one batch that never changes."""
-    step, device = bare_step(config), choose_device(config.device)
+    compute = choose_compute(config)
+    device = compute.device
+    model = place(
+        ContrastiveModel(config.arch, config.projector_hidden, config.projection_size), device
+    ).train()
+    groups = parameter_groups(model, config.peak_learning_rate, config.weight_decay)
+    optimiser = make_optimiser(config.optimiser, groups, device)
+    images = torch.randn(2 * config.batch_size, 3, config.image_size, config.image_size, device=device)
+    images = images.contiguous(memory_format=torch.channels_last)
+    gradient = torch.full((len(images), config.projection_size), 1e-4, device=device)
+
+    def step() -> None:
+        with autocast(device, compute.dtype):
+            features = model.encoder(images)
+        model.projector(features.float()).backward(gradient)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+
     return statistics.median([seconds(step, device) for _ in range(steps + 2)][2:])

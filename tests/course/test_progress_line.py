@@ -12,9 +12,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from peclr_utils.course import progress_line as module
+from peclr_utils import progress as module
 from peclr_utils.course.execution import METADATA, execute_chapter
-from peclr_utils.course.progress_line import progress_line
+from peclr_utils.progress import progress_line
 
 
 class Screen(io.StringIO):
@@ -33,7 +33,7 @@ def quick(monkeypatch):
 
 def show_a_cell(screen, tmp_path, seconds=0.3):
     """What is written while a cell with a progress bar runs."""
-    with redirect_stderr(screen), progress_line("03 pretraining", 62, tmp_path / "bar.txt") as start_cell:
+    with redirect_stderr(screen), progress_line("chapter 03", 62, tmp_path / "bar.txt") as start_cell:
         start_cell(None, 11)
         (tmp_path / "bar.txt").write_text("toy: step 3/8")
         time.sleep(seconds)
@@ -48,23 +48,24 @@ def test_a_terminal_has_one_line_that_is_written_again_and_again_while_a_cell_ru
     assert "toy: step 3/8" in lines[-1]
 
 
-def test_a_narrow_terminal_keeps_the_numbers_and_never_wraps(quick, tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "50")
+def test_the_line_never_wraps(quick, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "54")
     line = show_a_cell(Screen(), tmp_path).split("\r")[-1]
-    assert line == "03 00:00 | cell 12 of 62, 00:00 | toy: step 3/8".ljust(49) + "\n"
+    assert line == "chapter 03, 00:00 | cell 12 of 62, 00:00 | toy: step \n"
 
 
 def test_a_log_file_has_whole_lines_thirty_seconds_apart(tmp_path):
     assert module.INTERVALS == {True: 1.0, False: 30.0}
     written = show_a_cell(io.StringIO(), tmp_path)
-    assert written == "03 pretraining 00:00 | cell 12 of 62, 00:00 | toy: step 3/8\n"
+    assert written == "chapter 03, 00:00 | cell 12 of 62, 00:00 | toy: step 3/8\n"
 
 
 def test_a_bar_that_an_earlier_cell_left_open_is_not_shown_with_the_next(tmp_path, capsys):
-    with progress_line("03 pretraining", 5, tmp_path / "bar.txt") as start_cell:
+    with progress_line("chapter 03", 5, tmp_path / "bar.txt") as start_cell:
         (tmp_path / "bar.txt").write_text("old")
         start_cell(None, 1)
-    assert capsys.readouterr().err == "03 pretraining 00:00 | cell 2 of 5, 00:00\n"
+    assert capsys.readouterr().err == "chapter 03, 00:00 | cell 2 of 5, 00:00\n"
+    assert list(tmp_path.iterdir()) == []
 
 
 def write_notebook(path, *sources):
@@ -86,7 +87,7 @@ def test_the_bar_of_a_running_cell_reaches_the_line_and_not_the_notebook(quick, 
         execute_chapter(notebook, tmp_path / "done.ipynb", {}, tmp_path)
     *lines, end = screen.getvalue().split("\r")
     for text in ("| toy: step 0/4, ? left", "| toy: step 3/4, 00:00 left"):
-        assert any(line.startswith("01 one 00:0") and text in line for line in lines)
+        assert any(line.startswith("chapter 01, 00:0") and text in line for line in lines)
     assert " | cell 2 of 2, 00:0" in end and "toy" not in end
     assert nbformat.read(tmp_path / "done.ipynb", as_version=4).cells[1].outputs == []
 
