@@ -1,4 +1,4 @@
-"""What every committed chapter must be, read without running it."""
+"""What every committed chapter and appendix must be, read without running it."""
 
 import copy
 import json
@@ -14,7 +14,7 @@ import torch
 
 from peclr_utils.course.execution import describe_images
 from peclr_utils.course.exercises import chapter_exercises, check
-from peclr_utils.course.runner import CHAPTERS, PROFILES
+from peclr_utils.course.runner import APPENDICES, CHAPTERS, PROFILES
 from peclr_utils.datasets import open_source
 
 LONGEST_CELL = 10
@@ -23,7 +23,7 @@ LARGEST_NOTEBOOK = 1_500_000
 ABSOLUTE_PATH = re.compile(r"(?:^|[\s'\"(=:])((?:/(?:home|root|tmp|Users|mnt|opt|var)/|[A-Z]:\\\\?)\S*)")
 
 
-@pytest.fixture(params=CHAPTERS)
+@pytest.fixture(params=CHAPTERS + APPENDICES)
 def path(repository, request):
     return repository / "notebooks" / f"{request.param}.ipynb"
 
@@ -36,6 +36,10 @@ def notebook(path):
 @pytest.fixture
 def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def test_every_notebook_is_a_chapter_or_an_appendix_that_the_profiles_have_numbers_for(repository):
+    assert {path.stem for path in (repository / "notebooks").glob("*.ipynb")} == {*CHAPTERS, *APPENDICES}
 
 
 def headings(notebook):
@@ -108,13 +112,15 @@ def test_it_names_no_absolute_path(notebook, repository):
     assert [found for text in texts(notebook) for found in ABSOLUTE_PATH.findall(text)] == []
 
 
-def test_it_begins_with_goals_and_ends_with_summary_exercises_and_references(notebook):
+def test_it_begins_with_goals_and_ends_with_summary_exercises_and_references(notebook, path):
     found = headings(notebook)
+    exercises = ("exercises",) if path.stem in CHAPTERS else ()
     order = [next(i for i, h in enumerate(found) if h.lower().endswith(part)) for part in
-             ("goals", "summary", "exercises", "references")]  # fmt: skip
+             ("goals", "summary", *exercises, "references")]  # fmt: skip
     assert order == sorted(order)
 
 
+@pytest.mark.parametrize("path", CHAPTERS, indirect=True)
 def test_it_asks_each_of_its_exercises_below_its_heading_and_leaves_the_answer_to_the_reader(notebook, path):
     number, cells = int(path.stem[:2]), notebook.cells
     answers = [k for k, cell in enumerate(cells) if cell.cell_type == "code" and "\ncheck(" in cell.source]
