@@ -187,16 +187,42 @@ def plot_turns(
         title: of the axes.
     """
     figure, ax = figure_and_axes(ax, 6.5, 4.6)
-    ax.plot(angles, angles, ":", color="#555555", linewidth=1.5)
+    _turn_axes(ax, angles, "the image turns", "its points turn", title)
     for name, style in method_styles(turned).items():
         low, middle, high = np.quantile(turned[name], [0.25, 0.5, 0.75], axis=1)
         ax.fill_between(angles, low, high, color=style["color"], alpha=0.2, linewidth=0)
         ax.plot(angles, middle, label=name, linewidth=2, markersize=6, **style)
-    label_axes(ax, "the image turns by (degrees)", "its points turn by (degrees)", title)
-    ax.set_xticks(np.arange(-180, 181, 60))
-    ax.set(yticks=np.arange(-180, 181, 60), ylim=(-185, 185))
     ax.legend(**_LEGEND, handlelength=3, loc="upper left")
     return figure
+
+
+def plot_responses(
+    changes: Mapping[tuple[str, str], np.ndarray], angles: Sequence[float] | np.ndarray
+) -> Figure:
+    """Draw by how much measurements turn when something else turns, on the axes of `plot_turns`.
+
+    Args:
+        changes: by cause and effect, such as ("the image turns", "its edges turn"): (A, N) degrees for each
+            of N images. Each cause has a row of panels, each effect a column.
+        angles: (A,) degrees that the cause turns by, ascending.
+    """
+    causes = dict.fromkeys(cause for cause, _ in changes)
+    figure = new_figure(WIDTH, 3.8 * len(causes))
+    panels = figure.subplots(len(causes), len(changes) // len(causes), squeeze=False)
+    for ax, ((cause, effect), values) in zip(panels.flat, changes.items(), strict=True):
+        _turn_axes(ax, angles, cause, effect)
+        ax.plot(angles, values, "o-", color=PALETTE[0], markersize=5, linewidth=2)
+    return figure
+
+
+def _turn_axes(
+    ax: Axes, angles: Sequence[float] | np.ndarray, cause: str, effect: str, title: str | None = None
+) -> None:
+    """Label axes that go through a full turn both ways, and draw the line of slope one."""
+    ax.plot(angles, angles, ":", color="#555555", linewidth=1.5)
+    label_axes(ax, f"{cause} by (degrees)", f"{effect} by (degrees)", title)
+    ax.set_xticks(np.arange(-180, 181, 60))
+    ax.set(yticks=np.arange(-180, 181, 60), ylim=(-185, 185))
 
 
 def plot_projection_points(
