@@ -145,13 +145,15 @@ def plot_toy_projections(hands: Mapping[str, HandSample], projections: np.ndarra
         above.set_title(title, fontsize=TEXT + 1, loc="left")
         show_image(above, hand.image)
         draw_skeleton(above, hand.keypoints_2d)
-        _draw_points(below, drawn[0], ["#CCCCCC"] * 5, markersize=7, linewidth=4)
-        _draw_points(below, points, list(FINGER_COLOURS.values()), markersize=3.5)
+        _draw_points(below, drawn[0], ["#CCCCCC"] * 6, markersize=7, linewidth=4)
+        _draw_points(below, points, ["#777777", *FINGER_COLOURS.values()], markersize=3.5)
         below.set(xlim=(-0.33, 0.33), ylim=(0.33, -0.33), xticks=[], yticks=[], aspect="equal")
     return figure
 
 
 def _draw_points(ax: Axes, points: np.ndarray, colours: Sequence[str], **look: float) -> None:
-    ax.plot(*points[61:].T, "o", color="#999999", **look)
-    for k, colour in enumerate(colours):
+    """Draw the palm in the first colour, and each finger in one of the others."""
+    ax.plot(*points[61:].T, "o", color=colours[0], **look)
+    for k, colour in enumerate(colours[1:]):
         ax.plot(*points[[60, *range(12 * k, 12 * k + 12)]].T, "o-", color=colour, **look)
+    ax.plot(*points[60], "o", color=colours[0], **look)

@@ -211,7 +211,7 @@ def plot_responses(
     panels = figure.subplots(len(causes), len(changes) // len(causes), squeeze=False)
     for ax, ((cause, effect), values) in zip(panels.flat, changes.items(), strict=True):
         _turn_axes(ax, angles, cause, effect)
-        ax.plot(angles, values, "o-", color=PALETTE[0], markersize=5, linewidth=2)
+        ax.plot(angles, values, "o", color=PALETTE[0], markersize=6)
     return figure
 
 

@@ -259,7 +259,7 @@ def test_a_toy_projection_draws_each_finger_from_the_wrist_in_its_colour():
     z = toy_projection(hand.keypoints_2d)
     below = plot_toy_projections({"a view": hand}, z).axes[1]
     assert below.yaxis_inverted()
-    fingers = list(zip(below.lines[-5:], FINGERS.items(), strict=True))
+    fingers = list(zip(below.lines[-6:-1], FINGERS.items(), strict=True))
     lengths = [np.linalg.norm(line.get_xydata()[-1] - line.get_xydata()[0]) for line, _ in fingers]
     scale = lengths[2] / np.linalg.norm(hand.keypoints_2d[12] - hand.keypoints_2d[0])
     for line, (finger, joints) in fingers:
