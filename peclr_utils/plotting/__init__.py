@@ -1,4 +1,4 @@
-"""Static figures: hands, sheets of images, curves, projections.
+"""Static figures: hands, sheets of images, curves.
 
 Every `plot_…` and `show_…` returns a matplotlib figure that isn't registered with pyplot: it shows where it
 is a cell's last value or is given to `display`, and `figure.savefig(path)` saves it. `draw_…` draws into
@@ -10,7 +10,6 @@ from peclr_utils.plotting.curves import (
     plot_learning_curves,
     plot_pck,
     plot_per_joint_error,
-    plot_projection_points,
     plot_turns,
 )
 from peclr_utils.plotting.hands_3d import plot_hand_3d, plot_hand_views
@@ -31,7 +30,6 @@ __all__ = [
     "plot_pck",
     "plot_per_joint_error",
     "plot_predictions",
-    "plot_projection_points",
     "plot_turns",
     "plot_view_pairs",
     "show_samples",

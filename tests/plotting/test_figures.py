@@ -86,7 +86,6 @@ FIGURES = {
         HISTORIES, {"loss": "loss (nats)", "error": "error (px)"}, smooth=3
     ),
     "label fractions": lambda: plotting.plot_label_fractions(FRACTIONS, title="labels"),
-    "projection": lambda: plotting.plot_projection_points(RNG.normal(size=(2, 128)), names=["one", "two"]),
 }
 MEASURED = (
     "hand 3d",
@@ -95,7 +94,6 @@ MEASURED = (
     "per joint",
     "learning curves",
     "label fractions",
-    "projection",
     "responses",
 )
 
@@ -200,14 +198,6 @@ def test_learning_curves_skip_lines_without_the_quantity_and_smooth_around_each_
     raw, smooth = (line.get_xydata() for line in figure.axes[0].lines)
     np.testing.assert_allclose(raw, [[0, 1], [2, 4], [9, 6]])
     np.testing.assert_allclose(smooth, [[0, 2.5], [2, 2.5], [9, 6]])
-
-
-def test_projections_are_pairs_of_x_and_y_with_y_downwards():
-    ax = plotting.plot_projection_points(torch.tensor([1.0, 2.0, 3.0, 5.0])).axes[0]
-    np.testing.assert_allclose(ax.collections[0].get_offsets(), [[1, 2], [3, 5]])
-    assert ax.yaxis_inverted() and not ax.patches
-    moved = plotting.plot_projection_points(np.array([[0.0, 0, 1, 0], [0.0, 1, 1, 1]])).axes[0]
-    assert len(moved.patches) == 2
 
 
 def test_best_predictions_are_above_the_worst():
