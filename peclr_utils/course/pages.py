@@ -118,11 +118,14 @@ def draw_effect() -> Figure:
         found, look = _of_method(table, method, use), styles[NAMES[method]]
         right.plot(found, [y] * len(found), ".", color=look["color"], markersize=6)
         right.plot(np.mean(found), y, look["marker"], color=look["color"], markersize=10)
-    names = ["from scratch,\nall weights", "SimCLR with rotation", "SimCLR, no rotation", "PeCLR"]
-    right.set(yticks=range(len(rows)), yticklabels=names, xlim=(0, None), ylim=(len(rows) - 0.5, -0.5))
-    label_axes(
-        right, "root-relative error (mm)", "", "64 labels, encoder frozen: hands at any angle", grid="x"
-    )
+    names = [
+        "from scratch,\nall weights",
+        "SimCLR with\nrotation, frozen",
+        "SimCLR, no\nrotation, frozen",
+        "PeCLR, frozen",
+    ]
+    right.set(yticks=range(len(rows)), yticklabels=names, xlim=(0, 105), ylim=(len(rows) - 0.5, -0.5))
+    label_axes(right, "root-relative error (mm)", "", "64 labels: hands at any angle", grid="x")
     return figure
 
 

@@ -30,6 +30,7 @@ CHAPTERS: tuple[str, ...] = (
     "04_finetuning",
     "05_evaluation",
 )
+APPENDICES = ("A1_data_formats", "A2_two_backends_and_the_authors_slips", "A3_large_batches")
 
 PROFILES: dict[str, Any] = tomllib.loads(
     Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8")
@@ -48,12 +49,10 @@ PROFILES["night"]["03_contrastive_pretraining"] |= _LONG
 
 NEEDS_DATA = ("paper", "paper_rn152")  # they make no sense on rendered hands
 
-_NAMES = ("A1_data_formats", "A2_two_backends_and_the_authors_slips", "A3_large_batches")
-APPENDICES: tuple[str, ...] = tuple(name for name in _NAMES if name in PROFILES["laptop"])
 
 # What `estimate` adds up by chapter: seconds on any machine; and what takes longer on a slower one, such as
 # small networks and features, in images that could be trained meanwhile. `course.json` has measured seconds.
-FIXED = dict(zip(CHAPTERS, ((20, 0), (20, 0), (60, 0), (15, 0), (75, 0)), strict=True))
+FIXED = dict(zip(CHAPTERS, ((20, 0), (20, 0), (40, 15_000), (15, 0), (75, 0)), strict=True))
 FIXED |= dict.fromkeys(APPENDICES, (30, 0))
 FROZEN = 1 / 3  # an image in fine-tuning with a frozen encoder, which has no backward pass, over one trained
 

@@ -1,4 +1,4 @@
-"""Static figures: hands, sheets of images, curves, projections.
+"""Static figures: hands, sheets of images, curves.
 
 Every `plot_…` and `show_…` returns a matplotlib figure that isn't registered with pyplot: it shows where it
 is a cell's last value or is given to `display`, and `figure.savefig(path)` saves it. `draw_…` draws into
@@ -11,7 +11,6 @@ from peclr_utils.plotting.curves import (
     plot_learning_curves,
     plot_pck,
     plot_per_joint_error,
-    plot_projection_points,
     plot_turns,
 )
 from peclr_utils.plotting.depth import plot_root_depth_errors
@@ -37,7 +36,6 @@ __all__ = [
     "plot_pck",
     "plot_per_joint_error",
     "plot_predictions",
-    "plot_projection_points",
     "plot_root_depth_errors",
     "plot_turns",
     "plot_view_pairs",

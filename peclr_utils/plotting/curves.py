@@ -1,4 +1,4 @@
-"""PCK, errors by keypoint and method, learning curves, error by number of labels, points of a projection.
+"""PCK, errors by keypoint and method, learning curves, error by number of labels, turns.
 
 Chapters 02 to 05 draw them.
 """
@@ -7,14 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import Rectangle
 
 from peclr_utils.evaluation import auc, mean_and_spread
 from peclr_utils.plotting.style import (
-    MARKERS,
     PALETTE,
     SMALL,
     TEXT,
@@ -28,7 +26,6 @@ from peclr_utils.plotting.style import (
 from peclr_utils.skeleton import FINGER_COLOURS, FINGERS, KEYPOINT_NAMES, NUM_KEYPOINTS
 
 _LEGEND = {"fontsize": SMALL, "frameon": False}
-_ARROW = {"arrowstyle": "-|>", "color": ("#555555", 0.6), "shrinkA": 2, "shrinkB": 4, "mutation_scale": 8}
 
 
 def plot_pck(
@@ -198,14 +195,11 @@ def plot_turns(
         title: of the axes.
     """
     figure, ax = figure_and_axes(ax, 6.5, 4.6)
-    ax.plot(angles, angles, ":", color="#555555", linewidth=1.5)
+    _turn_axes(ax, angles, "the image turns", "its points turn", title)
     for name, style in method_styles(turned).items():
         low, middle, high = np.quantile(turned[name], [0.25, 0.5, 0.75], axis=1)
         ax.fill_between(angles, low, high, color=style["color"], alpha=0.2, linewidth=0)
         ax.plot(angles, middle, label=name, linewidth=2, markersize=6, **style)
-    label_axes(ax, "the image turns by (degrees)", "its points turn by (degrees)", title)
-    ax.set_xticks(np.arange(-180, 181, 60))
-    ax.set(yticks=np.arange(-180, 181, 60), ylim=(-185, 185))
     ax.legend(**_LEGEND, handlelength=3, loc="upper left")
     return figure
 
@@ -231,46 +225,33 @@ def plot_intervals(
     return figure
 
 
-def plot_projection_points(
-    projection: np.ndarray | torch.Tensor,
-    ax: Axes | None = None,
-    *,
-    names: Sequence[str] | None = None,
-    title: str | None = None,
+def plot_responses(
+    changes: Mapping[tuple[str, str], np.ndarray], angles: Sequence[float] | np.ndarray
 ) -> Figure:
-    """Draw the points of one projection, or of several with arrows from each to the next.
+    """Draw by how much measurements turn when something else turns, on the axes of `plot_turns`.
 
     Args:
-        projection: (D,) or (k, D), D even: consecutive pairs (x, y), y down; crosses mark the centroids.
-        ax: axes to draw into; None makes a figure.
-        names: k names for the legend, or None.
-        title: of the axes.
-
-    Raises:
-        ValueError: on a wrong shape.
+        changes: by cause and effect, such as ("the image turns", "its edges turn"): (A, N) degrees for each
+            of N images. Each cause has a row of panels, each effect a column.
+        angles: (A,) degrees that the cause turns by, ascending.
     """
-    rows = np.atleast_2d(as_array(projection))
-    if rows.ndim != 2 or rows.shape[1] % 2 or not rows.size:
-        raise ValueError(f"projection: expected (D,) or (k, D) with D even, found {np.shape(projection)}")
-    sets = rows.reshape(len(rows), -1, 2)
-    figure, ax = figure_and_axes(ax, 5.5, 5.2)
-    for start, end in zip(sets[:-1].reshape(-1, 2), sets[1:].reshape(-1, 2), strict=True):
-        ax.add_patch(FancyArrowPatch(start, end, zorder=2, **_ARROW))
-    for k, points in enumerate(sets):
-        colour, marker = PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]
-        face = "white" if k == 0 and len(sets) > 1 else colour
-        label = None if names is None else names[k]
-        ax.scatter(*points.T, s=24, marker=marker, facecolor=face, edgecolor=colour, label=label, zorder=3)
-        centroid = ax.plot(*points.mean(0), "+", color=colour, markersize=15, markeredgewidth=3, zorder=4)[0]
-        centroid.set_path_effects([patheffects.withStroke(linewidth=6, foreground="white")])
-    label_axes(ax, "x, right (no unit)", "y, down (no unit)", title)
-    low, high = sets.min((0, 1)), sets.max((0, 1))
-    (x, y), half = (low + high) / 2, max(float((high - low).max()) / 2 * 1.12, 1e-6)
-    ax.set(xlim=(x - half, x + half), ylim=(y + half, y - half), aspect="equal")
-    if names is not None:
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": len(names)}
-        ax.legend(**_LEGEND, **place)
+    causes = dict.fromkeys(cause for cause, _ in changes)
+    figure = new_figure(WIDTH, 3.8 * len(causes))
+    panels = figure.subplots(len(causes), len(changes) // len(causes), squeeze=False)
+    for ax, ((cause, effect), values) in zip(panels.flat, changes.items(), strict=True):
+        _turn_axes(ax, angles, cause, effect)
+        ax.plot(angles, values, "o", color=PALETTE[0], markersize=6)
     return figure
+
+
+def _turn_axes(
+    ax: Axes, angles: Sequence[float] | np.ndarray, cause: str, effect: str, title: str | None = None
+) -> None:
+    """Label axes that go through a full turn both ways, and draw the line of slope one."""
+    ax.plot(angles, angles, ":", color="#555555", linewidth=1.5)
+    label_axes(ax, f"{cause} by (degrees)", f"{effect} by (degrees)", title)
+    ax.set_xticks(np.arange(-180, 181, 60))
+    ax.set(yticks=np.arange(-180, 181, 60), ylim=(-185, 185))
 
 
 def _running_mean(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:

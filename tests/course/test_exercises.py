@@ -45,9 +45,22 @@ def about(centre, angle):
     return there @ turn(angle) @ back
 
 
-def undo(points, angle):
-    centre = points.mean(0)
-    return (points - centre) @ turn(-angle)[:2, :2].T + centre
+def angle_between(before, after):
+    """The rotation of a Procrustes fit, by an SVD."""
+    p, q = before - before.mean(0), after - after.mean(0)
+    u, _, vt = np.linalg.svd(q.T @ p)
+    (cos, sin), _ = u @ vt
+    return np.degrees(np.arctan2(sin, cos))
+
+
+def to_photograph(points, crop, view):
+    in_crop = np.linalg.solve(view, np.column_stack([points, np.ones(len(points))]).T)
+    return np.linalg.solve(crop, in_crop)[:2].T
+
+
+def undo(points, angle, shift):
+    points = points - shift * (points.max(0) - points.min(0))
+    return (points - points.mean(0)) @ turn(-angle)[:2, :2].T + points.mean(0)
 
 
 def loss(z1, z2, temperature):
@@ -113,9 +126,11 @@ RIGHT = {
     "1.5": [1, 1, 1, 1, 2],
     "1.6": resize,
     "2.1": about,
-    "2.2": undo,
-    "2.3": lambda A, K: A @ K,
+    "2.2": angle_between,
+    "2.3": to_photograph,
     "2.4": lambda shift, side, size: shift / side,
+    "2.5": [False, True, True, False],
+    "2.6": undo,
     "3.1": loss,
     "3.2": lambda count: math.log(2 * count - 1),
     "3.3": mask,

@@ -15,8 +15,8 @@ from peclr_utils import plotting
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.evaluation.report import NAMES
 from peclr_utils.plotting import method, style
-from peclr_utils.plotting.comparison import plot_hands_in_rows
-from peclr_utils.plotting.curves import heat_map
+from peclr_utils.plotting.comparison import plot_hands_in_rows, plot_toy_projections
+from peclr_utils.plotting.curves import heat_map, plot_responses
 from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS
 
 RNG = np.random.default_rng(0)
@@ -56,6 +56,7 @@ HISTORIES = {
 }
 FRACTIONS = {"scratch": {128: [20.0, 21.0], 512: [18.0]}, "PeCLR": {128: [18.0, 19.0], 512: [17.0]}}
 NEAR = images(6).reshape(2, 3, 64, 64, 3)
+RESPONSES = {(cause, effect): RNG.normal(size=(3, 4)) for cause in ("a turns", "b turns") for effect in "cd"}
 MESH = (np.concatenate([hand_3d(), hand_3d() + 0.01]), RNG.integers(0, 42, (50, 3)))
 
 FIGURES = {
@@ -82,15 +83,18 @@ FIGURES = {
     "turns": lambda: plotting.plot_turns(
         {name: RNG.normal(size=(3, 9)) for name in ("PeCLR", "other")}, [-30.0, 0, 30]
     ),
+    "responses": lambda: plot_responses(RESPONSES, [-30.0, 0, 30]),
+    "toy projections": lambda: plot_toy_projections(
+        {"a view": samples(2)[1], "moved": samples(2)[1]}, RNG.normal(0, 0.1, size=(2, 128))
+    ),
     "learning curves": lambda: plotting.plot_learning_curves(
         HISTORIES, {"loss": "loss (nats)", "error": "error (px)"}, smooth=3
     ),
     "label fractions": lambda: plotting.plot_label_fractions(FRACTIONS, title="labels"),
-    "projection": lambda: plotting.plot_projection_points(RNG.normal(size=(2, 128)), names=["one", "two"]),
 }
 MEASURED = (
     *("root depth", "hand 3d", "hand views", "pck", "per joint"),
-    *("learning curves", "label fractions", "projection"),
+    *("learning curves", "label fractions", "responses"),
 )
 
 
@@ -218,14 +222,6 @@ def test_learning_curves_skip_lines_without_the_quantity_and_smooth_around_each_
     np.testing.assert_allclose(smooth, [[0, 2.5], [2, 2.5], [9, 6]])
 
 
-def test_projections_are_pairs_of_x_and_y_with_y_downwards():
-    ax = plotting.plot_projection_points(torch.tensor([1.0, 2.0, 3.0, 5.0])).axes[0]
-    np.testing.assert_allclose(ax.collections[0].get_offsets(), [[1, 2], [3, 5]])
-    assert ax.yaxis_inverted() and not ax.patches
-    moved = plotting.plot_projection_points(np.array([[0.0, 0, 1, 0], [0.0, 1, 1, 1]])).axes[0]
-    assert len(moved.patches) == 2
-
-
 def test_best_predictions_are_above_the_worst():
     truth = np.stack([hand_2d()] * 3)
     predicted = truth + np.array([5.0, 0.0, 9.0])[:, None, None]
@@ -274,3 +270,37 @@ def test_a_heat_map_shows_each_number_and_frames_one_entry_of_each_row():
     heat_map(ax, np.array([[0.1, -0.001], [1.0, 0.25]]), "title", ("A", "B"), (1, 0))
     assert [text.get_text() for text in ax.texts] == ["0.10", "0.00", "1.00", "0.25"]
     assert [(round(p.get_x() + 0.47), round(p.get_y() + 0.47)) for p in ax.patches] == [(1, 0), (0, 1)]
+
+
+def test_responses_have_a_row_for_each_cause_on_the_axes_of_turns():
+    angles = [-30.0, 0, 30]
+    axes = plot_responses(RESPONSES, angles).axes
+    labels = [(f"{cause} by (degrees)", f"{effect} by (degrees)") for cause, effect in RESPONSES]
+    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in axes] == labels
+    turns = plotting.plot_turns({"PeCLR": np.zeros((3, 2))}, angles).axes[0]
+    for ax in axes:
+        assert ax.get_xlim() == turns.get_xlim() and ax.get_ylim() == turns.get_ylim()
+        assert list(ax.get_xticks()) == list(turns.get_xticks())
+        np.testing.assert_array_equal(ax.lines[0].get_ydata(), angles)
+
+
+def test_a_toy_projection_draws_each_finger_from_the_wrist_in_its_colour():
+    from peclr_utils.widgets import toy_projection
+
+    hand = samples(2)[1]
+    z = toy_projection(hand.keypoints_2d)
+    below = plot_toy_projections({"a view": hand}, z).axes[1]
+    assert below.yaxis_inverted()
+    fingers = list(zip(below.lines[-6:-1], FINGERS.items(), strict=True))
+    lengths = [np.linalg.norm(line.get_xydata()[-1] - line.get_xydata()[0]) for line, _ in fingers]
+    scale = lengths[2] / np.linalg.norm(hand.keypoints_2d[12] - hand.keypoints_2d[0])
+    for line, (finger, joints) in fingers:
+        assert line.get_color() == FINGER_COLOURS[finger]
+        drawn, true = line.get_xydata()[::3], hand.keypoints_2d[[0, *joints]]
+        np.testing.assert_allclose(drawn - drawn[0], scale * (true - true[0]), atol=1e-6)
+
+
+def test_plain_images_stand_for_samples_without_keypoints():
+    figure = plotting.show_samples(list(images(2)), captions=["a", "b"])
+    assert [ax.get_xlabel() for ax in figure.axes] == ["a", "b"]
+    assert not any(isinstance(a, LineCollection) for ax in figure.axes for a in ax.collections)
