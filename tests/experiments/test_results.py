@@ -86,7 +86,7 @@ def test_every_kept_result_is_its_own_recipe_and_holds_each_cell_once(repository
     tables = 0
     for path in sorted((repository / "data" / "results").glob("*.json")):
         content = json.loads(path.read_text())
-        if content["format"] == table.FORMAT:
+        if content.get("format") == table.FORMAT:
             config = LabelFractionsConfig.load(path)
             config.validate()
             cells = [tuple(cell[name] for name in Cell._fields) for cell in content["cells"]]

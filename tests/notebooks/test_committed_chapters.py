@@ -77,12 +77,13 @@ def test_it_was_run_from_top_to_bottom_in_a_fresh_kernel_without_error_or_warnin
         assert output.output_type != "error" and "Warning:" not in output.get("text", ""), output
 
 
-def test_it_shows_images_each_with_the_text_that_reads_it_below(notebook):
+def test_it_shows_images_each_with_the_text_that_reads_it_below(notebook, path):
     fresh = copy.deepcopy(notebook)
     outputs = [output for cell in fresh.cells for output in cell.get("outputs", [])]
     images = [(o, kind) for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
     texts = [output.metadata.pop(kind)["alt"] for output, kind in images]
-    assert images and min(map(len, texts)) >= 20
+    assert images or path.stem in APPENDICES
+    assert min(map(len, texts), default=20) >= 20
     describe_images(fresh)
     assert fresh == notebook
 
@@ -128,7 +129,8 @@ def test_it_asks_each_of_its_exercises_below_its_heading_and_leaves_the_answer_t
     exercises = zip(answers, chapter_exercises(number), strict=True)
     for count, (k, exercise) in enumerate(exercises, start=1):
         assert exercise.name == f"{number}.{count}"
-        assert f"### Exercise {exercise.name}: {exercise.title}\n" in cells[k - 1].source
+        text = next(cell.source for cell in reversed(cells[:k]) if cell.cell_type == "markdown")
+        assert f"### Exercise {exercise.name}: {exercise.title}\n" in text
         assert re.search(rf"^check\(\s*[\"']{exercise.name}[\"']", cells[k].source, re.MULTILINE)
         assert re.search(r"^(    |answer = )\.\.\.$", cells[k].source, re.MULTILINE), cells[k].source
         assert "not answered yet" in "".join(output.get("text", "") for output in cells[k].outputs)
