@@ -146,19 +146,19 @@ def turns_of_encoders(
     Args:
         folder: from `find_finetuned`.
         methods, labels: of networks in it; those that started from random weights are left out.
-        hands: images to turn.
+        hands: images to turn, the first 256 of them.
         angles: (A,) degrees to turn them by.
 
     Returns:
         By method, as tables name it: (A, N) degrees, see `evaluation.turning.turned_by`.
     """
-    turned = {}
+    turned, few = {}, np.arange(min(len(hands), 256))
     for method in (method for method in methods if method in PRETRAINED):
         config = FinetuneConfig.load(folder / f"{method}-{labels}" / CONFIG)
         model = load_contrastive_model(config.encoder).to(choose_device(config.device))
         view = (config.image_size, config.view_factor)
-        still = extract_features(model, hands, *view)
-        moved = (extract_features(model, hands, *view, angle=angle) for angle in angles)
+        still = extract_features(model, hands, *view, indices=few)
+        moved = (extract_features(model, hands, *view, indices=few, angle=angle) for angle in angles)
         turned[NAMES[method]] = np.stack([turned_by(still, one) for one in moved])
     return turned
 

@@ -95,7 +95,7 @@ def draw_result() -> Figure:
                 ax.plot(at, np.mean(found), look["marker"], color=look["color"], markersize=9, label=label)
         ax.set_xticks(range(len(uses)), [_USES[use] for use in uses])
         label_axes(ax, "", "root-relative error (mm)", f"64 labels, {kind}", grid="y")
-        ax.set_ylim(0, None)
+    figure.axes[0].set_ylim(0, 160)
     figure.axes[0].legend(frameon=False, fontsize=9, loc="lower left")
     return figure
 
@@ -113,9 +113,10 @@ def draw_effect() -> Figure:
     left, right = figure.subplots(1, 2)
     plot_turns(turned, angles, left, title="turn an image: do its 64 points turn?")
     rows = {"scratch": "full", "simclr": "frozen", "simclr_no_rotation": "frozen", "peclr": "frozen"}
-    table, styles = committed_table(), method_styles(list(NAMES.values()))
+    tables = {"frozen": committed_table(), "full": _results("all_weights.json")}
+    styles = method_styles(list(NAMES.values()))
     for y, (method, use) in enumerate(rows.items()):
-        found, look = _of_method(table, method, use), styles[NAMES[method]]
+        found, look = _of_method(tables[use], method, use), styles[NAMES[method]]
         right.plot(found, [y] * len(found), ".", color=look["color"], markersize=6)
         right.plot(np.mean(found), y, look["marker"], color=look["color"], markersize=10)
     names = [
