@@ -101,7 +101,7 @@ class LabelFractionsConfig(Settings):
         """The smallest settings that fill every kind of cell, for tests; they learn next to nothing."""
         small = {"batch_size": 8, "image_size": 32}
         start = cls(
-            output="runs/smoke/table", cache="", labels=(10, 16), seeds=(0,),
+            output="runs/smoke/table", cache="", tunings=TUNINGS, labels=(10, 16), seeds=(0,),
             unlabelled=("synthetic:64?seed=10",), labelled={"upright": "synthetic:16?seed=8"},
             test=("synthetic:16?seed=4",), pretrain={"epochs": 2, **small},
             finetune={"steps": 8, "warmup_steps": 2, **small},
