@@ -180,9 +180,9 @@ def root_depth_quadratic(
 
 
 def root_depth(points_25d: Array, K: Array, bone: tuple[int, int] = REFERENCE_BONE) -> Array:
-    """Depth of the wrist from 2.5D keypoints, in bone lengths (Iqbal et al., eq. 7, positive root).
+    """Depth of the wrist from 2.5D keypoints, in bone lengths (Iqbal et al., eq. 7, larger root).
 
-    The positive root is the true one where 2 a Z + b > 0 at the true depth Z. That fails for bones seen
+    The larger root is the true one where 2 a Z + b > 0 at the true depth Z. That fails for bones seen
     almost end-on (a few in a thousand random orientations, more the nearer the hand), whose two ends nearly
     share a ray: there the two roots trade places, and the formula does not apply. Coefficient a and the
     discriminant are kept above 1e-8, so that noisy 2.5D keypoints still give a finite depth.

@@ -1,6 +1,6 @@
 """Ctrl-C, deferred until it is safe to stop.
 
-Chapter 03 stops a run with it.
+Training stops with it.
 """
 
 import signal

@@ -37,14 +37,15 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def smoke_course(tmp_path_factory) -> Path:
-    """The run folder of the whole course with the profile `smoke`; one test process runs it for all."""
-    from peclr_utils.course.runner import run_course
+    """The run folder of the course and appendices with profile `smoke`; one test process runs it for all."""
+    from peclr_utils.course.runner import run_course, select_chapters
 
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent  # each process has a folder of its own in it
     with FileLock(shared / "smoke.lock"):
-        return run_course("smoke", output=shared / "smoke", resume=True)
+        everything = select_chapters(appendices=True)
+        return run_course("smoke", output=shared / "smoke", chapters=everything, resume=True)
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ def test_25d_and_back_given_the_root_depth_to_a_hundredth_of_a_millimetre(dtype)
     assert (back - hands).abs().max() < 1e-5
 
 
-def test_the_quadratic_gives_the_root_depth_wherever_its_positive_root_is_the_true_one():
+def test_the_quadratic_gives_the_root_depth_wherever_its_larger_root_is_the_true_one():
     hands = random_hands(20_000)
     length = camera.bone_length(hands)
     points = camera.to_25d(hands, K)

@@ -1,6 +1,6 @@
 """The views that the authors' published code makes, step by step, mistakes included.
 
-Chapter 02 shows the differences; training uses these views where `authors_exact` is set.
+Appendix A2 shows the differences; training uses these views where `authors_exact` is set.
 
 A view is made from the whole image and the hand's points, in this order:
 

@@ -1,6 +1,6 @@
 """Apply view parameters to a whole batch with torch: the GPU backend, one `grid_sample` per batch.
 
-Chapter 02 shows that both backends make the same image from the same parameters.
+Appendix A2 shows that both backends make the same image from the same parameters.
 
 **Convention.** (B, 3, H, W). `grid_sample(align_corners=False)` measures positions from -1 to 1 between the
 outer edges of the border pixels, so the matrix from output to input positions is theta = N(in) M^-1 N(out)^-1

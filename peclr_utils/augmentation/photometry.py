@@ -1,6 +1,6 @@
 """What both backends share about colour, blur and noise, so that they make the same image.
 
-Chapter 02 derives the colour matrix.
+Appendix A2 derives the colour matrix.
 
 Steps of a view, in this order: (1) one warp of the image, and of its mask if (2) the background behind the
 hand is exchanged; (3) one affine colour matrix; (4) Gaussian blur; (5) noise; (6) cut-out; (7) Sobel.

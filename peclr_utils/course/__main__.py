@@ -27,11 +27,13 @@ class Options:
     data: str = ""
     # Run folder; runs/PROFILE in the repository if not given.
     output: Path | None = None
-    # Chapters to run, such as 1,3 or 3-5; all if empty.
+    # Chapters to run, such as 1,3 or 3-5 or A1; all chapters if empty.
     chapters: str = ""
+    # Also run the appendices, A1 and so on, after the chapters.
+    appendices: bool = False
     # Skip the chapters that are finished.
     resume: bool = False
-    # Run the committed chapters in place instead, with their own numbers.
+    # Run the committed chapters and appendices in place instead, with their own numbers.
     refresh: bool = False
 
 
@@ -43,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = tyro.cli(Options, prog="python -m peclr_utils.course", args=arguments)
     try:
-        chapters = select_chapters(options.chapters)
+        everything = options.refresh and not options.chapters
+        chapters = select_chapters(options.chapters, options.appendices or everything)
         if options.refresh:
             for chapter in chapters:
                 refresh(find_repository() / "notebooks" / f"{chapter}.ipynb")

@@ -9,7 +9,7 @@ In a chapter's run folder::
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,14 +21,10 @@ from peclr_utils.evaluation.report import NAMES
 from peclr_utils.evaluation.turning import turned_by
 from peclr_utils.experiments import results
 from peclr_utils.experiments.label_fractions import PRETRAINED
-from peclr_utils.files import write_json
-from peclr_utils.models import ContrastiveModel
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, predict_dataset, pretrain
 from peclr_utils.training.checkpoint import CHECKPOINT, CONFIG, changed_settings
 from peclr_utils.training.device import choose_device
-from peclr_utils.training.pairs import split_off
 from peclr_utils.training.predict import Predictions, extract_features, predict_mean_pose
-from peclr_utils.training.pretrain import PretrainResult
 from peclr_utils.weights import load_contrastive_model, load_pose_network
 
 from . import base_folder, short_path
@@ -62,40 +58,19 @@ def resume_if_same(config: Config) -> Config:
     return config.replace(resume=not changed and not outdated)
 
 
-def pretrain_and_look(
-    config: PretrainConfig,
-    crops: CropSet,
-    look: Callable[[ContrastiveModel], dict[str, float]],
-    after_epoch: Callable[[PretrainResult], None] = lambda result: None,
-) -> tuple[PretrainResult, list[dict[str, float]]]:
-    """Pre-train, stopping after every epoch to measure the network, which changes nothing about the run.
-
-    Args:
-        config: the run's settings, with an output folder; a killed run resumes, a finished one is read back.
-        crops: the hands.
-        look: takes the network, in evaluation mode, and returns measures by name.
-        after_epoch: called with the run so far, for example to draw its loss.
-
-    Returns:
-        The finished run; and one dict per epoch: "epoch", and the measures.
-    """
-    training, _ = split_off(crops.identities, config.equivariance_images, config.seed)
-    steps = len(training) // (config.batch_size * config.accumulate)
-    config, path = resume_if_same(config), Path(config.output, "looks.json")
-    looks = json.loads(path.read_text(encoding="utf-8")) if config.resume and path.is_file() else []
-    if len(looks) == config.epochs:
-        return pretrain(config, crops), looks
-    for epoch in range(len(looks) + 1, config.epochs + 1):
-        result = pretrain(config.replace(max_steps=epoch * steps), crops)
-        config = config.replace(resume=True)
-        looks.append({"epoch": epoch, **look(result.model)})
-        write_json(path, looks)
-        after_epoch(result)
-    return result, looks
-
-
 TRAINED_LONG = {"simclr_no_rotation": "simclr", "peclr": "peclr"}
 """Methods of `label_fractions.PRETRAINED` whose encoder comes with the repository; see `load_encoder`."""
+
+
+def shipped_logs() -> dict[str, tuple[list[dict[str, float]], int]]:
+    """Read how the encoders in `data/weights` were trained, from `data/results/pretraining.json`.
+
+    Returns:
+        By method, as tables name it: rows with "step" and "loss", and the number of pairs compared.
+    """
+    file = base_folder() / "data" / "results" / "pretraining.json"
+    logs = json.loads(file.read_text(encoding="utf-8"))
+    return {NAMES[method]: (log["rows"], log["pairs"]) for method, log in logs.items()}
 
 
 def find_encoder(
@@ -171,19 +146,19 @@ def turns_of_encoders(
     Args:
         folder: from `find_finetuned`.
         methods, labels: of networks in it; those that started from random weights are left out.
-        hands: images to turn.
+        hands: images to turn, the first 256 of them.
         angles: (A,) degrees to turn them by.
 
     Returns:
         By method, as tables name it: (A, N) degrees, see `evaluation.turning.turned_by`.
     """
-    turned = {}
+    turned, few = {}, np.arange(min(len(hands), 256))
     for method in (method for method in methods if method in PRETRAINED):
         config = FinetuneConfig.load(folder / f"{method}-{labels}" / CONFIG)
         model = load_contrastive_model(config.encoder).to(choose_device(config.device))
         view = (config.image_size, config.view_factor)
-        still = extract_features(model, hands, *view)
-        moved = (extract_features(model, hands, *view, angle=angle) for angle in angles)
+        still = extract_features(model, hands, *view, indices=few)
+        moved = (extract_features(model, hands, *view, indices=few, angle=angle) for angle in angles)
         turned[NAMES[method]] = np.stack([turned_by(still, one) for one in moved])
     return turned
 

@@ -5,12 +5,20 @@ papermill and nbconvert are imported inside the functions, because `pip install 
 
 import html
 import os
+import posixpath
 import re
 import sysconfig
+import tomllib
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from urllib.parse import urlsplit
+
+from peclr_utils.progress import BAR_FILE, progress_line
+
+from . import find_repository
 
 ENVIRONMENT = {
     # Jupyter looks here first: a kernel "python3" in the user's own folder may be another Python.
@@ -43,7 +51,7 @@ class ChapterError(RuntimeError):
 
 
 def execute_chapter(notebook: Path, executed: Path, parameters: dict[str, Any], folder: Path) -> None:
-    """Run a notebook from top to bottom by papermill, with a progress bar.
+    """Run a notebook from top to bottom by papermill, with a line about its progress.
 
     Args:
         notebook: the chapter.
@@ -54,21 +62,27 @@ def execute_chapter(notebook: Path, executed: Path, parameters: dict[str, Any], 
     Raises:
         ChapterError: if a cell raised, or the kernel died.
     """
+    import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    title = f"chapter {notebook.stem.partition('_')[0]}"
+    cells = len(nbformat.read(notebook, as_version=4).cells) + bool(parameters)  # papermill adds a cell
+    bar = executed.with_suffix(".bar")
     try:
-        with patch.dict(os.environ, ENVIRONMENT):
+        environment = patch.dict(os.environ, {**ENVIRONMENT, BAR_FILE: str(bar.resolve())})
+        with environment, progress_line(title, cells, bar) as start_cell:
             papermill.execute_notebook(
                 notebook,
                 executed,
                 parameters=parameters,
                 kernel_name="python3",
-                progress_bar={"desc": notebook.stem.replace("_", " ")},
+                progress_bar=False,
+                on_cell_start=start_cell,
                 cwd=folder,
                 store_widget_state=False,
-                # The kernel's own warnings would break the progress bar; the chapter's go into the notebook.
+                # The kernel's own warnings would break the line; the chapter's go into the notebook.
                 extra_arguments=["--IPKernelApp.log_level=50"],
             )
     except PapermillExecutionError as error:
@@ -102,8 +116,28 @@ def describe_images(notebook: Any) -> None:
                     output.metadata[kind] = {**output.metadata.get(kind, {}), "alt": text}
 
 
-def export_html(executed: Path) -> None:
-    """Write an executed chapter as one HTML file that needs no web; a line of text replaces each widget."""
+def point_link(url: str, folder: Path, pages: Collection[str]) -> str:
+    """Make a link of a chapter work on its page in a folder, where `pages` are or will be.
+
+    A file without a page is looked for in the repository that pyproject.toml names, see `[project.urls]`; ""
+    if it names none.
+    """
+    place, scheme = url.partition("#")[0], urlsplit(url).scheme
+    if scheme or not place:
+        return url
+    name = place.removesuffix(".ipynb")
+    if name in pages or (folder / f"{name}.html").is_file():
+        return url.replace(place, f"{name}.html", 1)
+    project = tomllib.loads((find_repository() / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    home = project.get("urls", {}).get("Repository", "")
+    return home and f"{home}/{posixpath.normpath(f'blob/HEAD/notebooks/{url}')}"
+
+
+def export_html(executed: Path, pages: Collection[str] = ()) -> None:
+    """Write an executed chapter as one HTML file that needs no web; a line of text replaces each widget.
+
+    `pages` names chapters whose pages will be in the same folder, for links.
+    """
     import nbformat
     from latex2mathml.converter import convert
     from nbconvert import HTMLExporter
@@ -111,6 +145,12 @@ def export_html(executed: Path) -> None:
 
     renderer = IPythonRenderer(escape=False)
     renderer.inline_math, renderer.block_math = convert, partial(convert, display="block")
+
+    def link(text: str, url: str, title: str | None = None) -> str:
+        target = point_link(url, executed.parent, pages)
+        return IPythonRenderer.link(renderer, text, target, title) if target else text
+
+    renderer.link = link
     notebook = nbformat.read(executed, as_version=4)
     describe_images(notebook)
     for cell in notebook.cells:

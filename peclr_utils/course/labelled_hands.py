@@ -1,4 +1,4 @@
-"""Labelled hands for chapters 03 to 05: rendered ones, or FreiHAND if the reader has it."""
+"""Hands for chapters 03 to 05: rendered ones, or FreiHAND if the reader has it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +8,10 @@ import numpy as np
 from peclr_utils.crops import CropSet, open_crops
 from peclr_utils.datasets import TURNED, UPRIGHT, HandDataset, Source, Subset, open_source
 from peclr_utils.datasets.freihand import label_path
-from peclr_utils.training import FinetuneConfig
+from peclr_utils.training import FinetuneConfig, PretrainConfig
 from peclr_utils.training.finetune import weak_augmentation
-from peclr_utils.training.poses import choose_labels
+from peclr_utils.training.pairs import pair_augmentation
+from peclr_utils.training.poses import choose_labels, plain_labels
 from peclr_utils.training.views import crop_margin
 
 POOL = 256  # rendered hands that the labelled ones are drawn from
@@ -44,6 +45,41 @@ def labelled_source(data: Sequence[str], part: str, count: int) -> str:
     if part == "test" and all(label_path(root, "evaluation", kind).is_file() for kind in ("xyz", "scale")):
         return str(freihand.replace(split="evaluation", versions=None))  # one version of each photograph
     return str(freihand.replace(split="val" if part in ("validation", "test") else "train"))
+
+
+def unlabelled_crops(config: PretrainConfig, count: int) -> CropSet:
+    """Crop `count` of the images of `config.sources`, drawn by the seed, or all if there are fewer."""
+    hands = open_source(config.sources)
+    chosen = np.random.default_rng(config.seed).permutation(len(hands))[:count]
+    margin = crop_margin(pair_augmentation(config))
+    return open_crops(
+        Subset(hands, np.sort(chosen)), config.image_size, config.view_factor, margin, config.cache
+    )
+
+
+def distances(these: CropSet, those: CropSet, image_size: int, view_factor: float) -> dict[str, np.ndarray]:
+    """Measure how far apart the hands of two sets are.
+
+    Args:
+        these, those: N and M labelled hands.
+        image_size, view_factor: side S of a view in pixels, and its width; see `PretrainConfig`.
+
+    Returns:
+        "pose": (N, M) mean distance of the 2D keypoints, pixels of the view. "colour", where all masks are
+        known: (N, M) distance of the mean colours of the hands' own pixels, grey levels.
+    """
+    pixels, others = (plain_labels(h, None, image_size, view_factor)["keypoints_2d"] for h in (these, those))
+    apart = {"pose": np.linalg.norm(pixels[:, None] - others[None], axis=-1).mean(axis=2)}
+    if these.has_mask.all() and those.has_mask.all():
+        colours = [_mean_colour(hands) for hands in (these, those)]
+        apart["colour"] = np.linalg.norm(colours[0][:, None] - colours[1][None], axis=-1)
+    return apart
+
+
+def _mean_colour(hands: CropSet) -> np.ndarray:
+    """(N, 3) mean colour of each hand's own pixels."""
+    inside = (hands.masks[:] > 128)[..., None]
+    return (hands.images[:] * inside).sum(axis=(1, 2)) / inside.sum(axis=(1, 2))
 
 
 def labelled_crops(config: FinetuneConfig) -> CropSet:

@@ -1,8 +1,7 @@
 """Regenerate what the Markdown pages show: tables of results, and the README's figures.
 
     python -m peclr_utils.course.pages data/results/README.md
-    python -m peclr_utils.course.pages notebooks/figures/cover.png notebooks/figures/result.png \\
-        notebooks/figures/labels.png notebooks/figures/length.png
+    python -m peclr_utils.course.pages notebooks/figures/*.png
 
 A page names the file of each table in a comment on the line before it: `<!-- FILE -->` for the errors of a
 label-fraction table, `<!-- FILE: turns -->` for how its projections turn. Paths start at the page.
@@ -20,16 +19,26 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from peclr_utils.augmentation import AugmentationConfig, augment_sample, sample_parameters
-from peclr_utils.crops import crop
-from peclr_utils.datasets import SyntheticHands
+from peclr_utils.crops import crop, open_crops
+from peclr_utils.datasets import UPRIGHT, SyntheticHands
 from peclr_utils.evaluation.report import NAMES
+from peclr_utils.evaluation.turning import turned_by
 from peclr_utils.experiments.results import CELL, load_results, markdown, turns_markdown
-from peclr_utils.plotting import WIDTH, new_figure, plot_label_fractions, show_samples
+from peclr_utils.plotting import (
+    WIDTH,
+    new_figure,
+    plot_label_fractions,
+    plot_method,
+    plot_turns,
+    show_samples,
+)
 from peclr_utils.plotting.style import label_axes, method_styles
 from peclr_utils.settings import run_and_exit
+from peclr_utils.training import extract_features
+from peclr_utils.weights import load_contrastive_model
 
 from . import base_folder
-from .artefacts import committed_table
+from .artefacts import TRAINED_LONG, committed_table
 
 _USES = {"probe": "regression on\nfeatures", "frozen": "encoder frozen", "full": "all weights\ntuned"}
 """How a figure calls what `label_fractions.TUNINGS` names."""
@@ -86,8 +95,38 @@ def draw_result() -> Figure:
                 ax.plot(at, np.mean(found), look["marker"], color=look["color"], markersize=9, label=label)
         ax.set_xticks(range(len(uses)), [_USES[use] for use in uses])
         label_axes(ax, "", "root-relative error (mm)", f"64 labels, {kind}", grid="y")
-        ax.set_ylim(0, None)
+    figure.axes[0].set_ylim(0, 160)
     figure.axes[0].legend(frameon=False, fontsize=9, loc="lower left")
+    return figure
+
+
+def draw_effect() -> Figure:
+    """Draw what equivariance is and what it buys: turns of the encoders in `data/weights`, and errors."""
+    hands = open_crops([f"synthetic:256?seed=9&{UPRIGHT}"], 64, 1.2, 1.5, progress=False)
+    angles, turned = np.arange(-150.0, 151, 30), {}
+    for method, name in TRAINED_LONG.items():
+        model = load_contrastive_model(name)
+        still = extract_features(model, hands, 64, 1.2)
+        moved = (extract_features(model, hands, 64, 1.2, angle=angle) for angle in angles)
+        turned[NAMES[method]] = np.stack([turned_by(still, one) for one in moved])
+    figure = new_figure(WIDTH, 4.3)
+    left, right = figure.subplots(1, 2)
+    plot_turns(turned, angles, left, title="turn an image: do its 64 points turn?")
+    rows = {"scratch": "full", "simclr": "frozen", "simclr_no_rotation": "frozen", "peclr": "frozen"}
+    tables = {"frozen": committed_table(), "full": _results("all_weights.json")}
+    styles = method_styles(list(NAMES.values()))
+    for y, (method, use) in enumerate(rows.items()):
+        found, look = _of_method(tables[use], method, use), styles[NAMES[method]]
+        right.plot(found, [y] * len(found), ".", color=look["color"], markersize=6)
+        right.plot(np.mean(found), y, look["marker"], color=look["color"], markersize=10)
+    names = [
+        "from scratch,\nall weights",
+        "SimCLR with\nrotation, frozen",
+        "SimCLR, no\nrotation, frozen",
+        "PeCLR, frozen",
+    ]
+    right.set(yticks=range(len(rows)), yticklabels=names, xlim=(0, 105), ylim=(len(rows) - 0.5, -0.5))
+    label_axes(right, "root-relative error (mm)", "", "64 labels: hands at any angle", grid="x")
     return figure
 
 
@@ -142,7 +181,14 @@ def _of_method(table: Mapping[str, Any], method: str, panel: str) -> list[float]
     return [cell["root_relative_epe_mm"] for cell in found]
 
 
-FIGURES = {"cover": draw_cover, "result": draw_result, "labels": draw_labels, "length": draw_length}
+FIGURES = {
+    "cover": draw_cover,
+    "method": plot_method,
+    "effect": draw_effect,
+    "result": draw_result,
+    "labels": draw_labels,
+    "length": draw_length,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Run the five chapters in order, and report.
+"""Run the five chapters and the appendices in order, and report.
 
     python -m peclr_utils.course --profile laptop
 
@@ -11,7 +11,7 @@ import itertools
 import json
 import time
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ CHAPTERS: tuple[str, ...] = (
     "04_finetuning",
     "05_evaluation",
 )
+APPENDICES = ("A1_data_formats", "A2_two_backends_and_the_authors_slips", "A3_large_batches")
 
 PROFILES: dict[str, Any] = tomllib.loads(
     Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8")
@@ -49,22 +50,32 @@ PROFILES["night"]["03_contrastive_pretraining"] |= _LONG
 NEEDS_DATA = ("paper", "paper_rn152")  # they make no sense on rendered hands
 
 
-def select_chapters(text: str = "") -> tuple[str, ...]:
-    """Choose some of `CHAPTERS` by number, such as "1,3" or "3-5"; "" means all.
+# What `estimate` adds up by chapter: seconds on any machine; and what takes longer on a slower one, such as
+# small networks and features, in images that could be trained meanwhile. `course.json` has measured seconds.
+FIXED = dict(zip(CHAPTERS, ((20, 0), (20, 0), (40, 15_000), (15, 0), (75, 0)), strict=True))
+FIXED |= dict.fromkeys(APPENDICES, (30, 0))
+FROZEN = 1 / 3  # an image in fine-tuning with a frozen encoder, which has no backward pass, over one trained
+
+
+def select_chapters(text: str = "", appendices: bool = False) -> tuple[str, ...]:
+    """Choose chapters and appendices by number, such as "1,3", "3-5" or "A1"; "" means all chapters.
+
+    `appendices` adds all appendices.
 
     Raises:
         ValueError: if the text is none of these, or there is no such chapter.
     """
-    numbers: set[int] = set()
-    for part in (text or f"1-{len(CHAPTERS)}").split(","):
+    known = CHAPTERS + APPENDICES
+    labels = [name.partition("_")[0].lstrip("0") for name in known]
+    chosen = set(APPENDICES) if appendices else set()
+    for part in (text or f"1-{len(CHAPTERS)}").upper().split(","):
         first, _, last = part.partition("-")
-        try:
-            numbers |= set(range(int(first), int(last or first) + 1))
-        except ValueError:
-            raise ValueError(f"--chapters {text!r}: expected numbers such as 1,3 or 3-5.") from None
-    if not numbers or not numbers <= set(range(1, len(CHAPTERS) + 1)):
-        raise ValueError(f"--chapters {text!r}: expected numbers between 1 and {len(CHAPTERS)}.")
-    return tuple(CHAPTERS[number - 1] for number in sorted(numbers))
+        ends = [label.strip().lstrip("0") for label in (first, last or first)]
+        start, end = map(labels.index, ends) if set(ends) <= set(labels) else (0, -1)
+        if start > end:
+            raise ValueError(f"--chapters {text!r}: expected some of {', '.join(labels)}, such as 1,3-5.")
+        chosen |= set(known[start : end + 1])
+    return tuple(name for name in known if name in chosen)
 
 
 def run_course(
@@ -80,7 +91,7 @@ def run_course(
         profile: one of `PROFILES`.
         data: photographs, see `datasets.find_data`; "" for rendered hands.
         output: the run folder; None for `runs/<profile>` in the repository.
-        chapters: some of `CHAPTERS`, in order.
+        chapters: some of `CHAPTERS` and `APPENDICES`, in order.
         resume: skip the first chapters if this folder has them, finished with the same parameters.
 
     Raises:
@@ -98,6 +109,10 @@ def run_course(
     if resume:
         done = {name: run["parameters"] for name, run in finished.items()}
         plan = dict(itertools.dropwhile(lambda item: done.get(item[0]) == item[1], plan.items()))
+    for name in set(chapters) - set(plan):
+        export_html(folder / f"{name}.ipynb", chapters)  # its links now have more pages to lead to
+    if text := estimate(plan):
+        print(text, flush=True)
     for name, parameters in plan.items():
         # The later chapters used what this one made last time.
         finished = {earlier: run for earlier, run in finished.items() if earlier < name}
@@ -105,11 +120,33 @@ def run_course(
         start = time.perf_counter()
         executed = folder / f"{name}.ipynb"
         execute_chapter(notebooks / executed.name, executed, parameters, notebooks.parent)
-        export_html(executed)
+        export_html(executed, chapters)
         seconds = time.perf_counter() - start
         finished[name] = {"chapter": name, "seconds": seconds, "parameters": parameters}
         write_json(folder / STATE, list(finished.values()))
     return folder
+
+
+def estimate(plan: Mapping[str, Mapping[str, Any]]) -> str:
+    """Measure this machine, and say how long chapters with these parameters will take.
+
+    "" without training, on a GPU, and for networks other than the one that is measured.
+    """
+    from peclr_utils.training.device import choose_device, images_per_second  # takes seconds to import
+
+    sizes = {(numbers["arch"], numbers["image_size"]) for numbers in plan.values() if "arch" in numbers}
+    if sizes != {("resnet18", 64)} or choose_device().type != "cpu":
+        return ""
+    seconds, images = (sum(amounts) for amounts in zip(*(FIXED[name] for name in plan), strict=True))
+    if numbers := plan.get(CHAPTERS[2]):
+        images += 2 * len(numbers["methods"]) * numbers["epochs"] * numbers["unlabelled_images"]  # two views
+    if numbers := plan.get(CHAPTERS[3]):
+        other = FROZEN if numbers["freeze_encoder"] else 1
+        runs = sum(1 if method == "scratch" else other for method in numbers["methods"])
+        images += runs * len(numbers["label_counts"]) * numbers["steps"] * numbers["batch_size"]
+    rate, what = images_per_second(), "the course" if {*CHAPTERS} <= {*plan} else "these chapters"
+    minutes = max(1, round((seconds + images / rate) / 60))
+    return f"This machine trains {rate:.0f} images/s: about {minutes} minute{'s' * (minutes > 1)} for {what}."
 
 
 def report(folder: Path) -> str:
@@ -120,7 +157,7 @@ def report(folder: Path) -> str:
     lines.append(f"The executed chapters, as notebooks and as web pages, are in {folder}:")
     times = {f"{name}.html": run["seconds"] for name, run in finished.items()}
     for name, seconds in {**times, "all": sum(times.values())}.items():
-        lines.append(f"  {name:<36} {seconds // 60:3.0f} min {seconds % 60:2.0f} s")
+        lines.append(f"  {name:<42} {seconds // 60:3.0f} min {seconds % 60:2.0f} s")
     return "\n".join(lines)
 
 

@@ -1,6 +1,6 @@
 """The square around a hand, and one antialiased warp that cuts it out of a uint8 image.
 
-Chapter 01 draws the box and the crop; chapter 02 compares the warp with a plain bilinear one.
+Chapter 01 draws the box and the crop; appendix A2 compares the warp with a plain bilinear one.
 
 **Convention.** Pixels (x, y), centres at integers; an affine is a 3x3 matrix from source to output pixels, as
 `cv2.warpAffine` takes it. A crop has the centre of its box at ((size - 1) / 2, (size - 1) / 2), and the box's

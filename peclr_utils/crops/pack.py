@@ -23,7 +23,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from tqdm.auto import tqdm
 
 from peclr_utils.crops import store
 from peclr_utils.crops.cropping import crop
@@ -32,6 +31,7 @@ from peclr_utils.datasets.check import require_labels
 from peclr_utils.datasets.sample import HandDataset
 from peclr_utils.files import locked, write_json
 from peclr_utils.interrupts import HeldInterrupt, ignore_interrupts
+from peclr_utils.progress import progress_bar
 
 _Chunk = tuple[int, dict[str, np.ndarray], list[str]]
 
@@ -213,7 +213,9 @@ def _fill(folder: Path, dataset: HandDataset, workers: int | None, progress: boo
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         workers = cores if count - done >= 512 else 0  # for fewer, starting them takes longer than they save
     make = partial(_crop_chunk, dataset, stamp["size"], stamp["factor"])
-    bar = tqdm(desc=f"packing {dataset.source}", total=count, initial=done, unit="img", disable=not progress)
+    bar = progress_bar(
+        show=progress, desc=f"packing {dataset.source}", unit="image", total=count, initial=done
+    )
     try:
         # Closed at the end, even after an error, so that no worker outlives the file lock.
         with bar, closing(_make_chunks(make, missing, workers)) as chunks:

@@ -1,6 +1,6 @@
 """Write any labelled set in FreiHAND's layout, so that every tool that reads FreiHAND reads it.
 
-Chapter 01 exports rendered hands; `data/sample` was made this way.
+Appendix A1 exports rendered hands; `data/sample` was made this way.
 """
 
 import json

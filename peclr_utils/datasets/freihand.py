@@ -1,6 +1,6 @@
 """FreiHAND (Zimmermann et al., ICCV 2019, arXiv 1909.04349), and anything exported in its layout.
 
-Chapter 01 shows it beside the other data sets. Layout, with N photographs:
+Appendix A1 shows it beside the other data sets. Layout, with N photographs:
 
     training/rgb/%08d.jpg      N x 1 to 4 versions; file = id + N * version
     training/mask/%08d.jpg     N masks, one for all versions of a photograph

@@ -1,6 +1,6 @@
 """Image files: the only place where OpenCV's channel order shows, and the folders that hold them.
 
-Chapter 01 looks at the images that come out of here.
+Appendix A1 opens a folder of images with it.
 """
 
 import os

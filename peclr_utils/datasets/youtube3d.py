@@ -1,6 +1,6 @@
 """YouTube3DHands (Kulon et al., CVPR 2020, arXiv 2004.01946): hands in videos, with fitted meshes.
 
-Chapter 01 shows it beside the other data sets. Layout:
+Appendix A1 shows it beside the other data sets. Layout:
 
     youtube_{train,val,test}.json
     youtube/VIDEO/video/frames/FRAME.png      as the file's `images` name them, or .jpg

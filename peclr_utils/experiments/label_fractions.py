@@ -4,7 +4,7 @@
 
 Chapter 04 reads the table; `make table` makes it. Unlabelled hands stand upright, as most photographs show
 them; the hands to find are turned by any angle. For every seed each method pre-trains once. Its encoder is
-then probed, fine-tuned frozen and fine-tuned whole, each from equally many labels in equally many steps.
+then probed and fine-tuned, frozen or (`--tunings full`) whole, all from equally many labels in as many steps.
 Every finished cell is saved at once (`experiments.results`), so a killed run resumes, inside a training too.
 """
 
@@ -68,7 +68,7 @@ class LabelFractionsConfig(Settings):
     output: str = "runs/table"  # Folder: results.json, and one run folder per pre-training and fine-tuning.
     cache: str = "data/cache"  # Folder for packed crops; "" for a temporary one.
     methods: tuple[str, ...] = METHODS  # Which rows of the table.
-    tunings: tuple[str, ...] = TUNINGS  # How labels are used.
+    tunings: tuple[str, ...] = ("probe", "frozen")  # How labels are used; some of `TUNINGS`.
     labels: tuple[int, ...] = (64,)  # Numbers of labelled identities; fewer are a subset of more.
     seeds: tuple[int, ...] = (0, 1, 2)  # Of weights, order, views and the choice of labels.
     # Hands to pre-train on; the defaults tilt by up to 40° and roll by up to 15°.
@@ -101,7 +101,7 @@ class LabelFractionsConfig(Settings):
         """The smallest settings that fill every kind of cell, for tests; they learn next to nothing."""
         small = {"batch_size": 8, "image_size": 32}
         start = cls(
-            output="runs/smoke/table", cache="", labels=(10, 16), seeds=(0,),
+            output="runs/smoke/table", cache="", tunings=TUNINGS, labels=(10, 16), seeds=(0,),
             unlabelled=("synthetic:64?seed=10",), labelled={"upright": "synthetic:16?seed=8"},
             test=("synthetic:16?seed=4",), pretrain={"epochs": 2, **small},
             finetune={"steps": 8, "warmup_steps": 2, **small},

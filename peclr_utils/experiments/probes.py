@@ -1,6 +1,6 @@
 """What frozen networks know about hands: probes of features and projections, on any labelled hands.
 
-Chapter 03 builds the probe step by step and shows the turns. Nothing is trained, so it takes seconds.
+Chapter 03 uses both. Nothing is trained, so it takes seconds.
 """
 
 import numpy as np

@@ -11,6 +11,7 @@ Chapter 04 reads a label-fraction table, which `experiments.label_fractions` wri
     turns    one per encoder: method, seed, and what `probes.measure_turn` returns
 """
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,7 +39,7 @@ COLUMNS = {
 }
 """Measures that tables show, by heading."""
 
-DIGITS = {"in-plane (°)": 1}
+DIGITS = {"in-plane (°)": 1, "PA-AUC": 3, "training loss": 3}
 """Decimals of the columns that do not show two."""
 
 
@@ -86,6 +87,15 @@ def make_cell(cell: Sequence[Any], evaluation: Evaluation, losses: Sequence[floa
     return {**record, "training_loss": float(np.mean(last)) if last else None}
 
 
+def single_cells(cells: Sequence[Mapping[str, Any]], columns: Mapping[str, str] = COLUMNS) -> str:
+    """Lay out the cells of one run, a row each, with the fields that `columns` names by heading."""
+    rows = []
+    for cell in cells:
+        head = {"labels": str(cell["labels"]), "method": NAMES[cell["method"]], "use": cell["tuning"]}
+        rows.append(head | {heading: cell[name] for heading, name in columns.items()})
+    return format_table(rows, DIGITS)
+
+
 def paired_values(
     cells: Sequence[Mapping[str, Any]], method: str, other: str, measure: str
 ) -> list[tuple[float, float]]:
@@ -126,6 +136,35 @@ def markdown(results: Mapping[str, Any]) -> str:
                 count = len(next(iter(pairs.values())))
                 rows.append({**head, "method": f"PeCLR minus {NAMES[other]}", "seeds": count, **texts})
     return format_table(rows, DIGITS) if rows else "no cell is finished"
+
+
+def clear_differences(results: Mapping[str, Any]) -> str:
+    """Lay out where PeCLR differs from each other trained method, judged by intervals over seeds.
+
+    A row for each kind of labels and other method. Below a measure stand the uses and numbers of labels in
+    which PeCLR's is lower or higher by a paired difference whose 95% interval excludes zero.
+    """
+    groups, rows = {}, {}
+    for cell in results["cells"]:
+        groups.setdefault((cell["labelled"], cell["tuning"], cell["labels"]), []).append(cell)
+    compared = [method for method in NAMES if method not in ("mean_pose", "peclr")]
+    for (labelled, tuning, labels), cells in groups.items():
+        for other, (heading, measure) in itertools.product(compared, COLUMNS.items()):
+            if pairs := paired_values(cells, "peclr", other, measure):
+                row = rows.setdefault((labelled, other), {h: {} for h in COLUMNS})
+                mean, half = paired_interval(*zip(*pairs, strict=True))
+                if abs(mean) > half:
+                    side = row[heading].setdefault("lower" if mean < 0 else "higher", [])
+                    side.append(f"{tuning} {labels}")
+    if not rows:
+        return "no cells to compare"
+    return format_table(
+        [
+            {"labels": labelled, "PeCLR minus": NAMES[other]}
+            | {h: "; ".join(f"{s}: {', '.join(w)}" for s, w in by.items()) or "–" for h, by in row.items()}
+            for (labelled, other), row in rows.items()
+        ]
+    )
 
 
 def interval_text(pairs: Sequence[tuple[float, float]], digits: int) -> str:

@@ -1,6 +1,6 @@
 """A hand's pose as 22 named angles, how far each can go, and the joint rotations they stand for.
 
-Chapter 01 bends one finger by its angles.
+Appendix A1 bends one finger by its angles.
 
 **Convention.** Degrees. *Flexion* brings the fingertip towards the palm; 0 is a straight finger. At the
 thumb's base (CMC) it carries the thumb across the palm, and 0 is at rest. *Abduction* turns a finger at its

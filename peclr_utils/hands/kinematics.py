@@ -1,6 +1,6 @@
 """A person's hand in a pose: proportions, forward kinematics, skinning.
 
-Chapter 01 turns one finger and its children follow, and shows several people's hands in one pose.
+Appendix A1 turns one finger and its children follow.
 
 Forward kinematics: T_j = T_parent(j) · O_j · R_j, with O_j the joint relative to its parent in the bind pose
 and R_j its local rotation. Linear-blend skinning: v' = Σ_j w_vj · T_j · F_j · B_j⁻¹ · v, with B_j the bind

@@ -1,6 +1,6 @@
 """The rigged hand mesh: vertices, triangles, joints and skinning weights of one right hand.
 
-Chapter 01 shows it. The mesh is the WebXR Input Profiles' generic hand (MIT, licence beside the file in
+Appendix A1 shows it. The mesh is the WebXR Input Profiles' generic hand (MIT, licence beside the file in
 `peclr_utils/assets`): 1360 vertices, 2314 triangles, closed, with 25 joints.
 
 **Convention.** The *hand's own frame* is oriented like the camera's: metres, x right, y down, z forward. The

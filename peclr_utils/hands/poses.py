@@ -1,6 +1,6 @@
 """Random hand poses that a hand can make: named gestures, what lies between them, and free bends.
 
-Chapter 01 shows all gestures and a row of random poses. Neighbouring fingers' angles are correlated, because
+Chapter 01 shows some gestures and a row of random poses. Neighbouring fingers' angles are correlated, because
 they share tendons and muscles (Häger-Ross & Schieber 2000, doi:10.1523/JNEUROSCI.20-22-08542.2000).
 
 Poses in which fingers go through fingers are drawn again, and eased open if no draw succeeds. The test: each

@@ -1,6 +1,6 @@
 """Which triangle is seen where: exact coverage and a depth buffer, in NumPy.
 
-Chapter 01 shows what it draws. Edge equations cut all triangles at once into rows of samples, and a depth
+Chapter 01 shows its images. Edge equations cut all triangles at once into rows of samples, and a depth
 buffer keeps the nearest sample.
 
 **Convention.** Camera frame with x right, y down, z forward, metres; pixel centres at integers. Sample j of

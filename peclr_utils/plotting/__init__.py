@@ -1,4 +1,4 @@
-"""Static figures: hands, sheets of images, curves, projections.
+"""Static figures: hands, sheets of images, curves.
 
 Every `plot_…` and `show_…` returns a matplotlib figure that isn't registered with pyplot: it shows where it
 is a cell's last value or is given to `display`, and `figure.savefig(path)` saves it. `draw_…` draws into
@@ -6,16 +6,18 @@ axes or into a copy of an image. Nothing changes matplotlib's settings.
 """
 
 from peclr_utils.plotting.curves import (
+    plot_intervals,
     plot_label_fractions,
     plot_learning_curves,
     plot_pck,
     plot_per_joint_error,
-    plot_projection_points,
     plot_turns,
 )
+from peclr_utils.plotting.depth import plot_root_depth_errors
 from peclr_utils.plotting.hands_3d import plot_hand_3d, plot_hand_views
+from peclr_utils.plotting.method import plot_method
 from peclr_utils.plotting.sheets import plot_neighbours, plot_predictions, plot_view_pairs, show_samples
-from peclr_utils.plotting.skeletons import draw_skeleton, draw_skeleton_on_image
+from peclr_utils.plotting.skeletons import draw_skeleton, draw_skeleton_on_image, plot_keypoint_names
 from peclr_utils.plotting.style import WIDTH, new_figure
 
 __all__ = [
@@ -25,13 +27,16 @@ __all__ = [
     "new_figure",
     "plot_hand_3d",
     "plot_hand_views",
+    "plot_keypoint_names",
+    "plot_intervals",
     "plot_label_fractions",
     "plot_learning_curves",
+    "plot_method",
     "plot_neighbours",
     "plot_pck",
     "plot_per_joint_error",
     "plot_predictions",
-    "plot_projection_points",
+    "plot_root_depth_errors",
     "plot_turns",
     "plot_view_pairs",
     "show_samples",

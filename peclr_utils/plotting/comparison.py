@@ -1,6 +1,6 @@
 """The same hands in rows to compare: one row per method, view, or step.
 
-Chapters 04 and 05 compare predictions with it.
+Chapter 02 compares projections with it, chapters 04 and 05 predictions.
 
 **Convention.** Images as in `peclr_utils.plotting.sheets`; keypoints are pixels of the image they are drawn
 on, or metres in the camera's frame.
@@ -10,13 +10,24 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from peclr_utils.datasets.sample import HandSample
 from peclr_utils.plotting.sheets import Images
-from peclr_utils.plotting.skeletons import check_keypoints, draw_prediction
-from peclr_utils.plotting.style import BONE_COLOURS, SMALL, TEXT, WIDTH, as_images, new_figure, show_image
-from peclr_utils.skeleton import BONES
+from peclr_utils.plotting.skeletons import check_keypoints, draw_prediction, draw_skeleton
+from peclr_utils.plotting.style import (
+    BONE_COLOURS,
+    SMALL,
+    TEXT,
+    WIDTH,
+    as_array,
+    as_images,
+    new_figure,
+    show_image,
+)
+from peclr_utils.skeleton import BONES, FINGER_COLOURS
 
 
 def plot_hands_in_rows(
@@ -32,7 +43,7 @@ def plot_hands_in_rows(
     Args:
         images: N images for all rows, or by row.
         rows: by row: (N, 21, 2) pixels.
-        true: (N, 21, 2) pixels to draw in white below each row's, or None.
+        true: (N, 21, 2) pixels to draw in thin lines below each row's, or None.
         captions: by row: N texts below its images; a row may have none.
         title: of the figure.
 
@@ -117,3 +128,32 @@ def plot_side_views(
 def _from_side(hand: np.ndarray | torch.Tensor) -> np.ndarray:
     """(21, 2) centimetres, depth and height."""
     return check_keypoints(hand, 3)[:, [2, 1]] * 100
+
+
+def plot_toy_projections(hands: Mapping[str, HandSample], projections: np.ndarray | torch.Tensor) -> Figure:
+    """Show views of one hand above the 64 points that draw it, with the first view's points in grey.
+
+    Args:
+        hands: N views with keypoints, by their titles.
+        projections: (N, 128), as `widgets.toy_projection` makes them: twelve points along each finger from
+            the wrist on, the wrist, and three between the knuckles.
+    """
+    drawn = as_array(projections).reshape(len(hands), 64, 2)
+    figure = new_figure(WIDTH, WIDTH * 2 / len(hands))
+    columns = figure.subplots(2, len(hands), squeeze=False).T
+    for (above, below), (title, hand), points in zip(columns, hands.items(), drawn, strict=True):
+        above.set_title(title, fontsize=TEXT + 1, loc="left")
+        show_image(above, hand.image)
+        draw_skeleton(above, hand.keypoints_2d)
+        _draw_points(below, drawn[0], ["#CCCCCC"] * 6, markersize=7, linewidth=4)
+        _draw_points(below, points, ["#777777", *FINGER_COLOURS.values()], markersize=3.5)
+        below.set(xlim=(-0.33, 0.33), ylim=(0.33, -0.33), xticks=[], yticks=[], aspect="equal")
+    return figure
+
+
+def _draw_points(ax: Axes, points: np.ndarray, colours: Sequence[str], **look: float) -> None:
+    """Draw the palm in the first colour, and each finger in one of the others."""
+    ax.plot(*points[61:].T, "o", color=colours[0], **look)
+    for k, colour in enumerate(colours[1:]):
+        ax.plot(*points[[60, *range(12 * k, 12 * k + 12)]].T, "o-", color=colour, **look)
+    ax.plot(*points[60], "o", color=colours[0], **look)

@@ -1,4 +1,4 @@
-"""PCK, error by keypoint, learning curves, error against the number of labels, points of a projection.
+"""PCK, errors by keypoint and method, learning curves, error by number of labels, turns.
 
 Chapters 02 to 05 draw them.
 """
@@ -7,16 +7,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from matplotlib import patheffects
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import FancyArrowPatch
+from matplotlib.patches import Rectangle
 
 from peclr_utils.evaluation import auc, mean_and_spread
 from peclr_utils.plotting.style import (
-    MARKERS,
     PALETTE,
     SMALL,
+    TEXT,
     WIDTH,
     as_array,
     figure_and_axes,
@@ -27,7 +26,6 @@ from peclr_utils.plotting.style import (
 from peclr_utils.skeleton import FINGER_COLOURS, FINGERS, KEYPOINT_NAMES, NUM_KEYPOINTS
 
 _LEGEND = {"fontsize": SMALL, "frameon": False}
-_ARROW = {"arrowstyle": "-|>", "color": ("#555555", 0.6), "shrinkA": 2, "shrinkB": 4, "mutation_scale": 8}
 
 
 def plot_pck(
@@ -53,11 +51,17 @@ def plot_pck(
     return figure
 
 
-def plot_per_joint_error(errors: Mapping[str, np.ndarray]) -> Figure:
-    """Draw each keypoint's aligned error, finger by finger from base to tip.
+def plot_per_joint_error(
+    errors: Mapping[str, np.ndarray],
+    intervals: Mapping[str, np.ndarray] | None = None,
+    label: str = "PA-EPE (mm)",
+) -> Figure:
+    """Draw each keypoint's error, or the difference of two errors, finger by finger from base to tip.
 
     Args:
-        errors: by method: (21,) PA-EPE in mm.
+        errors: by method: (21,) mm.
+        intervals: by method: (21,) mm, half the bars to draw; or None.
+        label: of the vertical axis, with the unit.
 
     Raises:
         ValueError: if a method doesn't have 21 values.
@@ -70,13 +74,17 @@ def plot_per_joint_error(errors: Mapping[str, np.ndarray]) -> Figure:
     position = np.arange(NUM_KEYPOINTS, dtype=float)
     for finger, joints in enumerate(FINGERS.values()):
         position[list(joints)] += 0.7 * (finger + 1)  # a gap before each finger
-    for name, style in method_styles(errors).items():
-        ax.plot(position, errors[name], label=name, markersize=7, **style | {"linestyle": "none"})
+    for k, (name, style) in enumerate(method_styles(errors).items()):
+        beside = position + 0.22 * (k - (len(errors) - 1) / 2)  # so that bars don't hide each other
+        look = {"markersize": 6, "capsize": 2, **style, "linestyle": "none"}
+        ax.errorbar(beside, errors[name], intervals and intervals[name], label=name, **look)
+    ax.axhline(0, color="#555555", linewidth=1)
     ax.legend(**_LEGEND, ncols=len(errors), loc="lower left", bbox_to_anchor=(0, 1))
-    label_axes(ax, "keypoint, from base to tip", "PA-EPE (mm)", grid="y")
+    label_axes(ax, "keypoint, from base to tip", label, grid="y")
     ax.set_xticks(position, [name.split()[-1] for name in KEYPOINT_NAMES], rotation=55)
     ax.set_xlim(position[0] - 0.8, position[-1] + 0.8)
-    ax.set_ylim(0, 1.15 * max(np.max(values) for values in errors.values()))
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + 0.15 * (high - low))  # room for the fingers' names
     inside = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "top", "fontsize": SMALL}
     for finger, joints in FINGERS.items():
         first, last = position[joints[0]] - 0.6, position[joints[-1]] + 0.6
@@ -187,58 +195,63 @@ def plot_turns(
         title: of the axes.
     """
     figure, ax = figure_and_axes(ax, 6.5, 4.6)
-    ax.plot(angles, angles, ":", color="#555555", linewidth=1.5)
+    _turn_axes(ax, angles, "the image turns", "its points turn", title)
     for name, style in method_styles(turned).items():
         low, middle, high = np.quantile(turned[name], [0.25, 0.5, 0.75], axis=1)
         ax.fill_between(angles, low, high, color=style["color"], alpha=0.2, linewidth=0)
         ax.plot(angles, middle, label=name, linewidth=2, markersize=6, **style)
-    label_axes(ax, "the image turns by (degrees)", "its points turn by (degrees)", title)
-    ax.set_xticks(np.arange(-180, 181, 60))
-    ax.set(yticks=np.arange(-180, 181, 60), ylim=(-185, 185))
     ax.legend(**_LEGEND, handlelength=3, loc="upper left")
     return figure
 
 
-def plot_projection_points(
-    projection: np.ndarray | torch.Tensor,
-    ax: Axes | None = None,
-    *,
-    names: Sequence[str] | None = None,
-    title: str | None = None,
+def plot_intervals(
+    found: Mapping[str, tuple[float, float]], ax: Axes | None = None, *, label: str, title: str | None = None
 ) -> Figure:
-    """Draw the points of one projection, or of several with arrows from each to the next.
+    """Draw one number of each method with its interval, a row per method, the first at the top.
 
     Args:
-        projection: (D,) or (k, D), D even: consecutive pairs (x, y), y down; crosses mark the centroids.
+        found: by method: the number, and half its interval.
         ax: axes to draw into; None makes a figure.
-        names: k names for the legend, or None.
+        label: of the horizontal axis, with the unit.
         title: of the axes.
-
-    Raises:
-        ValueError: on a wrong shape.
     """
-    rows = np.atleast_2d(as_array(projection))
-    if rows.ndim != 2 or rows.shape[1] % 2 or not rows.size:
-        raise ValueError(f"projection: expected (D,) or (k, D) with D even, found {np.shape(projection)}")
-    sets = rows.reshape(len(rows), -1, 2)
-    figure, ax = figure_and_axes(ax, 5.5, 5.2)
-    for start, end in zip(sets[:-1].reshape(-1, 2), sets[1:].reshape(-1, 2), strict=True):
-        ax.add_patch(FancyArrowPatch(start, end, zorder=2, **_ARROW))
-    for k, points in enumerate(sets):
-        colour, marker = PALETTE[k % len(PALETTE)], MARKERS[k % len(MARKERS)]
-        face = "white" if k == 0 and len(sets) > 1 else colour
-        label = None if names is None else names[k]
-        ax.scatter(*points.T, s=24, marker=marker, facecolor=face, edgecolor=colour, label=label, zorder=3)
-        centroid = ax.plot(*points.mean(0), "+", color=colour, markersize=15, markeredgewidth=3, zorder=4)[0]
-        centroid.set_path_effects([patheffects.withStroke(linewidth=6, foreground="white")])
-    label_axes(ax, "x, right (no unit)", "y, down (no unit)", title)
-    low, high = sets.min((0, 1)), sets.max((0, 1))
-    (x, y), half = (low + high) / 2, max(float((high - low).max()) / 2 * 1.12, 1e-6)
-    ax.set(xlim=(x - half, x + half), ylim=(y + half, y - half), aspect="equal")
-    if names is not None:
-        place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": len(names)}
-        ax.legend(**_LEGEND, **place)
+    figure, ax = figure_and_axes(ax, 6.5, 3.0)
+    for k, (name, style) in enumerate(method_styles(found).items()):
+        middle, half = found[name]
+        ax.errorbar(middle, -k, xerr=half, capsize=4, markersize=8, **style | {"linestyle": "none"})
+    ax.set(yticks=-np.arange(len(found)), yticklabels=list(found), ylim=(-len(found) + 0.4, 0.6))
+    ax.set_xlim(0, None)
+    label_axes(ax, label, "", title)
     return figure
+
+
+def plot_responses(
+    changes: Mapping[tuple[str, str], np.ndarray], angles: Sequence[float] | np.ndarray
+) -> Figure:
+    """Draw by how much measurements turn when something else turns, on the axes of `plot_turns`.
+
+    Args:
+        changes: by cause and effect, such as ("the image turns", "its edges turn"): (A, N) degrees for each
+            of N images. Each cause has a row of panels, each effect a column.
+        angles: (A,) degrees that the cause turns by, ascending.
+    """
+    causes = dict.fromkeys(cause for cause, _ in changes)
+    figure = new_figure(WIDTH, 3.8 * len(causes))
+    panels = figure.subplots(len(causes), len(changes) // len(causes), squeeze=False)
+    for ax, ((cause, effect), values) in zip(panels.flat, changes.items(), strict=True):
+        _turn_axes(ax, angles, cause, effect)
+        ax.plot(angles, values, "o", color=PALETTE[0], markersize=6)
+    return figure
+
+
+def _turn_axes(
+    ax: Axes, angles: Sequence[float] | np.ndarray, cause: str, effect: str, title: str | None = None
+) -> None:
+    """Label axes that go through a full turn both ways, and draw the line of slope one."""
+    ax.plot(angles, angles, ":", color="#555555", linewidth=1.5)
+    label_axes(ax, f"{cause} by (degrees)", f"{effect} by (degrees)", title)
+    ax.set_xticks(np.arange(-180, 181, 60))
+    ax.set(yticks=np.arange(-180, 181, 60), ylim=(-185, 185))
 
 
 def _running_mean(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
@@ -246,3 +259,25 @@ def _running_mean(x: np.ndarray, y: np.ndarray, width: float) -> np.ndarray:
     first, last = np.searchsorted(x, x - width / 2, "left"), np.searchsorted(x, x + width / 2, "right")
     total = np.concatenate([[0.0], np.cumsum(y)])
     return (total[last] - total[first]) / (last - first)
+
+
+def heat_map(
+    ax: Axes, values: np.ndarray | torch.Tensor, title: str, names: Sequence[str], framed: Sequence[int]
+) -> None:
+    """Draw a small square matrix with its numbers, and a frame around one entry of each row.
+
+    Args:
+        ax: axes to draw into.
+        values: (N, N).
+        title: of the axes.
+        names: N names of rows and columns.
+        framed: column of each row's frame.
+    """
+    matrix = as_array(values)
+    ax.imshow(matrix, cmap="Blues", vmin=matrix.min(), vmax=1.6 * matrix.max() - 0.6 * matrix.min())
+    for i, j in np.ndindex(*matrix.shape):
+        ax.text(j, i, f"{round(float(matrix[i, j]), 2) + 0:.2f}", ha="center", va="center", fontsize=TEXT)
+    for i, j in enumerate(framed):
+        ax.add_patch(Rectangle((j - 0.47, i - 0.47), 0.94, 0.94, fill=False, edgecolor=PALETTE[1], lw=3))
+    places = range(len(matrix))
+    ax.set(xticks=places, yticks=places, xticklabels=names, yticklabels=names, title=title)

@@ -24,17 +24,17 @@ _HIGHLIGHT = "#0072B2"
 
 
 def show_samples(
-    samples: Sequence[HandSample],
+    samples: Sequence[HandSample | np.ndarray],
     columns: int = 8,
     *,
     skeleton: bool = True,
     captions: Sequence[str] | None = None,
     row_names: Sequence[str] | None = None,
 ) -> Figure:
-    """Show samples of any data set side by side, with their keypoints where they are known.
+    """Show samples of any data set, or images, side by side, with their keypoints where they are known.
 
     Args:
-        samples: at least one; of any image size.
+        samples: at least one; of any image size. Images are (H, W, 3) uint8.
         columns: images in a row.
         skeleton: draw the keypoints.
         captions: one text per sample, or None.
@@ -44,6 +44,7 @@ def show_samples(
         ValueError: if there are no samples, or another number of captions or row names.
     """
     columns = max(1, min(columns, len(samples)))
+    samples = [HandSample(one, 0, "") if isinstance(one, np.ndarray) else one for one in samples]
     keypoints = [sample.keypoints_2d if skeleton else None for sample in samples]
     captions = _each("captions", captions, samples)
     cells = list(zip([sample.image for sample in samples], keypoints, captions, strict=True))
@@ -116,9 +117,9 @@ def plot_predictions(
     true: np.ndarray | torch.Tensor,
     errors: np.ndarray,
     *,
-    count: int = 6,
+    count: int = 4,
 ) -> Figure:
-    """Show the best predictions above the worst: the truth in white, the prediction in the fingers' colours.
+    """Show the best predictions above the worst: the truth in thin lines, the prediction in thick ones.
 
     Args:
         images: N images.
@@ -138,7 +139,7 @@ def plot_predictions(
     count = min(count, len(order))
     best_and_worst = (order[:count], order[::-1][:count])
     rows = [[(shown[k], None, f"{errors[k]:.1f} mm") for k in row] for row in best_and_worst]
-    title = "Truth in white, prediction in the fingers' colours"
+    title = "Prediction in thick lines, truth in thin ones"
     figure, axes = _sheet(rows, title, ("best", "worst"))
     for ax, k in zip(np.ravel(axes), np.ravel(best_and_worst), strict=True):
         draw_prediction(ax, guess[k], truth[k])

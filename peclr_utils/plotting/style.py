@@ -72,7 +72,8 @@ def compact(figure: Figure, quality: int = 80, dpi: int = 90):
     from IPython.display import Image
 
     buffer = BytesIO()
-    options = {"quality": quality, "optimize": True}
+    # Colours at full resolution: half of it would make the thin lines of skeletons grey.
+    options = {"quality": quality, "optimize": True, "subsampling": 0}
     figure.savefig(buffer, format="jpeg", dpi=dpi, bbox_inches="tight", pil_kwargs=options)
     return Image(buffer.getvalue(), format="jpeg")
 

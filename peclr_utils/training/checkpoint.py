@@ -1,6 +1,6 @@
 """A run's folder: its settings, checkpoint and lock; when a run stops early, and when it may resume.
 
-Chapter 03 stops a run and resumes it.
+Chapter 03 trains with it: an interrupted run resumes.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """A true large batch in little memory: the gradient cache of Gao et al. 2021 (arXiv 2101.06983).
 
-Chapter 03 says what a true batch is; `PretrainConfig.grad_cache` switches this on.
+Appendix A3 says what a true batch is; `PretrainConfig.grad_cache` switches this on.
 
 A contrastive loss compares every pair of a batch with every other one: in a batch of N pairs a view has 2N -
 2 negatives. Adding up the gradients of k batches does not change that; only one loss over all kN pairs gives

@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from peclr_utils.files import write_text
+from peclr_utils.progress import progress_bar
 from peclr_utils.training.config import RunSettings
 
 LOG = "log.jsonl"
@@ -66,8 +65,8 @@ class RunLog:
         for name in config.loggers if first_step < steps else ():
             with self._optional(name):
                 self._loggers[name] = OPEN[name](config, title, first_step)
-        show = {"desc": title, "unit": "step", "mininterval": 1, "disable": not config.progress}
-        self._bar = tqdm(total=steps, initial=first_step, **show)
+        bar = {"desc": title, "unit": "step", "total": steps, "initial": first_step}
+        self._bar = progress_bar(show=config.progress, **bar)
 
     def tick(self) -> None:
         """Count one step on the bar."""
@@ -90,8 +89,9 @@ class RunLog:
         for name, (on_log, _) in list(self._loggers.items()):
             with self._optional(name):
                 on_log(step, numbers)
-        shown = {key: f"{values[key]:.4g}" for key in ("loss", "images_per_second") if key in values}
-        self._bar.set_postfix(shown, refresh=False)
+        units = {"loss": "loss {:.4g}", "images_per_second": "{:.3g} images/s"}
+        shown = [text.format(values[name]) for name, text in units.items() if name in values]
+        self._bar.set_postfix_str(", ".join(shown), refresh=False)
 
     @contextlib.contextmanager
     def _optional(self, name: str) -> Iterator[None]:

@@ -1,6 +1,6 @@
 """A checkpoint's content as a dict, without running anything in the file.
 
-Chapter 03 reads the checkpoint of a stopped run with it.
+All loaders of weights use it.
 """
 
 import functools

@@ -1,8 +1,10 @@
 """What the sliders show, as functions from plain numbers to an image: they work without a window too.
 
-Chapter 01 poses a hand with them, chapter 02 moves an image and undoes the motion on a projection.
+Chapter 01 poses a hand with them, chapter 02 moves an image and undoes the motion on a projection, chapter 03
+turns an image and follows the points of trained networks.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -10,17 +12,24 @@ import cv2
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from torch import nn
 
 from peclr_utils.augmentation import ViewParameters, augment_sample, colour_matrix
+from peclr_utils.crops import CropSet
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.equivariance import apply_to_projection, undo_on_projection
+from peclr_utils.evaluation.turning import as_complex_points, turned_by
 from peclr_utils.hands import HandPose, HandShape, constrain, gesture
 from peclr_utils.hands.backgrounds import composite
 from peclr_utils.hands.renderer import Light
 from peclr_utils.hands.scene import HandScene, render_hand, sample_scene, scene_surface
 from peclr_utils.plotting import draw_skeleton_on_image, new_figure
+from peclr_utils.plotting.style import PALETTE, TEXT, as_images, show_image
 from peclr_utils.skeleton import BONES
+from peclr_utils.training.views import plain_views
 
 
 def draw_posed_hand(
@@ -153,15 +162,15 @@ def draw_view(sample: HandSample, size: int = 160, **state: float) -> Figure:
     params = view_parameters(**state)
     view = augment_sample(sample, params, size)
     known = sample.keypoints_2d is not None
-    width = 9.3 if known else 6.0
-    figure = new_figure(width, 3.3, tidy=False)
+    width = 9.0 if known else 5.9
+    figure = new_figure(width, 3.2, tidy=False)
     for k, (shown, title) in enumerate(((sample, "the crop"), (view, "its view"))):
-        ax = figure.add_axes((0.1 / width + 3.0 * k / width, 0.02, 2.9 / width, 2.9 / 3.3))
+        ax = figure.add_axes(((0.1 + 2.9 * k) / width, 0.02, 2.8 / width, 2.8 / 3.2))
         ax.imshow(_with_skeleton(shown))
         ax.set_title(title, fontsize=10, loc="left")
         ax.set_axis_off()
     if known:
-        ax = figure.add_axes((6.3 / width, 0.02, 2.9 / width, 2.9 / 3.3))
+        ax = figure.add_axes((6.1 / width, 0.02, 2.8 / width, 2.8 / 3.2))
         _draw_undoing(ax, toy_projection(sample.keypoints_2d), params)
     return figure
 
@@ -184,6 +193,87 @@ def _draw_undoing(ax: Axes, projection: torch.Tensor, params: ViewParameters) ->
     ax.plot(*moved.reshape(-1, 2).T, "s", color="#D55E00", markersize=3, label="moved")
     ax.plot(*undone.reshape(-1, 2).T, "o", color="#009E73", markersize=3, label="moved back")
     similarity = float((projection * moved).sum()), float((projection * undone).sum())
-    ax.set_title("64 points: cosine {:.2f}, moved back {:.2f}".format(*similarity), fontsize=10, loc="left")
+    ax.set_title("64 points: cosine {:.2f}, moved back {:.2f}".format(*similarity), fontsize=9, loc="left")
     ax.set(xlim=(-0.45, 0.45), ylim=(0.45, -0.45), xticks=[], yticks=[], aspect="equal")
     ax.legend(fontsize=9, loc="lower right", frameon=False)
+
+
+def draw_turns(
+    networks: Mapping[str, nn.Module],
+    crops: CropSet,
+    angle: float | Sequence[float] = 40.0,
+    hand: int = 0,
+    *,
+    image_size: int = 64,
+    view_factor: float = 1.2,
+) -> Figure:
+    """Draw a turned image and, beside it, how each network's points turn with it.
+
+    The points of the image as it is are pale. Five of them, far out and in all directions, have colours and
+    spokes, so that the eye can follow them. The titles say by how many degrees the points turn
+    (`turning.turned_by`); the labels, how well they match the pale ones once that turn is undone.
+
+    Args:
+        networks: by name: from (B, 3, S, S) to projections (B, D), such as `ContrastiveModel`; left in
+            evaluation mode.
+        crops: the images; half as wide again as a view or more, so that no turned view looks beyond its crop.
+        angle: degrees, counter-clockwise on screen; of several, each has a row of the figure.
+        hand: which of the crops.
+        image_size, view_factor: side S of a view in pixels, and its width; see `PretrainConfig`.
+    """
+    angles = np.atleast_1d(angle)
+    shown = as_images(_turned_views(crops, hand, angles, 4 * image_size, view_factor))
+    seen = _turned_views(crops, hand, [0.0, *angles], image_size, view_factor)
+    projected = {name: _project(network, seen) for name, network in networks.items()}
+    columns, height = 1 + len(networks), 3.6 * len(angles)
+    figure = new_figure(3.0 * columns, height, tidy=False)
+    room = {"left": 0.01, "right": 0.99, "bottom": 0.3 / height, "top": 1 - 0.45 / height}
+    grid = room | {"wspace": 0.04, "hspace": 0.25}
+    axes = figure.subplots(len(angles), columns, squeeze=False, gridspec_kw=grid)
+    for k, row in enumerate(axes):
+        show_image(row[0], shown[k])
+        row[0].set_title(f"the image turns by {_degrees(angles[k])}", fontsize=TEXT, loc="left")
+        for ax, (name, z) in zip(row[1:], projected.items(), strict=True):
+            turn, match = _draw_turned_points(ax, z[:1], z[k + 1 : k + 2])
+            ax.set_title(f"{name}\nits points turn by {_degrees(turn)}", fontsize=TEXT, loc="left")
+            ax.set_xlabel(f"match when turned back: cosine {match:.2f}", fontsize=TEXT, loc="left")
+    return figure
+
+
+def _turned_views(
+    crops: CropSet, hand: int, angles: Sequence[float], size: int, view_factor: float
+) -> torch.Tensor:
+    """One crop turned by A angles: (A, 3, size, size), normalised."""
+    one = np.array([hand]), size, view_factor, torch.device("cpu")
+    return torch.cat([plain_views(crops, *one, float(angle)) for angle in angles])
+
+
+@torch.no_grad()
+def _project(network: nn.Module, images: torch.Tensor) -> np.ndarray:
+    """All projections (B, D) at once: on a CPU, two images take little longer than one."""
+    return network.eval()(images.to(next(network.parameters()).device)).float().cpu().numpy()
+
+
+def _degrees(angle: float) -> str:
+    return f"{round(float(angle))}°".replace("-", "\N{MINUS SIGN}")
+
+
+def _draw_turned_points(ax: Axes, still: np.ndarray, moved: np.ndarray) -> tuple[float, float]:
+    """Draw two projections (1, D); return the turn in degrees, and the cosine once it is undone."""
+    (before,), (after,) = as_complex_points(still), as_complex_points(moved)
+    outermost = np.argsort(-np.abs(before))
+    fifths = np.angle(before[outermost]) % (2 * np.pi) // (2 * np.pi / 5)
+    followed = outermost[np.unique(fifths, return_index=True)[1]]  # the farthest in each fifth of the circle
+    colours = np.array([to_rgb(colour) for colour in ("#777777", *PALETTE[: len(followed)])])
+    for layer, points, strength in ((1, before, 0.3), (2, after, 1.0)):
+        grey, *bright = 1 - strength * (1 - colours)
+        ax.scatter(points.real, points.imag, s=12, color=grey, zorder=layer)
+        ends = np.stack([points.real, points.imag], axis=1)[followed]
+        spokes = [((0, 0), end) for end in ends]
+        ax.add_collection(LineCollection(spokes, colors=bright, linewidths=1.5, zorder=layer))
+        ax.scatter(*ends.T, s=60, color=bright, zorder=layer)
+    reach = 1.1 * np.abs([before, after]).max()
+    ax.set(xlim=(-reach, reach), ylim=(reach, -reach), xticks=[], yticks=[], aspect="equal")
+    ax.spines[:].set_color("#BBBBBB")
+    lengths = np.linalg.norm(before) * np.linalg.norm(after)
+    return float(turned_by(still, moved)[0]), float(np.abs(np.vdot(before, after)) / lengths)

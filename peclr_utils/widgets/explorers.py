@@ -1,10 +1,12 @@
-"""Sliders above an image that follows them.
+"""Sliders beside an image that follows them.
 
 ipywidgets is imported when an explorer is made, not before; without it, that raises ModuleNotFoundError.
 
-Chapter 01 shows `rotating_hand` and `pose_explorer`, chapter 02 `augmentation_explorer`.
+Chapter 01 shows `rotating_hand` and `pose_explorer`, chapter 02 `augmentation_explorer`, chapter 03
+`turn_explorer`.
 """
 
+import gc
 from collections.abc import Callable, Mapping
 from functools import partial
 from io import BytesIO
@@ -13,24 +15,31 @@ from typing import Any
 
 import cv2
 import numpy as np
+from matplotlib import style
 from matplotlib.figure import Figure
+from torch import nn
 
-from peclr_utils.crops import crop
+from peclr_utils.crops import CropSet, crop
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.hands import GESTURES
 from peclr_utils.plotting import plot_hand_3d
 from peclr_utils.skeleton import FINGERS
-from peclr_utils.widgets.drawing import draw_posed_hand, draw_view
+from peclr_utils.widgets.drawing import draw_posed_hand, draw_turns, draw_view
 
 STATIC_NOTE = "(Sliders appear here when the chapter is run in JupyterLab.)"
 """What an explorer prints where nobody can move its sliders."""
 
+WIDEST, CONTROL = 830, 268
+"""Pixels: what JupyterLab and its side bar leave of a screen of 1280, and a third of it: a control."""
+
 
 class Explorer:
-    """Sliders above an image that follows them.
+    """Sliders beside an image that follows them, or below it where it is too wide.
 
-    In a notebook that someone looks at it shows the sliders; where a chapter is run without a window
-    (papermill, nbconvert), it prints one line instead, so that executed notebooks hold no dead widgets.
+    Together they fit on a screen of 1280 x 800 pixels; the image has its natural size. It is drawn again when
+    a slider is let go. In a notebook that someone looks at it shows the sliders; where a chapter is run
+    without a window (papermill, nbconvert), it prints one line instead, so that executed notebooks hold no
+    dead widgets.
 
     Args:
         draw: called with the controls' values by name; returns a matplotlib figure or an RGB uint8 image.
@@ -45,16 +54,28 @@ class Explorer:
     def __init__(self, draw: Callable[..., Figure | np.ndarray], controls: Mapping[str, Any]):
         widgets = _ipywidgets()
         self.controls, self._draw = dict(controls), draw
-        self.image = widgets.Image(format="png")
+        # A box stretches what is in it, unless that says that it starts at an edge.
+        own_size = widgets.Layout(flex="0 0 auto", align_self="flex-start", max_width="100%")
+        self.image = widgets.Image(format="png", layout=own_size)
         for control in self.controls.values():
+            control.layout.flex, control.layout.max_width = f"1 1 {CONTROL}px", "400px"
             control.observe(self._update, "value")
         self._update()
-        box = widgets.Layout(flex_flow="row wrap")
-        self.widget = widgets.VBox([widgets.HBox(list(self.controls.values()), layout=box), self.image])
+        room = widgets.Layout(flex=f"1 1 {CONTROL + 8}px", flex_flow="row wrap", align_content="flex-start")
+        controls = widgets.HBox(list(self.controls.values()), layout=room)
+        page = widgets.Layout(flex_flow="row wrap", max_width=f"{WIDEST}px")
+        self.widget = widgets.HBox([self.image, controls], layout=page)
 
     def _update(self, change: object = None) -> None:
         state = {name: control.value for name, control in self.controls.items()}
-        self.image.value = as_png(self._draw(**state))
+        # Collecting garbage takes as long as drawing; it can wait until the image is sent.
+        gc.disable()
+        try:
+            # A reader's own style may write in white, for dark pages; these figures are white.
+            with style.context("default"):
+                self.image.value = as_png(self._draw(**state))
+        finally:
+            gc.enable()
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
@@ -69,7 +90,7 @@ def as_png(image: Figure | np.ndarray) -> bytes:
     """Encode a figure, or an RGB uint8 image (H, W, 3), as PNG."""
     if isinstance(image, Figure):
         buffer = BytesIO()
-        image.savefig(buffer, format="png", dpi=90)
+        image.savefig(buffer, format="png", dpi=90, pil_kwargs={"compress_level": 1})  # quick, not small
         return buffer.getvalue()
     return cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes()
 
@@ -131,8 +152,34 @@ def augmentation_explorer(sample: HandSample, size: int = 160) -> Explorer:
     return Explorer(partial(draw_view, sample, size), controls)
 
 
+def turn_explorer(
+    networks: Mapping[str, nn.Module], crops: CropSet, image_size: int = 64, view_factor: float = 1.2
+) -> Explorer:
+    """Turn an image by a slider, and see by how much the points of trained networks turn.
+
+    Args:
+        networks, crops, image_size, view_factor: see `draw_turns`.
+    """
+    controls = {
+        "angle": _slider("angle °", 40, -180, 180, 5),
+        "hand": _ipywidgets().IntSlider(
+            value=0, max=len(crops) - 1, description="hand", continuous_update=False
+        ),
+    }
+    draw = partial(draw_turns, networks, crops, image_size=image_size, view_factor=view_factor)
+    return Explorer(draw, controls)
+
+
 def _slider(name: str, value: float, low: float, high: float, step: float) -> Any:
-    return _ipywidgets().FloatSlider(value=value, min=low, max=high, step=step, description=name)
+    return _ipywidgets().FloatSlider(
+        value=value,
+        min=low,
+        max=high,
+        step=step,
+        description=name,
+        readout_format=".0f" if step >= 1 else ".2f",
+        continuous_update=False,
+    )
 
 
 def _ipywidgets() -> ModuleType:

@@ -27,6 +27,13 @@ def to_25d(points, K):
     return np.column_stack([project(points, K), depth])
 
 
+def resize(K, side, size):
+    """The corners of the image's area, half a pixel beyond the outermost centres, stay its corners."""
+    scale = size / side
+    to_edges, from_edges = (np.array([[1, 0, d], [0, 1, d], [0, 0, 1]]) for d in (0.5, -0.5))
+    return from_edges @ np.diag([scale, scale, 1]) @ to_edges @ K
+
+
 def turn(angle):
     c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     return np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
@@ -38,9 +45,22 @@ def about(centre, angle):
     return there @ turn(angle) @ back
 
 
-def undo(points, angle):
-    centre = points.mean(0)
-    return (points - centre) @ turn(-angle)[:2, :2].T + centre
+def angle_between(before, after):
+    """The rotation of a Procrustes fit, by an SVD."""
+    p, q = before - before.mean(0), after - after.mean(0)
+    u, _, vt = np.linalg.svd(q.T @ p)
+    (cos, sin), _ = u @ vt
+    return np.degrees(np.arctan2(sin, cos))
+
+
+def to_photograph(points, crop, view):
+    in_crop = np.linalg.solve(view, np.column_stack([points, np.ones(len(points))]).T)
+    return np.linalg.solve(crop, in_crop)[:2].T
+
+
+def undo(points, angle, shift):
+    points = points - shift * (points.max(0) - points.min(0))
+    return (points - points.mean(0)) @ turn(-angle)[:2, :2].T + points.mean(0)
 
 
 def loss(z1, z2, temperature):
@@ -76,6 +96,19 @@ def align(pred, gt):
     return np.linalg.norm(t) / np.linalg.norm(p) * s.sum() * p @ (u @ vt).T + gt.mean(0)
 
 
+def frozen(encoder, images):
+    with torch.no_grad():
+        return encoder.eval()(images)
+
+
+def align_properly(pred, gt):
+    """By Kabsch's formula: a diagonal matrix between V and Uᵀ, from the SVD of the other product."""
+    p, t = pred - pred.mean(0), gt - gt.mean(0)
+    v, s, ut = np.linalg.svd(p.T @ t)
+    d = np.array([1, 1, np.sign(np.linalg.det(v @ ut))])
+    return (s * d).sum() / (p**2).sum() * p @ ((v * d) @ ut) + gt.mean(0)
+
+
 def distance(pred, gt):
     return np.linalg.norm(pred - gt, axis=-1)
 
@@ -90,24 +123,36 @@ RIGHT = {
     "1.2": to_25d,
     "1.3": lambda points: np.linalg.norm(points[CHILD] - points[PARENT], axis=1),
     "1.4": [FREIHAND_INDEX["mano"].index(k) for k in range(21)],
+    "1.5": [1, 1, 1, 1, 2],
+    "1.6": resize,
     "2.1": about,
-    "2.2": undo,
-    "2.3": lambda A, K: A @ K,
+    "2.2": angle_between,
+    "2.3": to_photograph,
     "2.4": lambda shift, side, size: shift / side,
+    "2.5": [False, True, True, False],
+    "2.6": undo,
     "3.1": loss,
     "3.2": lambda count: math.log(2 * count - 1),
     "3.3": mask,
     "3.4": lambda batch_size, accumulate: 2 * (batch_size - 1),
     "3.5": undone,
+    "3.6": [2, 0, -1],
+    "3.7": lambda z1, z2, angle, shift: torch.stack(
+        [undo_on_projection(z, angle[k], shift[k]) for k, z in enumerate((z1, z2))]
+    ),
     "4.1": root,
     "4.2": lift,
     "4.3": lambda predicted, true, size: np.abs(predicted - true).mean() / size,
     "4.4": lambda a, b, depth: 2 * a * depth + b < 0,
     "4.5": lambda steps, batch_size, labels: steps * batch_size / labels,
+    "4.6": [2, 1, 0.5, 1],
+    "4.7": frozen,
     "5.1": align,
     "5.2": lambda pred, gt, threshold: (distance(pred, gt) <= threshold).mean(),
     "5.3": area,
     "5.4": lambda pred, gt: 1000 * distance(pred - pred[:, 9:10], gt - gt[:, 9:10]).mean(),
+    "5.5": 8 / 9,
+    "5.6": align_properly,
 }
 
 

@@ -1,9 +1,16 @@
 import numpy as np
 import pytest
 
-from peclr_utils.course.labelled_hands import labelled_crops, labelled_source, one_of_each
+from peclr_utils.course.labelled_hands import (
+    distances,
+    labelled_crops,
+    labelled_source,
+    one_of_each,
+    unlabelled_crops,
+)
 from peclr_utils.datasets import SyntheticHands, export_freihand, open_source
-from peclr_utils.training import FinetuneConfig
+from peclr_utils.training import FinetuneConfig, PretrainConfig
+from peclr_utils.training.poses import plain_labels
 
 
 @pytest.fixture
@@ -60,3 +67,22 @@ def test_one_of_each_takes_every_hand_once_and_not_always_the_first_version():
     assert len({int(position) // 50 for position in positions}) > 1
     assert np.array_equal(positions, one_of_each(identities, 1000))
     assert len(set(identities[one_of_each(identities, 7)])) == 7
+
+
+def test_unlabelled_hands_are_a_draw_by_the_seed_and_all_of_them_if_there_are_fewer(tmp_path):
+    config = PretrainConfig(sources=("synthetic:12?seed=1&size=48",), image_size=32, cache=str(tmp_path))
+    few, other, all_of_them = (
+        unlabelled_crops(config.replace(seed=seed), count) for seed, count in ((0, 5), (1, 5), (0, 50))
+    )
+    assert len(few) == len(other) == 5 and len(all_of_them) == 12
+    assert set(few.identities) != set(other.identities)
+
+
+def test_distances_in_pose_and_colour_are_zero_to_oneself_symmetric_and_those_of_the_labels(config):
+    hands = labelled_crops(config.replace(labels=4))
+    apart = distances(hands, hands, 32, 1.2)
+    for name in ("pose", "colour"):
+        assert np.allclose(np.diag(apart[name]), 0) and np.allclose(apart[name], apart[name].T)
+        assert (apart[name] + np.eye(4) > 0).all()
+    points = plain_labels(hands, None, 32, 1.2)["keypoints_2d"]
+    assert np.isclose(apart["pose"][0, 1], np.linalg.norm(points[0] - points[1], axis=1).mean())

@@ -1,7 +1,7 @@
 import pytest
 
 from peclr_utils.course.labelled_hands import labelled_source
-from peclr_utils.course.runner import CHAPTERS, NEEDS_DATA, PROFILES
+from peclr_utils.course.runner import APPENDICES, CHAPTERS, NEEDS_DATA, PROFILES
 from peclr_utils.experiments.label_fractions import LABELLED_VIEWS
 from peclr_utils.training import FinetuneConfig, PretrainConfig
 
@@ -22,7 +22,7 @@ CHAPTER_3 = (
 def test_every_profile_sets_the_same_parameters_of_every_chapter():
     assert {"smoke", "laptop", "night", *NEEDS_DATA} == set(PROFILES)
     names = [{chapter: set(numbers) for chapter, numbers in profile.items()} for profile in PROFILES.values()]
-    assert tuple(names[0]) == CHAPTERS
+    assert tuple(names[0]) == CHAPTERS + APPENDICES
     assert all(own == names[0] for own in names)
 
 

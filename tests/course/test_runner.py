@@ -48,6 +48,17 @@ def clone(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def appendices(clone, monkeypatch):
+    """Two appendices in that repository."""
+    names = ("A1_first", "A2_second")
+    for number, name in enumerate(names, start=5):
+        monkeypatch.setitem(runner.PROFILES["smoke"], name, {"number": number})
+        write_notebook(clone / "notebooks" / f"{name}.ipynb", PARAMETERS, DIARY)
+    monkeypatch.setattr(runner, "APPENDICES", names)
+    return names
+
+
+@pytest.fixture
 def started(monkeypatch):
     """Chapters in the order in which they are started; nothing is executed."""
     chapters = []
@@ -169,6 +180,56 @@ def test_a_page_shows_its_formulas_without_the_web_and_leaves_dollars_in_code_al
     assert "<script" not in page and " src=" not in page and "@import" not in page
 
 
+LINKS = """\
+[two](02_b.ipynb) [part](02_b.ipynb#Some-part) [done](01_a.ipynb) [none](05_e.ipynb)
+[data](../data/README.md) [web](https://a.b/c.ipynb) [here](#top)"""
+
+
+def targets(page):
+    """The links of a page by their text."""
+    links = BeautifulSoup(page, "html.parser").select("main a, body a")
+    return {link.text: link["href"] for link in links}
+
+
+def export_links(tmp_path, monkeypatch, project):
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "01_data_loading.ipynb").touch()
+    (tmp_path / "pyproject.toml").write_text(project)
+    (tmp_path / "01_a.html").touch()
+    monkeypatch.chdir(tmp_path)
+    nbformat.write(new_notebook(cells=[new_markdown_cell(LINKS)], metadata=METADATA), tmp_path / "page.ipynb")
+    export_html(tmp_path / "page.ipynb", ["02_b"])
+    return (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_links_of_a_page_lead_to_pages_and_none_is_dead(tmp_path, monkeypatch):
+    page = export_links(tmp_path, monkeypatch, "[project]\nname = 'toy'")
+    assert targets(page) == {
+        "two": "02_b.html", "part": "02_b.html#Some-part", "done": "01_a.html",
+        "web": "https://a.b/c.ipynb", "here": "#top",
+    }  # fmt: skip
+    assert "none" in page and "data" in page
+
+
+def test_links_to_other_files_lead_to_the_repository_if_the_project_names_it(tmp_path, monkeypatch):
+    page = export_links(tmp_path, monkeypatch, "[project.urls]\nRepository = 'https://host/us/it'")
+    assert targets(page)["data"] == "https://host/us/it/blob/HEAD/data/README.md"
+    assert targets(page)["none"] == "https://host/us/it/blob/HEAD/notebooks/05_e.ipynb"
+
+
+def test_pages_made_before_the_appendices_link_to_them_once_these_are_there(clone, appendices, started):
+    text = new_markdown_cell(f"[more]({appendices[0]}.ipynb)")
+    chapter = clone / "notebooks" / f"{CHAPTERS[0]}.ipynb"
+    notebook = nbformat.read(chapter, as_version=4)
+    notebook.cells.append(text)
+    nbformat.write(notebook, chapter)
+    (clone / "pyproject.toml").write_text("[project]\nname = 'toy'")
+    page = run_course("smoke") / f"{CHAPTERS[0]}.html"
+    assert "more" not in targets(page.read_text())
+    run_course("smoke", chapters=CHAPTERS + appendices, resume=True)
+    assert targets(page.read_text())["more"] == f"{appendices[0]}.html"
+
+
 @pytest.mark.parametrize("kind", ["image/png", "image/jpeg"])
 def test_an_image_is_described_by_the_paragraph_that_reads_it(tmp_path, kind):
     image = new_output("display_data", {kind: "iVBORw0KGgo="}, metadata={kind: {"width": 9}})
@@ -204,6 +265,36 @@ def test_the_paper_needs_data_which_reach_the_chapters_as_absolute_source_names(
 def test_chapters_are_selected_by_number_and_kept_in_order():
     for text, numbers in {"": "12345", "1,3": "13", "3-5": "345", "05, 1": "15"}.items():
         assert select_chapters(text) == tuple(CHAPTERS[int(number) - 1] for number in numbers)
+
+
+def test_appendices_are_selected_like_chapters_and_come_last(appendices):
+    first, second = appendices
+    assert select_chapters("A1,4-5") == (*CHAPTERS[3:], first)
+    assert select_chapters("a1-A2") == select_chapters("5-A2")[1:] == appendices
+    assert select_chapters("2", appendices=True) == (CHAPTERS[1], *appendices)
+    assert select_chapters(appendices=True) == CHAPTERS + appendices
+
+
+@pytest.mark.parametrize("text", ["6", "0", "5-3", "1,,2", "A3", "A1-2", "one"])
+def test_what_is_no_chapter_is_an_error_that_names_them(appendices, text):
+    with pytest.raises(ValueError, match="expected some of 1, 2, 3, 4, 5, A1, A2,"):
+        select_chapters(text)
+
+
+def test_appendices_run_after_the_chapters_and_only_when_asked_for(clone, appendices, started, capsys):
+    assert main(["--profile", "smoke"]) == 0
+    assert started == list(CHAPTERS)
+    assert main(["--profile", "smoke", "--appendices", "--resume"]) == 0
+    assert started == [*CHAPTERS, *appendices]
+    assert f"{appendices[1]}.html" in capsys.readouterr().out
+
+
+def test_all_committed_notebooks_are_refreshed_appendices_too(clone, appendices, monkeypatch):
+    refreshed = []
+    monkeypatch.setattr("peclr_utils.course.__main__.refresh", refreshed.append)
+    main(["--refresh"])
+    main(["--refresh", "--chapters", "2"])
+    assert [notebook.stem for notebook in refreshed] == [*CHAPTERS, *appendices, CHAPTERS[1]]
 
 
 def test_a_refreshed_chapter_keeps_only_its_outputs_and_one_that_fails_is_left_as_it_was(clone, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from peclr_utils.course.whole_images import Measured, evaluate_whole_images, verdict
-from peclr_utils.datasets import SyntheticHands, export_freihand
+from peclr_utils.datasets import TURNED, SyntheticHands, export_freihand
 from peclr_utils.evaluation import evaluate_keypoints
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.weights import save_checkpoint
@@ -30,7 +30,7 @@ def test_without_freihand_it_is_evaluated_on_rendered_hands_and_a_missing_file_i
 ):
     file = published_pose_file(tmp_path / "rn18.pth", "resnet18")
     result = evaluate_whole_images(file, [], 2)
-    assert (result.source, result.hands, result.name) == ("synthetic:2?seed=3", 2, "rn18.pth")
+    assert (result.source, result.hands, result.name) == (f"synthetic:2?seed=3&{TURNED}", 2, "rn18.pth")
     with pytest.raises(FileNotFoundError, match=r"typo\.pth"):
         evaluate_whole_images("typo.pth", [], 2)
 

@@ -45,6 +45,18 @@ def test_an_asterisk_says_that_the_interval_excludes_zero():
     assert table.interval_text([(1.0, 2.0)], 1) == "-1.0" and table.interval_text([], 1) == "–"
 
 
+def test_words_about_a_method_stand_only_where_the_interval_excludes_zero():
+    cells = [_cell("peclr", seed, error) for seed, error in enumerate((10.0, 12.0, 14.0))]
+    cells += [_cell("simclr", seed, error) for seed, error in enumerate((12.0, 15.0, 16.0))]  # -2.33 ± 1.43
+    cells += [_cell("scratch", seed, error) for seed, error in enumerate((12.0, 11.0, 16.0))]  # -1.00 ± 4.30
+    cells += [_cell(one["method"], one["seed"], -one["root_relative_epe_mm"], "full") for one in cells]
+    rows = {row[1]: row for row in _rows(table.clear_differences({"cells": cells}))[2:]}
+    assert rows["SimCLR, rotation as invariance"][2] == "lower: probe 64; higher: full 64"
+    assert rows["from scratch"][2] == "–"
+    assert {one for row in rows.values() for one in row[3:]} == {"–"}  # equal for all methods
+    assert table.clear_differences({"cells": [_cell("peclr", 0, 1.0)]}) == "no cells to compare"
+
+
 def test_runs_are_paired_by_their_seed():
     cells = [_cell("peclr", 1, 5.0), _cell("simclr", 0, 1.0), _cell("peclr", 0, 2.0), _cell("simclr", 2, 9.0)]
     assert table.paired_values(cells, "peclr", "simclr", "root_relative_epe_mm") == [(2.0, 1.0)]
@@ -74,7 +86,7 @@ def test_every_kept_result_is_its_own_recipe_and_holds_each_cell_once(repository
     tables = 0
     for path in sorted((repository / "data" / "results").glob("*.json")):
         content = json.loads(path.read_text())
-        if content["format"] == table.FORMAT:
+        if content.get("format") == table.FORMAT:
             config = LabelFractionsConfig.load(path)
             config.validate()
             cells = [tuple(cell[name] for name in Cell._fields) for cell in content["cells"]]

@@ -10,12 +10,12 @@ import nbformat
 import pytest
 
 from peclr_utils.course.execution import execute_chapter
-from peclr_utils.course.runner import CHAPTERS, PROFILES
+from peclr_utils.course.runner import APPENDICES, CHAPTERS, PROFILES
 from peclr_utils.datasets import SyntheticHands, export_freihand
 from peclr_utils.evaluation import PUBLISHED
 from peclr_utils.evaluation.report import NAMES
 
-METHODS = {"mean_pose", "scratch", "simclr_no_rotation", "simclr", "peclr"}
+METHODS = {"mean_pose", *PROFILES["smoke"]["04_finetuning"]["methods"]}
 
 
 def outputs(notebook):
@@ -32,7 +32,7 @@ def assert_ran_to_its_end(notebook):
     assert all(output.output_type != "error" for output in outputs(notebook))
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("chapter", CHAPTERS + APPENDICES)
 def test_a_chapter_runs_to_its_end_without_warnings_and_becomes_a_page_with_its_images(smoke_course, chapter):
     executed = nbformat.read(smoke_course / f"{chapter}.ipynb", as_version=4)
     assert_ran_to_its_end(executed)

@@ -1,4 +1,4 @@
-"""What every committed chapter must be, read without running it."""
+"""What every committed chapter and appendix must be, read without running it."""
 
 import copy
 import json
@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import papermill
 import pytest
+import torch
 
 from peclr_utils.course.execution import describe_images
-from peclr_utils.course.exercises import chapter_exercises
-from peclr_utils.course.runner import CHAPTERS, PROFILES
+from peclr_utils.course.exercises import chapter_exercises, check
+from peclr_utils.course.runner import APPENDICES, CHAPTERS, PROFILES
 from peclr_utils.datasets import open_source
 
 LONGEST_CELL = 10
@@ -21,7 +23,7 @@ LARGEST_NOTEBOOK = 1_500_000
 ABSOLUTE_PATH = re.compile(r"(?:^|[\s'\"(=:])((?:/(?:home|root|tmp|Users|mnt|opt|var)/|[A-Z]:\\\\?)\S*)")
 
 
-@pytest.fixture(params=CHAPTERS)
+@pytest.fixture(params=CHAPTERS + APPENDICES)
 def path(repository, request):
     return repository / "notebooks" / f"{request.param}.ipynb"
 
@@ -34,6 +36,10 @@ def notebook(path):
 @pytest.fixture
 def code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+
+
+def test_every_notebook_is_a_chapter_or_an_appendix_that_the_profiles_have_numbers_for(repository):
+    assert {path.stem for path in (repository / "notebooks").glob("*.ipynb")} == {*CHAPTERS, *APPENDICES}
 
 
 def headings(notebook):
@@ -57,9 +63,10 @@ def test_it_is_a_small_valid_notebook_for_the_python3_kernel_without_widget_stat
     assert path.stat().st_size < LARGEST_NOTEBOOK
 
 
-def test_its_parameters_cell_has_the_run_folder_and_all_that_the_profiles_set(path):
+def test_its_parameters_cell_has_all_that_the_profiles_set_and_a_run_folder_if_it_uses_one(path, code):
     names = set(papermill.inspect_notebook(path))
-    assert "run_dir" in names
+    cells = [cell.source for cell in code if "parameters" not in cell.metadata.get("tags", [])]
+    assert "run_dir" in names or not any("run_dir" in source for source in cells)
     for profile in PROFILES:
         assert set(PROFILES[profile][path.stem]) <= names, profile
 
@@ -70,12 +77,13 @@ def test_it_was_run_from_top_to_bottom_in_a_fresh_kernel_without_error_or_warnin
         assert output.output_type != "error" and "Warning:" not in output.get("text", ""), output
 
 
-def test_it_shows_images_each_with_the_text_that_reads_it_below(notebook):
+def test_it_shows_images_each_with_the_text_that_reads_it_below(notebook, path):
     fresh = copy.deepcopy(notebook)
     outputs = [output for cell in fresh.cells for output in cell.get("outputs", [])]
     images = [(o, kind) for o in outputs for kind in o.get("data", {}) if kind.startswith("image/")]
     texts = [output.metadata.pop(kind)["alt"] for output, kind in images]
-    assert images and min(map(len, texts)) >= 20
+    assert images or path.stem in APPENDICES
+    assert min(map(len, texts), default=20) >= 20
     describe_images(fresh)
     assert fresh == notebook
 
@@ -105,13 +113,15 @@ def test_it_names_no_absolute_path(notebook, repository):
     assert [found for text in texts(notebook) for found in ABSOLUTE_PATH.findall(text)] == []
 
 
-def test_it_begins_with_goals_and_ends_with_summary_exercises_and_references(notebook):
+def test_it_begins_with_goals_and_ends_with_summary_exercises_and_references(notebook, path):
     found = headings(notebook)
+    exercises = ("exercises",) if path.stem in CHAPTERS else ()
     order = [next(i for i, h in enumerate(found) if h.lower().endswith(part)) for part in
-             ("goals", "summary", "exercises", "references")]  # fmt: skip
+             ("goals", "summary", *exercises, "references")]  # fmt: skip
     assert order == sorted(order)
 
 
+@pytest.mark.parametrize("path", CHAPTERS, indirect=True)
 def test_it_asks_each_of_its_exercises_below_its_heading_and_leaves_the_answer_to_the_reader(notebook, path):
     number, cells = int(path.stem[:2]), notebook.cells
     answers = [k for k, cell in enumerate(cells) if cell.cell_type == "code" and "\ncheck(" in cell.source]
@@ -119,10 +129,26 @@ def test_it_asks_each_of_its_exercises_below_its_heading_and_leaves_the_answer_t
     exercises = zip(answers, chapter_exercises(number), strict=True)
     for count, (k, exercise) in enumerate(exercises, start=1):
         assert exercise.name == f"{number}.{count}"
-        assert f"### Exercise {exercise.name}: {exercise.title}\n" in cells[k - 1].source
+        text = next(cell.source for cell in reversed(cells[:k]) if cell.cell_type == "markdown")
+        assert f"### Exercise {exercise.name}: {exercise.title}\n" in text
         assert re.search(rf"^check\(\s*[\"']{exercise.name}[\"']", cells[k].source, re.MULTILINE)
         assert re.search(r"^(    |answer = )\.\.\.$", cells[k].source, re.MULTILINE), cells[k].source
         assert "not answered yet" in "".join(output.get("text", "") for output in cells[k].outputs)
+
+
+def test_its_folded_solutions_are_right_one_for_each_exercise(notebook, path, capsys):
+    folded = [cell.source for cell in notebook.cells if "<summary>Solutions</summary>" in cell.source]
+    if not folded:
+        pytest.skip("it has no solutions")
+    namespace = {"np": np, "torch": torch}
+    exercises = chapter_exercises(int(path.stem[:2]))
+    solutions = re.findall(r"^```python\n(.*?)^```$", folded[0], re.MULTILINE | re.DOTALL)
+    calls = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
+    for exercise, solution in zip(exercises, solutions, strict=True):
+        exec(solution, namespace)
+        name = re.search(rf"^check\(\s*[\"']{exercise.name}[\"'],\s*(\w+)", calls, re.MULTILINE)[1]
+        check(exercise.name, namespace[name])
+    assert capsys.readouterr().out.count("right. Well done.") == len(exercises)
 
 
 WIDGET = re.compile(r"^(?:\w+_explorer|rotating_hand)\(", flags=re.MULTILINE)

@@ -14,8 +14,9 @@ from matplotlib.colors import to_hex, to_rgba
 from peclr_utils import plotting
 from peclr_utils.datasets.sample import HandSample
 from peclr_utils.evaluation.report import NAMES
-from peclr_utils.plotting import style
-from peclr_utils.plotting.comparison import plot_hands_in_rows
+from peclr_utils.plotting import method, style
+from peclr_utils.plotting.comparison import plot_hands_in_rows, plot_toy_projections
+from peclr_utils.plotting.curves import heat_map, plot_responses
 from peclr_utils.skeleton import BONES, FINGER_COLOURS, FINGERS
 
 RNG = np.random.default_rng(0)
@@ -55,6 +56,7 @@ HISTORIES = {
 }
 FRACTIONS = {"scratch": {128: [20.0, 21.0], 512: [18.0]}, "PeCLR": {128: [18.0, 19.0], 512: [17.0]}}
 NEAR = images(6).reshape(2, 3, 64, 64, 3)
+RESPONSES = {(cause, effect): RNG.normal(size=(3, 4)) for cause in ("a turns", "b turns") for effect in "cd"}
 MESH = (np.concatenate([hand_3d(), hand_3d() + 0.01]), RNG.integers(0, 42, (50, 3)))
 
 FIGURES = {
@@ -69,20 +71,31 @@ FIGURES = {
     "rows": lambda: plot_hands_in_rows(
         images(3), {"one": [hand_2d()] * 3, "two": [hand_2d() + 100] * 3}, captions={"two": list("abc")}
     ),
+    "keypoint names": lambda: plotting.plot_keypoint_names(images(1)[0], hand_2d()),
+    "root depth": lambda: plotting.plot_root_depth_errors(
+        np.arange(90.0), np.geomspace(1, 0.01, 90), np.arange(90) < 5
+    ),
     "hand 3d": lambda: plotting.plot_hand_3d(hand_3d(), mesh=MESH),
     "hand views": lambda: plotting.plot_hand_views(hand_3d(), mesh=MESH, true=hand_3d() + 0.01, title="hand"),
     "pck": lambda: plotting.plot_pck({"PeCLR": (THRESHOLDS, CURVE), "scratch": (THRESHOLDS, CURVE**2)}),
     "per joint": lambda: plotting.plot_per_joint_error({"a": np.arange(21.0), "b": np.ones(21)}),
+    "intervals": lambda: plotting.plot_intervals({"PeCLR": (2.0, 0.5), "a": (3.0, 0.1)}, label="error (mm)"),
     "turns": lambda: plotting.plot_turns(
         {name: RNG.normal(size=(3, 9)) for name in ("PeCLR", "other")}, [-30.0, 0, 30]
+    ),
+    "responses": lambda: plot_responses(RESPONSES, [-30.0, 0, 30]),
+    "toy projections": lambda: plot_toy_projections(
+        {"a view": samples(2)[1], "moved": samples(2)[1]}, RNG.normal(0, 0.1, size=(2, 128))
     ),
     "learning curves": lambda: plotting.plot_learning_curves(
         HISTORIES, {"loss": "loss (nats)", "error": "error (px)"}, smooth=3
     ),
     "label fractions": lambda: plotting.plot_label_fractions(FRACTIONS, title="labels"),
-    "projection": lambda: plotting.plot_projection_points(RNG.normal(size=(2, 128)), names=["one", "two"]),
 }
-MEASURED = ("hand 3d", "hand views", "pck", "per joint", "learning curves", "label fractions", "projection")
+MEASURED = (
+    *("root depth", "hand 3d", "hand views", "pck", "per joint"),
+    *("learning curves", "label fractions", "responses"),
+)
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -119,6 +132,15 @@ def test_bones_are_drawn_between_the_skeletons_keypoints_in_their_fingers_colour
         assert to_hex(colour) == FINGER_COLOURS[finger].lower()
 
 
+def test_the_line_of_root_depths_is_the_median_of_the_points_around_it_right_and_wrong_ones():
+    angles, wrong = RNG.uniform(0, 90, 500), RNG.random(500) < 0.3
+    errors = RNG.lognormal(size=500)
+    line = plotting.plot_root_depth_errors(angles, errors, wrong).axes[0].lines[-1]
+    for angle, median in line.get_xydata():
+        near = np.abs(angles - angle) <= 2.5
+        assert median == pytest.approx(100 * np.median(errors[near]))
+
+
 def test_truth_and_prediction_can_be_told_apart_and_neither_hides_the_other():
     one = [hand_2d()]
     for figure in (
@@ -126,8 +148,11 @@ def test_truth_and_prediction_can_be_told_apart_and_neither_hides_the_other():
         plot_hands_in_rows(images(1), {"a": one}, true=one),
     ):
         truth, found = (a for a in figure.axes[0].collections if isinstance(a, LineCollection))
-        assert to_rgba("white") == tuple(truth.get_colors()[0]) != tuple(found.get_colors()[0])
-        assert truth.get_linewidth()[0] < found.get_linewidth()[0] and truth.get_zorder() < found.get_zorder()
+        np.testing.assert_array_equal(truth.get_colors(), found.get_colors())
+        assert 2 * truth.get_linewidth()[0] < found.get_linewidth()[0]
+        assert truth.get_zorder() < found.get_zorder()
+        edge, *_ = truth.get_path_effects()
+        assert to_rgba(edge._gc["foreground"]) == to_rgba("white")
 
 
 def test_the_3d_view_has_one_scale_and_shows_y_downwards():
@@ -146,6 +171,16 @@ def test_three_views_share_one_scale_and_show_y_downwards():
     for ax, expected in ((front, tip[[0, 1]]), (side, tip[[2, 1]]), (top, tip[[0, 2]])):
         ends = np.array([line.get_xydata()[-1] for line in ax.lines])
         assert np.abs(ends - expected).max(1).min() < 1e-9
+
+
+def test_differences_by_keypoint_may_be_negative_and_have_bars_of_the_given_intervals():
+    difference, half = np.linspace(-3, -1, 21), np.full(21, 0.5)
+    ax = plotting.plot_per_joint_error({"a": difference}, {"a": half}, "difference (mm)").axes[0]
+    points, (bars,) = ax.containers[0][0], ax.containers[0][2]
+    np.testing.assert_allclose(points.get_ydata(), difference)
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    np.testing.assert_allclose(ends, np.stack([difference - half, difference + half], axis=1))
+    assert ax.get_ylim()[0] < -3.5 and ax.get_ylim()[1] > 0
 
 
 def test_pck_is_in_millimetres_and_per_cent_with_the_area_in_the_legend():
@@ -187,14 +222,6 @@ def test_learning_curves_skip_lines_without_the_quantity_and_smooth_around_each_
     np.testing.assert_allclose(smooth, [[0, 2.5], [2, 2.5], [9, 6]])
 
 
-def test_projections_are_pairs_of_x_and_y_with_y_downwards():
-    ax = plotting.plot_projection_points(torch.tensor([1.0, 2.0, 3.0, 5.0])).axes[0]
-    np.testing.assert_allclose(ax.collections[0].get_offsets(), [[1, 2], [3, 5]])
-    assert ax.yaxis_inverted() and not ax.patches
-    moved = plotting.plot_projection_points(np.array([[0.0, 0, 1, 0], [0.0, 1, 1, 1]])).axes[0]
-    assert len(moved.patches) == 2
-
-
 def test_best_predictions_are_above_the_worst():
     truth = np.stack([hand_2d()] * 3)
     predicted = truth + np.array([5.0, 0.0, 9.0])[:, None, None]
@@ -223,3 +250,57 @@ def test_turns_are_the_median_over_images_in_a_band_between_the_quartiles():
     np.testing.assert_array_equal(median.get_ydata(), [-20, 0, 30])
     band = ax.collections[0].get_paths()[0].vertices
     assert {-30.0, -10.0, 20.0, 40.0} <= set(band[:, 1])
+
+
+def test_the_method_is_drawn_with_points_of_a_network_that_nearly_agree_once_they_are_undone():
+    _, _, points, undone = method._example()
+
+    def angle(first, second):
+        (a, b) = (p[:, 0] + 1j * p[:, 1] - (p[:, 0] + 1j * p[:, 1]).mean() for p in (first, second))
+        return abs(np.degrees(np.angle((a.conj() * b).sum())))
+
+    assert angle(*points) > 90 and angle(*undone) < 15
+    figure = plotting.plot_method()
+    texts = [text.get_text() for ax in figure.axes for text in (*ax.texts, ax.title)]
+    assert {"encoder", "projector", "64 points", "turned back", "undo\n−50°"} <= set(texts)
+
+
+def test_a_heat_map_shows_each_number_and_frames_one_entry_of_each_row():
+    ax = plotting.new_figure(3, 3).subplots()
+    heat_map(ax, np.array([[0.1, -0.001], [1.0, 0.25]]), "title", ("A", "B"), (1, 0))
+    assert [text.get_text() for text in ax.texts] == ["0.10", "0.00", "1.00", "0.25"]
+    assert [(round(p.get_x() + 0.47), round(p.get_y() + 0.47)) for p in ax.patches] == [(1, 0), (0, 1)]
+
+
+def test_responses_have_a_row_for_each_cause_on_the_axes_of_turns():
+    angles = [-30.0, 0, 30]
+    axes = plot_responses(RESPONSES, angles).axes
+    labels = [(f"{cause} by (degrees)", f"{effect} by (degrees)") for cause, effect in RESPONSES]
+    assert [(ax.get_xlabel(), ax.get_ylabel()) for ax in axes] == labels
+    turns = plotting.plot_turns({"PeCLR": np.zeros((3, 2))}, angles).axes[0]
+    for ax in axes:
+        assert ax.get_xlim() == turns.get_xlim() and ax.get_ylim() == turns.get_ylim()
+        assert list(ax.get_xticks()) == list(turns.get_xticks())
+        np.testing.assert_array_equal(ax.lines[0].get_ydata(), angles)
+
+
+def test_a_toy_projection_draws_each_finger_from_the_wrist_in_its_colour():
+    from peclr_utils.widgets import toy_projection
+
+    hand = samples(2)[1]
+    z = toy_projection(hand.keypoints_2d)
+    below = plot_toy_projections({"a view": hand}, z).axes[1]
+    assert below.yaxis_inverted()
+    fingers = list(zip(below.lines[-6:-1], FINGERS.items(), strict=True))
+    lengths = [np.linalg.norm(line.get_xydata()[-1] - line.get_xydata()[0]) for line, _ in fingers]
+    scale = lengths[2] / np.linalg.norm(hand.keypoints_2d[12] - hand.keypoints_2d[0])
+    for line, (finger, joints) in fingers:
+        assert line.get_color() == FINGER_COLOURS[finger]
+        drawn, true = line.get_xydata()[::3], hand.keypoints_2d[[0, *joints]]
+        np.testing.assert_allclose(drawn - drawn[0], scale * (true - true[0]), atol=1e-6)
+
+
+def test_plain_images_stand_for_samples_without_keypoints():
+    figure = plotting.show_samples(list(images(2)), captions=["a", "b"])
+    assert [ax.get_xlabel() for ax in figure.axes] == ["a", "b"]
+    assert not any(isinstance(a, LineCollection) for ax in figure.axes for a in ax.collections)

@@ -1,12 +1,15 @@
 """The log of a run, and the optional loggers: they write, and if they fail, the run goes on without them."""
 
 import json
+import re
 import sys
 import warnings
 import zipfile
+from functools import partial
 
 import pytest
 
+from peclr_utils.progress import BAR_FILE, progress_bar
 from peclr_utils.training import PretrainConfig, pretrain, read_log
 from peclr_utils.training import log as run_log
 from peclr_utils.training.log import RunLog
@@ -40,6 +43,19 @@ def test_a_logger_that_fails_is_switched_off_with_one_warning_and_the_run_ends_a
     assert [values["loss"] for _, values in written] == result.losses
     assert result.finished and len(read_log(config.output)) == 4
     assert result.losses == pretrain(config.replace(output="", loggers=()), crops16).losses
+
+
+def test_the_runners_file_holds_step_loss_and_speed_while_a_run_lasts(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "bar.txt"
+    monkeypatch.setenv(BAR_FILE, str(file))
+    monkeypatch.setattr(run_log, "progress_bar", partial(progress_bar, mininterval=0))
+    with RunLog(_config(tmp_path), 0, 4, 8, "pretrain peclr") as log:
+        assert file.read_text() == "pretrain peclr: step 0/4, ? left"
+        log.write(0, {"loss": 2.3456789, "images_per_second": 61.26})
+        log.tick()
+        text = r"pretrain peclr: step 1/4, \d\d:\d\d left, loss 2.346, 61.3 images/s"
+        assert re.fullmatch(text, file.read_text())
+    assert file.read_text() == "" == "".join(capsys.readouterr())
 
 
 def test_tensorboard_gets_the_numbers_and_hides_what_a_resumed_run_computes_again(tmp_path):

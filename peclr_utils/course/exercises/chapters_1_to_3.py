@@ -1,4 +1,4 @@
-"""The exercises of chapters 01 (camera, 2.5D), 02 (moving an image) and 03 (NT-Xent, undoing)."""
+"""The exercises of chapters 01 (camera, 2.5D), 02 (moving an image, undoing) and 03 (NT-Xent, undoing)."""
 
 import math
 
@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from peclr_utils import camera
 from peclr_utils.equivariance import apply_to_projection, undo_on_projection
+from peclr_utils.evaluation.turning import turned_by
 from peclr_utils.losses import nt_xent
 from peclr_utils.skeleton import BONES, FREIHAND_INDEX, REFERENCE_BONE, ROOT
 
@@ -79,6 +80,44 @@ def reorder_keypoints(rng: Generator) -> Case:
     return (), np.argsort(way_back), mistakes
 
 
+@exercise("1.5", "Predict a doubled scene")
+def double_scene(rng: Generator) -> Case:
+    """Metres double. Pixels stay, and so do lengths measured in bones, because the bone doubles, too."""
+    K, points = random_camera(rng), random_points(rng)
+
+    def measure(points: np.ndarray) -> list[float]:
+        depth = points[ROOT, 2]
+        return [*camera.to_25d(points, K)[8], depth / camera.bone_length(points), depth]
+
+    mistakes = {
+        "Both hands meet the same rays, so the pixels are the same.": [2, 2, 1, 1, 2],
+        "Twice as large and twice as far away: neither shrinks nor grows in the image.": [0.5, 0.5, 1, 1, 2],
+        "The relative depth is measured in bones, and the bone has doubled, too.": [1, 1, 2, 1, 2],
+        "The wrist's depth in bones: what happens to the length of a bone?": [1, 1, 1, 2, 2],
+        "Neither depth in bones has doubled: the bone has.": [1, 1, 2, 2, 2],
+        "Twice as far away: the depth in metres has doubled.": [1] * 5,
+    }
+    return (), np.divide(measure(2 * points), measure(points)), mistakes
+
+
+@exercise("1.6", "Find the bug in a resized camera")
+def resize_camera(rng: Generator) -> Case:
+    """K' = A K for the affine A that resizes: which entries of K are in pixels, and do all of them scale?"""
+    side, size = 200, int(rng.integers(40, 150))
+    K, scale = random_camera(rng, side), size / side
+    A = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
+    bug = np.column_stack([K[:, :2], (A @ K)[:, 2]])
+    mistakes = {
+        "That is the function with its bug: its focal lengths still count the old pixels.": bug,
+        "Pixel centres are at integers: the principal point moves to (c + 1/2) * scale - 1/2.": (
+            np.diag([scale, scale, 1]) @ K
+        ),
+        "The last row of K is (0, 0, 1) and stays.": scale * K,
+        "That enlarges: the scale is size / side.": np.linalg.inv(A) @ K,
+    }
+    return (K, side, size), A @ K, mistakes
+
+
 def rotation(centre: np.ndarray, angle: float) -> np.ndarray:
     """OpenCV's rotation about a centre, as a 3x3 matrix."""
     return np.vstack([cv2.getRotationMatrix2D(tuple(map(float, centre)), float(angle), 1.0), [0, 0, 1]])
@@ -106,30 +145,39 @@ def rotation_about_centre(rng: Generator) -> Case:
     return (centre, angle), rotation(centre, angle), mistakes
 
 
-@exercise("2.2", "Undo a rotation")
-def undo_rotation(rng: Generator) -> Case:
-    """Rotate by minus the angle about the mean of the points."""
+@exercise("2.2", "Read the angle")
+def read_angle(rng: Generator) -> Case:
+    """Points about their centroids as complex numbers a and b: the angle of sum(conj(a) b), and y is down."""
     before, angle = rng.normal(size=(64, 2)) + rng.uniform(1, 3, size=2), random_angle(rng)
-    matrix = rotation(before.mean(0), angle)
-    turned = move(matrix, before)
+    turned = move(rotation(before.mean(0), angle), before)
+    after = turned + rng.normal(size=2) + rng.normal(0, 0.1, size=(64, 2))
+    right = turned_by(before.reshape(1, -1), after.reshape(1, -1))[0]
+    a, b = before @ [1, 1j], after @ [1, 1j]
+    each = (a - a.mean()).conj() * (b - b.mean())
     mistakes = {
-        "That turns them further: undoing is a rotation by minus the angle.": move(matrix, turned),
-        "Turn about the centroid, not about the origin.": move(rotation((0, 0), -angle), turned),
-        "The centroid is missing: add it back after the rotation.": before - before.mean(0),
+        "y points down: counter-clockwise on screen is the other sign.": -right,
+        "Those are radians: np.degrees.": np.radians(right),
+        "Subtract the centroids of both first.": -np.degrees(np.angle((a.conj() * b).sum())),
+        "Sum the products, then take one angle: far points tell it best.": -np.degrees(np.angle(each)).mean(),
     }
-    return (turned, angle), before, mistakes
+    return (before, after), right, mistakes
 
 
-@exercise("2.3", "The camera of a warped picture")
-def warp_camera(rng: Generator) -> Case:
-    """The camera makes a pixel first, the affine moves the pixel second."""
-    K = random_camera(rng)
-    A = np.diag([*rng.uniform(0.4, 0.9, size=2), 1]) @ rotation((60, 40), random_angle(rng))
+@exercise("2.3", "Back to the photograph")
+def back_to_photograph(rng: Generator) -> Case:
+    """view @ crop takes a pixel of the photograph to the view; its inverse takes it back."""
+    crop = np.diag([*rng.uniform(0.4, 0.9, size=2), 1]) + [[0, 0, -20], [0, 0, 10], [0, 0, 0]]
+    view, photograph = rotation((60, 40), random_angle(rng)), rng.uniform(0, 200, size=(21, 2))
+    seen = move(view @ crop, photograph)
     mistakes = {
-        "The order is wrong: K acts first, so it stands on the right.": K @ A,
-        "A goes from source to output pixels already: no inverse.": np.linalg.inv(A) @ K,
+        "The order is wrong: the crop comes first, so it stands on the right.": move(
+            np.linalg.inv(crop @ view), seen
+        ),
+        "Those matrices go from the photograph to the view: invert them.": move(view @ crop, seen),
+        "Those are pixels of the crop: undo its matrix too.": move(crop, photograph),
+        "The translation is missing: it is the last column.": seen @ np.linalg.inv(view @ crop)[:2, :2].T,
     }
-    return (A, K), A @ K, mistakes
+    return (seen, crop, view), photograph, mistakes
 
 
 @exercise("2.4", "The shift as a fraction")
@@ -143,6 +191,47 @@ def shift_fraction(rng: Generator) -> Case:
         "The sign is wrong: the content moves, and right and down are positive.": -shift / side,
     }
     return (shift, side, size), shift / side, mistakes
+
+
+@exercise("2.5", "Predict, then run")
+def one_angle_for_both_views(rng: Generator) -> Case:
+    """Turning two rows by one angle keeps their cosine; which rows are turned back by different angles?"""
+    pairs, right = random_pairs(rng, 6, 16), []
+    for angle in (torch.from_numpy(rng.uniform(20, 90, size=6)), torch.full((6,), 40.0).double()):
+        back = [undo_on_projection(z, angle, torch.zeros(6, 2)) for z in pairs]
+        change = (normalize(pairs[0]) @ normalize(pairs[1]).T - back[0] @ back[1].T).abs() > 1e-9
+        loss_changes = (nt_xent(*pairs) - nt_xent(*back)).abs() > 1e-9
+        right.append([change.diagonal().any(), change.fill_diagonal_(False).any(), loss_changes])
+    answer = [bool(one) for one in (*right[0], right[1][2])]
+    mistakes = {
+        "A turn of both rows by one angle keeps the cosine between them.": [True, True, True, False],
+        "Two pairs are turned by two angles: are their cosines the same once both are undone?": [False] * 4,
+        "The loss also compares with the negatives, and their cosines change.": [False, True, False, False],
+        "One angle for all turns every row alike, and keeps every cosine.": [False, True, True, True],
+        "Not every cosine changes: think of two rows that are turned by one angle.": [True] * 4,
+    }
+    return (), np.array(answer), mistakes
+
+
+@exercise("2.6", "Find the bug")
+def undo_without_bug(rng: Generator) -> Case:
+    """Once the shift is undone, the points are turned: back, or further?"""
+    before, angle = rng.normal(size=(64, 2)) * [1, 2] + rng.uniform(1, 3, size=2), random_angle(rng)
+    shift = rng.uniform(0.1, 0.3, size=2) * rng.choice([-1, 1], size=2)
+    matrix = rotation(before.mean(0), angle)
+    turned = move(matrix, before)
+    extent = np.ptp(turned, axis=0)
+    after = turned + shift * extent
+    centred = after - after.mean(0)
+    wrong_order = move(rotation(after.mean(0), -angle), after)
+    mistakes = {
+        "That is the function with its bug.": move(matrix, turned),
+        "The shift was right already: it is subtracted.": before + 2 * shift * extent,
+        "Shift back first: the extent changes when the points turn.": wrong_order
+        - shift * np.ptp(wrong_order, axis=0),
+        "The centroid is missing: add it back after the rotation.": move(rotation((0, 0), -angle), centred),
+    }
+    return (after, angle, shift), before, mistakes
 
 
 def random_pairs(rng: Generator, count: int, width: int) -> tuple[Tensor, Tensor]:
@@ -236,3 +325,38 @@ def undo_then_compare(rng: Generator) -> Case:
         "The temperature is missing.": nt_xent(*undone),
     }
     return (z1, z2, m1, m2, temperature), nt_xent(*undone, temperature), mistakes
+
+
+@exercise("3.6", "Predict, then run")
+def predict_slopes(rng: Generator) -> Case:
+    """A low loss: the views agree once they are undone. How must their points have turned before?"""
+    mistakes = {
+        "Turned back by twice the angle, views agree only if they had turned by twice the angle.": [
+            1,
+            0,
+            -1,
+        ],
+        "Where nothing is undone, views that are turned differently must give equal points.": [2, 1, -1],
+        "The network learns whatever the loss asks for: with the wrong sign, to turn the other way.": [
+            2,
+            0,
+            1,
+        ],
+    }
+    return (), np.array([2, 0, -1]), mistakes
+
+
+@exercise("3.7", "Find the bug")
+def find_the_bug(rng: Generator) -> Case:
+    """Each view has an angle and a shift of its own: which ones does the second half of the stack get?"""
+    angle, shift = rng.uniform(-60, 60, size=(2, 5)), rng.uniform(-0.2, 0.2, size=(2, 5, 2))
+    angle, shift = torch.from_numpy(angle), torch.from_numpy(shift)
+    z1, z2 = random_pairs(rng, 5, 16)
+    back = [undo_on_projection(z, angle[k], shift[k]) for k, z in enumerate((z1, z2))]
+    first = undo_on_projection(z2, angle[0], shift[0])
+    other_way = [undo_on_projection(z, -angle[k], -shift[k]) for k, z in enumerate((z1, z2))]
+    mistakes = {
+        "The second view is still turned back by the first one's angle.": torch.stack([back[0], first]),
+        "Undo the motion, not its opposite: `undo_on_projection` has the sign.": torch.stack(other_way),
+    }
+    return (z1, z2, angle, shift), torch.stack(back), mistakes

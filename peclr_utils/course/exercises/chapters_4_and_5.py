@@ -1,7 +1,11 @@
 """The exercises of chapters 04 (root depth, lifting, losses, steps) and 05 (alignment, PCK, roots)."""
 
+import copy
+
 import numpy as np
+import torch
 from numpy.random import Generator
+from torch import nn
 
 from peclr_utils import camera, evaluation
 from peclr_utils.skeleton import REFERENCE_BONE, ROOT
@@ -62,12 +66,12 @@ def loss_in_the_image(rng: Generator) -> Case:
     return (true + error, true, size), right, mistakes
 
 
-@exercise("4.4", "When the positive root is the wrong one")
+@exercise("4.4", "When the larger root is the wrong one")
 def wrong_root(rng: Generator) -> Case:
-    """The roots lie at equal distances from -b / (2a); the positive one is larger. Which is the depth?"""
+    """The two roots lie at equal distances from -b / (2a). On which side of it is the true depth?"""
     a, depth = rng.uniform(0.001, 0.02, size=200), rng.uniform(4, 20, size=200)
     other = depth + rng.choice([-1, 1], size=200) * rng.uniform(1, 30, size=200)
-    mistakes = {"Those are the hands whose positive root is right: you need the others.": other <= depth}
+    mistakes = {"Those are the hands whose larger root is right: you need the others.": other <= depth}
     return (a, -a * (depth + other), depth), other > depth, mistakes
 
 
@@ -81,6 +85,40 @@ def equal_steps(rng: Generator) -> Case:
         "That is the number of steps in which every image comes once.": labels / batch_size,
     }
     return (steps, batch_size, labels), steps * batch_size / labels, mistakes
+
+
+@exercise("4.6", "Predict, then run")
+def enlarge_without_the_camera(rng: Generator) -> Case:
+    """Rays are K⁻¹ (u, v, 1): what do they do if only u and v double, and where is the bone as long again?"""
+    K, points = random_camera(rng, 64), random_hand(rng)
+    points[:, 2] = points[ROOT, 2]
+    flat = camera.to_25d(points, K)
+    depth, wrong = (camera.root_depth(flat * [factor, factor, 1], K) for factor in (1, 2))
+    bone = np.diff(camera.rays(2 * flat[:, :2], K)[list(REFERENCE_BONE)], axis=0) * wrong
+    mistakes = {
+        "The same error in an image of twice the side is twice as many pixels.": [1, 1, 0.5, 1],
+        "A fraction of the side stays: pixels and side have both doubled.": [2, 2, 0.5, 1],
+        "With the old K the two rays part twice as fast.": [2, 1, 1, 1],
+        "A hand that takes up more pixels of the same camera is nearer, not farther.": [2, 1, 2, 1],
+        "The quadratic puts the bone where it is one bone length long, whatever K is.": [2, 1, 0.5, 2],
+    }
+    return (), np.array([2, 1, wrong / depth, np.linalg.norm(bone)]), mistakes
+
+
+@exercise("4.7", "Find the bug")
+def frozen_features(rng: Generator) -> Case:
+    """One kind of layer computes something else in training mode, and remembers what it has seen."""
+    images = torch.from_numpy(rng.uniform(0, 1, size=(6, 3, 8, 8))).float()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        layers = nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten()
+        encoder = nn.Sequential(*layers)
+    with torch.no_grad():
+        encoder.train()(2 * images)  # statistics that are not this batch's
+        right, bug = encoder.eval()(images), copy.deepcopy(encoder).train()(images)
+    encoder.train()
+    mistakes = {"Each image's features still depend on the other images of its batch.": bug}
+    return (encoder, images), right, mistakes
 
 
 def random_predictions(rng: Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -152,3 +190,39 @@ def another_root(rng: Generator) -> Case:
         "Leave no keypoint out: the root's own error, 0, counts too.": error * 21 / 20,
     }
     return (pred, true), error, mistakes
+
+
+@exercise("5.5", "Predict, then run")
+def noise_after_alignment(rng: Generator) -> Case:
+    """A hand has 21 times 3 numbers; a shift, a rotation and a scale together choose how many?"""
+    mistakes = {
+        "Some is taken away: alignment fits itself to the noise, too.": 1,
+        "That is the share that is taken away.": 7 / 63,
+        "A shift alone chooses three numbers; a rotation and a scale choose more.": 60 / 63,
+        "The scale is one more number.": 57 / 63,
+        "The rotation in space has three angles.": 59 / 63,
+        "Count coordinates, not keypoints.": 14 / 21,
+    }
+    return (), 56 / 63, mistakes
+
+
+@exercise("5.6", "Find the bug")
+def align_without_mirroring(rng: Generator) -> Case:
+    """The scale is tr(Uᵀ R V S): what is it where one sign of U has been changed?"""
+    (pred,), (true,) = random_predictions(rng, 1)
+    pred = pred * [1, 1, rng.choice([-1, 1])]
+    p, t = pred - pred.mean(0), true - true.mean(0)
+    u, s, vt = np.linalg.svd(t.T @ p)
+    sign = np.linalg.det(u @ vt)
+
+    def aligned(turn: list[float], scale: list[float]) -> np.ndarray:
+        return s @ scale / (p**2).sum() * p @ (u * turn @ vt).T + true.mean(0)
+
+    last = [1, 1, sign]
+    mistakes = {
+        "The hand is turned as it should be, but it is too large.": aligned(last, [1, 1, 1]),
+        "That mirrors the hand: it is FreiHAND's alignment.": aligned([1, 1, 1], [1, 1, 1]),
+        "The singular values fall: the smallest is the last one.": aligned([sign, 1, 1], [sign, 1, 1]),
+        "Only hands that fit better mirrored need another sign.": aligned([1, 1, -1], [1, 1, -1]),
+    }
+    return (pred, true), evaluation.procrustes_align(pred, true, proper_rotation=True), mistakes
