@@ -52,7 +52,7 @@ NEEDS_DATA = ("paper", "paper_rn152")  # they make no sense on rendered hands
 
 # What `estimate` adds up by chapter: seconds on any machine; and what takes longer on a slower one, such as
 # small networks and features, in images that could be trained meanwhile. `course.json` has measured seconds.
-FIXED = dict(zip(CHAPTERS, ((20, 0), (20, 0), (40, 15_000), (15, 0), (75, 0)), strict=True))
+FIXED = dict(zip(CHAPTERS, ((15, 0), (18, 0), (25, 9_000), (15, 0), (25, 2_000)), strict=True))
 FIXED |= dict.fromkeys(APPENDICES, (30, 0))
 FROZEN = 1 / 3  # an image in fine-tuning with a frozen encoder, which has no backward pass, over one trained
 

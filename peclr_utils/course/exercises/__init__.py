@@ -47,7 +47,7 @@ def exercise(name: str, title: str) -> Callable[[Draw], Draw]:
 
 def chapter_exercises(chapter: int) -> list[Exercise]:
     """The exercises of one chapter (1 to 5), in order."""
-    from . import chapters_1_to_3, chapters_4_and_5  # noqa: F401  they register their exercises
+    from . import chapter_3, chapters_1_and_2, chapters_4_and_5  # noqa: F401  they register their exercises
 
     return [known for known in _EXERCISES.values() if known.name.startswith(f"{chapter}.")]
 

@@ -11,7 +11,7 @@ from peclr_utils import camera, evaluation
 from peclr_utils.skeleton import REFERENCE_BONE, ROOT
 
 from . import Case, exercise
-from .chapters_1_to_3 import random_camera, random_points
+from .chapters_1_and_2 import random_camera, random_points
 
 
 def random_hand(rng: Generator) -> np.ndarray:
