@@ -27,7 +27,6 @@ from peclr_utils.experiments.results import CELL, load_results, markdown, turns_
 from peclr_utils.plotting import (
     WIDTH,
     new_figure,
-    plot_label_fractions,
     plot_method,
     plot_turns,
     show_samples,
@@ -130,22 +129,6 @@ def draw_effect() -> Figure:
     return figure
 
 
-def draw_labels() -> Figure:
-    """Draw root-relative error against the number of labels, from `data/results/labels.json`."""
-    cells = _results("labels.json")["cells"]
-    uses = list(dict.fromkeys(cell["tuning"] for cell in cells))
-    figure = new_figure(WIDTH, 4.6)
-    for ax, use in zip(figure.subplots(1, len(uses), sharey=True), uses, strict=True):
-        errors: dict[str, dict[int, list[float]]] = {}
-        for cell in (cell for cell in cells if cell["tuning"] == use):
-            by_count = errors.setdefault(NAMES[cell["method"]], {})
-            by_count.setdefault(cell["labels"], []).append(cell["root_relative_epe_mm"])
-        title = _USES[use].replace("\n", " ")
-        plot_label_fractions(errors, ax, ylabel="root-relative error (mm)", title=title)
-        ax.set_ylim(0, 150)
-    return figure
-
-
 def draw_length() -> Figure:
     """Draw errors against the length of pre-training, untrained at 0; seeds as dots, lines at their means."""
     tables = [committed_table(), _results("longer.json")]
@@ -186,7 +169,6 @@ FIGURES = {
     "method": plot_method,
     "effect": draw_effect,
     "result": draw_result,
-    "labels": draw_labels,
     "length": draw_length,
 }
 

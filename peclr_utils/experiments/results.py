@@ -192,3 +192,22 @@ def turns_markdown(turns: Sequence[Mapping[str, Any]]) -> str:
             values = {heading: [turn[key] for turn in own] for heading, key in headings.items()}
             rows.append({"projection": name, "seeds": len(own), **values})
     return format_table(rows)
+
+
+def thin_log(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+    """Average a log over steps: each of the first 16 alone, then in windows that grow with the step.
+
+    Args:
+        rows: of a pre-training, from `training.read_log`.
+
+    Returns:
+        At most 75 rows: step (the window's mean), loss, alignment.
+    """
+    steps = sorted({row["step"]: row for row in rows if "loss" in row}.items())
+    edges = np.unique(np.round([*range(16), *np.geomspace(16, len(steps), 60)])).astype(int).tolist()
+    windows = [[row for _, row in steps[a:b]] for a, b in zip(edges, edges[1:], strict=False)]
+    digits = {"step": 1, "loss": 4, "alignment": 4}
+    return [
+        {name: round(float(np.mean([row[name] for row in window])), n) for name, n in digits.items()}
+        for window in windows
+    ]

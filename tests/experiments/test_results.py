@@ -99,3 +99,10 @@ def test_every_kept_result_is_its_own_recipe_and_holds_each_cell_once(repository
 def test_the_kept_table_is_the_one_that_make_table_makes(repository):
     kept = LabelFractionsConfig.load(repository / "data" / "results" / "label_fractions.json")
     assert kept == LabelFractionsConfig()
+
+
+def test_a_thinned_log_keeps_the_first_steps_and_the_mean_of_the_rest():
+    rows = [{"step": k, "loss": float(k), "alignment": 0.5} for k in range(500)]
+    thin = table.thin_log([*rows, rows[3], {"step": 499, "note": "no loss"}])
+    assert [row["step"] for row in thin[:15]] == list(range(15)) and len(thin) <= 75
+    assert all(row["loss"] == row["step"] and row["alignment"] == 0.5 for row in thin)
