@@ -24,6 +24,9 @@ class ImageFolderHands:
             hands; one row for each hand. A path, or a name in the folder; `peclr_utils.boxes` says what is
             understood. With it, the samples are its rows, each with its box; without, whole images.
 
+        disc: give whole images a mask: the largest ellipse in them. Views that turn then exchange what lies
+            outside; otherwise the image's corners, and the black beyond them, tell the angle.
+
     Attributes:
         names: images found, relative to the folder.
         skipped: files of kinds that can't be read.
@@ -36,13 +39,13 @@ class ImageFolderHands:
 
     source = "folder"
 
-    def __init__(self, root: Path | str, boxes: Path | str | None = None):
+    def __init__(self, root: Path | str, boxes: Path | str | None = None, disc: bool = False):
         self.root = Path(root).expanduser()
         self.names, self.skipped = find_images(self.root)
         if self.skipped:
             warnings.warn(f"{self.root}: skipped {unreadable(self.skipped)}", stacklevel=2)
         self.boxes = None if boxes is None else read_boxes(self.root, Path(boxes).expanduser(), self.names)
-
+        self.disc = disc
         self._doubted = False
 
     def __len__(self) -> int:
@@ -56,7 +59,9 @@ class ImageFolderHands:
         number = range(len(self))[index]
         if self.boxes is None:
             name = self.names[number]
-            return HandSample(read_image(self.root / name), number, self.source, name=name)
+            image = read_image(self.root / name)
+            mask = ellipse_mask(*image.shape[:2]) if self.disc else None
+            return HandSample(image, number, self.source, mask=mask, name=name)
         name, *box, side, line = self.boxes[number]
         image = read_image(self.root / name)
         doubt = check_box(box, image.shape[1::-1], f"{self.root / name}, line {line} of its boxes")
@@ -67,3 +72,10 @@ class ImageFolderHands:
         corners = np.float32([[x1, y1], [x2 - 1, y1], [x2 - 1, y2 - 1], [x1, y2 - 1]])
         box = np.array(box)
         return HandSample(image, number, self.source, side, outline=corners, box=box, name=name)
+
+
+def ellipse_mask(height: int, width: int) -> np.ndarray:
+    """(height, width) uint8: 255 in the largest ellipse, 0 outside, soft over a tenth of its radius."""
+    y, x = (np.abs(np.linspace(-1, 1, 2 * n + 1)[1::2]) for n in (height, width))
+    radius = np.hypot(y[:, None], x)
+    return (255 * np.clip((1 - radius) / 0.1, 0, 1)).astype(np.uint8)

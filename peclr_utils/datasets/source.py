@@ -32,7 +32,7 @@ KINDS: dict[str, tuple[Callable[..., HandDataset], tuple[str, ...]]] = {
     ),
     "freihand": (FreiHAND, ("split", "versions", "val_fraction", "split_seed")),
     "youtube": (YouTube3DHands, ("split", "regressor", "cache")),
-    "folder": (ImageFolderHands, ("boxes",)),
+    "folder": (ImageFolderHands, ("boxes", "disc")),
     "coco": (CocoHands, ("labels",)),
 }
 """What opens each kind, and the options it takes."""
@@ -129,6 +129,8 @@ def _value(key: str, text: str) -> object:
     """Turn an option's text into the argument it stands for."""
     if key in ("seed", "size", "split_seed"):
         return int(text)
+    if key == "disc":
+        return bool(int(text))
     if key in ("left_fraction", "val_fraction", "border"):
         return float(text)
     if key == "versions":
