@@ -35,7 +35,7 @@ from peclr_utils.training.poses import PoseBatch, PoseDataset, choose_labels
 from peclr_utils.training.predict import predict_dataset
 from peclr_utils.training.pretrain import resuming, summary
 from peclr_utils.training.views import backgrounds_on, crop_margin, load, paint_backgrounds
-from peclr_utils.weights import load_encoder
+from peclr_utils.weights import load_encoder, load_pose_network
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,11 @@ def finetune(
     with locked_folder(config.output):
         compute = choose_compute(config)
         device = compute.device
-        encoder = load_encoder(config.encoder, config.arch) if config.encoder else None
+        start = load_encoder(config.encoder, config.arch) if config.encoder else None
+        if config.network:
+            start = load_pose_network(config.network)
+            if start.arch != config.arch:
+                raise ValueError(f"{config.network}: expected a {config.arch}, found a {start.arch}")
 
         # Data.
         augmentation = weak_augmentation(config)
@@ -117,7 +121,7 @@ def finetune(
         )
 
         # Model, optimiser, resume.
-        network = place(_make_network(config, encoder, poses), device)
+        network = place(_make_network(config, start, poses), device)
         forward = torch.compile(network) if config.compile else network
         optimiser = make_optimiser(config.optimiser, _parameter_groups(network, config), device)
         scaler = torch.amp.GradScaler(device.type, enabled=compute.dtype == torch.float16)
@@ -179,15 +183,16 @@ def train_mode(network: PoseNetwork25D, config: FinetuneConfig) -> None:
                 module.eval()
 
 
-def _make_network(config: FinetuneConfig, encoder: nn.Module | None, poses: PoseDataset) -> PoseNetwork25D:
+def _make_network(config: FinetuneConfig, start: nn.Module | None, poses: PoseDataset) -> PoseNetwork25D:
+    """The network to train: random, from an encoder, or a pose network to go on from."""
     with seeded(config.seed):
-        network = PoseNetwork25D(config.arch)
+        network = start if isinstance(start, PoseNetwork25D) else PoseNetwork25D(config.arch)
     # Inference shows a network the kind of crops that it was trained on.
     network.image_size, network.view_factor = config.image_size, config.view_factor
     network.knows_presence = config.absent > 0
-    if encoder is not None:
-        encoder.fc = network.backbone.fc
-        network.backbone = encoder
+    if start is not None and start is not network:
+        start.fc = network.backbone.fc
+        network.backbone = start
     if config.freeze_encoder:
         for name, parameter in network.backbone.named_parameters():
             parameter.requires_grad_(name.startswith("fc."))
@@ -211,7 +216,10 @@ def _means(measured: list[dict[str, Tensor]]) -> dict[str, float]:
 
 
 def _introduction(config: FinetuneConfig, source: str, images: int, first_step: int) -> str:
-    start, frozen = config.encoder or "random weights", " (frozen)" if config.freeze_encoder else ""
+    start, frozen = (
+        config.network or config.encoder or "random weights",
+        " (frozen)" if config.freeze_encoder else "",
+    )
     text = (
         f"Fine-tuning {config.arch} from {start}{frozen} on {images:,} labelled images of {source}: "
         f"{config.steps} steps of {config.batch_size} x {config.accumulate}, peak learning rates "

@@ -1,8 +1,10 @@
+import cv2
 import numpy as np
 import pytest
 
 from peclr_utils.crops import crop_box
-from peclr_utils.datasets import ImageFolderHands
+from peclr_utils.datasets import ImageFolderHands, open_source
+from peclr_utils.datasets.image_folder import ellipse_mask
 
 HEADER = "name,x,y,width,height\n"
 
@@ -147,3 +149,22 @@ def test_a_box_may_reach_beyond_the_image_but_its_centre_may_not(folder, boxes):
         assert dataset[0].outline is not None
     with pytest.raises(ValueError, match=r"b.jpg, line 3 .* has its centre \(42.5, 6.5\) .* 32 x 24"):
         dataset[1]
+
+
+def test_a_disc_masks_whole_images_alone(folder, boxes):
+    hands = open_source(f"folder:{folder}?disc=1")
+    sample = hands[0]
+    height, width = sample.image.shape[:2]
+    assert sample.mask.shape == (height, width) and sample.mask[height // 2, width // 2] == 255
+    assert not sample.mask[[0, 0, -1, -1], [0, -1, 0, -1]].any()
+    np.testing.assert_array_equal(sample.mask, sample.mask[::-1, ::-1])
+    assert ImageFolderHands(folder)[0].mask is None
+    # An ellipse covers a quarter of pi of its box; a little less with its soft edge.
+    assert 0.7 < sample.mask.mean() / 255 < np.pi / 4
+
+
+def test_turning_a_disc_changes_nothing_that_would_tell_the_angle():
+    disc = ellipse_mask(64, 64)
+    turn = cv2.getRotationMatrix2D((31.5, 31.5), 37, 1)
+    turned = cv2.warpAffine(disc, turn, (64, 64))
+    assert np.abs(turned.astype(int) - disc).max() <= 30

@@ -51,6 +51,20 @@ def test_hands_in_3d_and_hands_in_the_image_alone_are_learnt_together(pack_dots,
     assert result.losses[-1] < result.losses[0] and 0 < result.evaluation.pck <= 1
 
 
+def test_it_goes_on_from_a_pose_network_head_included(crops16, tmp_path):
+    """At another size too: what the layer says in units of the labels' spread stays."""
+    first = finetune(TINY.replace(output=str(tmp_path / "first")), crops16)
+    on = TINY.replace(network=str(first.checkpoint), image_size=48, learning_rate=1e-12, seed=5)
+    network = finetune(on.replace(encoder_learning_rate=1e-12, freeze_batch_norm=True), crops16).model
+    assert network.image_size == 48
+    torch.testing.assert_close(network.backbone.fc.weight, first.model.backbone.fc.weight)
+    torch.testing.assert_close(network.backbone.conv1.weight, first.model.backbone.conv1.weight)
+    with pytest.raises(ValueError, match="expected a resnet34, found a resnet18"):
+        finetune(on.replace(arch="resnet34"), crops16)
+    with pytest.raises(ValueError, match="encoder"):
+        finetune(on.replace(encoder=str(first.checkpoint)), crops16)
+
+
 def test_the_presence_of_a_hand_is_learnt_and_kept_in_the_file(crops16, tmp_path):
     config = TINY.replace(steps=150, batch_size=32, warmup_steps=5, absent=0.4, output=str(tmp_path))
     result = finetune(config.replace(augmentation={"rotation": 0.0}), crops16)

@@ -1,0 +1,236 @@
+"""The recipe of `data/weights/hand_rn18.safetensors`, the network that finds the hand in a photograph.
+
+    python -m peclr_utils.experiments.hand_network --photographs FOLDER --output runs/hand
+
+Four steps, each of which resumes: PeCLR pre-trains an encoder on rendered hands and on unlabelled photographs
+(`training.pretrain`); rendered labels teach it the pose and whether a hand is in its place, first at half the
+size, then at the full one (`training.finetune`); the network labels the photographs itself, where its
+predictions for turned copies agree (`label_photographs`), and learns from them beside the rendered hands.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import torch
+
+from peclr_utils.augmentation import to_batch
+from peclr_utils.camera import transform_points
+from peclr_utils.crops import open_crops
+from peclr_utils.crops.cropping import crop_matrix, warp
+from peclr_utils.datasets import UPRIGHT, ImageFolderHands
+from peclr_utils.files import write_json
+from peclr_utils.models import PoseNetwork25D
+from peclr_utils.progress import progress_bar
+from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
+from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
+from peclr_utils.training.checkpoint import CHECKPOINT
+from peclr_utils.training.finetune import weak_augmentation
+from peclr_utils.training.views import crop_margin
+from peclr_utils.weights.save import save_safetensors
+
+RENDERED = "size=192&border=0.25"
+"""Options of the labelled hands: about as many pixels as a view has at the full size."""
+
+LABELLED_VIEWS: dict[str, Any] = {
+    "rotation": 180.0, "scale": [0.75, 1.33], "shift": 0.1, "brightness": 0.4, "contrast": 0.4,
+    "saturation": 0.6, "hue": 20.0, "gain": 0.15, "grey": 0.1, "blur": 0.3, "noise": 0.3, "cutout": 0.3,
+    "cutout_side": [0.1, 0.35], "background": 0.7,
+}  # fmt: skip
+"""Strong views: photographs differ from rendered hands in all of these."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandNetworkConfig(Settings):
+    """Settings of `train_hand_network`; the defaults take an hour or two on two cores without a GPU."""
+
+    output: str = "runs/hand"  # Folder: a run folder for each step, and hand_rn18.safetensors.
+    cache: str = "data/cache"  # Folder for packed crops, 15 GB; "" for a temporary one.
+    photographs: str = ""  # Folder of unlabelled photographs of one hand each; "" for none.
+    # Hands to pre-train on beside the photographs.
+    unlabelled: tuple[str, ...] = (f"synthetic:10120?seed=1&{UPRIGHT}",)
+    # Labelled hands, mostly seen from the palm or the back, as in photographs, some from anywhere.
+    labelled: tuple[str, ...] = (
+        f"synthetic:20000?seed=11&view=45,180&{RENDERED}",
+        f"synthetic:20000?seed=12&view=90,180&{RENDERED}",
+    )
+    # Other labelled hands, for the last step; photographs are added to them.
+    last_labelled: tuple[str, ...] = (
+        f"synthetic:8000?seed=13&view=45,180&{RENDERED}",
+        f"synthetic:8000?seed=14&view=90,180&{RENDERED}",
+    )
+    pretrain: JSON = field(default_factory=dict)  # Fields of PretrainConfig that differ from `laptop()`.
+    small: JSON = field(default_factory=dict)  # Fields of FinetuneConfig that differ from `finetune_config`.
+    full: JSON = field(default_factory=dict)  # The same for the third step.
+    photographed: JSON = field(default_factory=dict)  # The same for the last step.
+
+    @classmethod
+    def smoke(cls, **changes: Any) -> Self:
+        """The same steps in seconds, for tests; the network learns next to nothing."""
+        tiny = {"image_size": 32, "batch_size": 8}
+        steps = {"steps": 4, "warmup_steps": 1, **tiny}
+        start = cls(
+            output="runs/smoke/hand", cache="", unlabelled=("synthetic:32?seed=1",),
+            labelled=("synthetic:32?seed=2",), last_labelled=("synthetic:16?seed=3",),
+            pretrain={"epochs": 1, "warmup_epochs": 0.5, **tiny}, small=steps, full=steps, photographed=steps,
+        )  # fmt: skip
+        return start.replace(**changes)
+
+    def pretrain_config(self) -> PretrainConfig:
+        """Settings of the pre-training."""
+        photographs = (f"folder:{self.photographs}?disc=1",) if self.photographs else ()
+        own = {"sources": (*self.unlabelled, *photographs), "output": f"{self.output}/pretrain"}
+        return PretrainConfig.laptop(epochs=4).replace(cache=self.cache, **own).replace(**self.pretrain)
+
+    def finetune_config(self, step: str) -> FinetuneConfig:
+        """Settings of one of the steps "small", "full" and "photographed"."""
+        own: dict[str, Any] = {
+            "small": {
+                "encoder": f"{self.output}/pretrain/{CHECKPOINT}", "image_size": 64, "batch_size": 256,
+                "steps": 1600, "encoder_learning_rate": 1.5e-3, "learning_rate": 1.5e-3,
+            },
+            "full": {
+                "network": f"{self.output}/small/{CHECKPOINT}", "steps": 5500,
+                "encoder_learning_rate": 5e-4, "learning_rate": 5e-4,
+            },
+            "photographed": {
+                "network": f"{self.output}/full/{CHECKPOINT}", "steps": 2000, "sources": self.last_labelled,
+                "encoder_learning_rate": 2e-4, "learning_rate": 2e-4,
+            },
+        }[step]  # fmt: skip
+        common = FinetuneConfig(
+            sources=self.labelled, cache=self.cache, output=f"{self.output}/{step}", image_size=128,
+            batch_size=32, warmup_steps=200, absent=0.3, augmentation=dict(LABELLED_VIEWS), log_every=50,
+        )  # fmt: skip
+        return common.replace(**own).replace(**getattr(self, step))
+
+
+TURNS = np.arange(0, 360, 45)
+"""Angles in degrees at which the network sees each photograph that it labels."""
+
+AGREEMENT = 0.05
+"""Mean distance of the turned predictions from their median, in sides of the hand's box, up to which the
+median counts as a label."""
+
+
+LIKELY = 0.0
+"""Mean presence, a logit, from which a hand is labelled; it also has to be above the mirrored image's."""
+
+
+def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | Path) -> int:
+    """Label the right hands of a folder by a network's own predictions, in COCO's format.
+
+    Each photograph shows one hand, which about fills it. It is predicted at `TURNS`, the predictions are
+    turned back, and their median is the label if they agree (`AGREEMENT`) and the hand is a likely right one.
+
+    Args:
+        network: one that knows presence.
+        folder: the photographs.
+        file: where to write; a source is then "coco:FOLDER?labels=FILE".
+
+    Returns:
+        How many hands were labelled.
+
+    Raises:
+        ValueError: if none was.
+    """
+    images, annotations = [], []
+    hands = ImageFolderHands(folder)
+    for number in progress_bar(range(len(hands)), desc="labelling", unit="image"):
+        sample = hands[number]
+        height, width = sample.image.shape[:2]
+        centre, side = np.array([width - 1, height - 1]) / 2, float(max(height, width))
+        for _ in range(2):  # the second crop is the one that training would cut
+            points, spread, presence = predict_turned(network, sample.image, centre, side)
+            centre = points.mean(axis=0)
+            side = 2 * network.view_factor * np.linalg.norm(points - centre, axis=1).max()
+        mirrored = np.ascontiguousarray(sample.image[:, ::-1])
+        flipped = np.array([width - 1 - centre[0], centre[1]])
+        likely = presence > max(LIKELY, predict_turned(network, mirrored, flipped, side)[2])
+        low, high = points.min(axis=0), points.max(axis=0)
+        if not likely or spread > AGREEMENT * (high - low).max():
+            continue
+        images.append({"id": number, "file_name": sample.name, "width": width, "height": height})
+        keypoints = np.column_stack([points, np.full(21, 2)]).round(2).ravel().tolist()
+        box = np.concatenate([low, high - low]).round(2).tolist()
+        annotations.append(
+            {"id": number, "image_id": number, "keypoints": keypoints, "bbox": box, "is_right": True}
+        )
+    if not annotations:
+        raise ValueError(f"{folder}: the network's turned predictions agree on none of {len(hands)} images")
+    write_json(Path(file), {"images": images, "annotations": annotations})
+    return len(annotations)
+
+
+@torch.inference_mode()
+def predict_turned(
+    network: PoseNetwork25D, image: np.ndarray, centre: np.ndarray, side: float
+) -> tuple[np.ndarray, float, float]:
+    """Predict one hand from a crop that is turned to each of `TURNS`.
+
+    Args:
+        network: in evaluation mode.
+        image: (H, W, 3) uint8 RGB.
+        centre, side: (2,) and length of the crop, pixels.
+
+    Returns:
+        points: (21, 2) median of the predictions, pixels of the image.
+        spread: mean distance of the predictions from it, pixels.
+        presence: mean logit.
+    """
+    size = network.image_size
+    middle = (size - 1) / 2
+    turns = [np.vstack([cv2.getRotationMatrix2D((middle, middle), float(a), 1.0), [0, 0, 1]]) for a in TURNS]
+    matrices = [turn @ crop_matrix(centre, side, size) for turn in turns]
+    crops = np.stack([warp(image, matrix, size) for matrix in matrices])
+    device = next(network.parameters()).device
+    output = network(to_batch(crops, device))
+    found = output.keypoints_2d.double().cpu().numpy()
+    found = np.stack([transform_points(np.linalg.inv(m), p) for m, p in zip(matrices, found, strict=True)])
+    points = np.median(found, axis=0)
+    spread = np.linalg.norm(found - points, axis=2).mean()
+    return points, float(spread), float(output.presence.mean())
+
+
+def train_hand_network(config: HandNetworkConfig) -> Path:
+    """Train the network in four steps; those that are finished are read back.
+
+    Returns:
+        The network's file in the output folder.
+
+    Raises:
+        ValueError, FileNotFoundError: as `pretrain` and `finetune`.
+    """
+    config.validate()
+    pretrain(config.pretrain_config())
+    small, full = config.finetune_config("small"), config.finetune_config("full")
+    margin = crop_margin(weak_augmentation(full))
+    # Both sizes train on the same crops.
+    hands = open_crops(full.sources, full.image_size, full.view_factor, margin, config.cache, full.progress)
+    finetune(small, hands)
+    network = finetune(full, hands).model
+    if config.photographs:
+        file = Path(config.output, "photographs.json").absolute()
+        if not file.is_file():
+            print(f"Labelled {label_photographs(network, config.photographs, file)} photographs.")
+        last = config.finetune_config("photographed")
+        photographs = f"coco:{config.photographs}?labels={file}"
+        network = finetune(last.replace(sources=(*last.sources, photographs))).model
+    return save_safetensors(Path(config.output, "hand_rn18.safetensors"), network.half())
+
+
+def _summary(path: Path) -> str:
+    return f"{path}: {path.stat().st_size / 1e6:.1f} MB"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train as the command line says."""
+    program = "python -m peclr_utils.experiments.hand_network"
+    return run_command_line(HandNetworkConfig, train_hand_network, program, _summary, arguments)
+
+
+if __name__ == "__main__":
+    run_and_exit(main)

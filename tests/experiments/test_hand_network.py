@@ -1,0 +1,76 @@
+"""The recipe of the network for photographs: it labels what it is sure of; its steps follow one another."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from peclr_utils.datasets import open_source
+from peclr_utils.datasets.images import write_jpeg
+from peclr_utils.experiments.hand_network import (
+    HandNetworkConfig,
+    label_photographs,
+    predict_turned,
+    train_hand_network,
+)
+from peclr_utils.weights import load_pose_network
+from tests.inference.test_finding import CIRCLE, DiscNetwork, picture
+
+
+def folder_of_discs(folder, discs):
+    for number, disc in enumerate(discs):
+        write_jpeg(folder / f"{number}.jpg", picture(disc, width=120, height=120))
+    return folder
+
+
+class TurningNetwork(DiscNetwork):
+    """Its circle of keypoints begins at the disc's notch, so it turns with the image."""
+
+    def forward(self, images, K=None):
+        output = super().forward(images, K)
+        green = (images[:, 1] > 1.5).double() * (images[:, 0] < 0.5)
+        axis = torch.arange(images.shape[2], dtype=torch.float64)
+        notch = torch.stack([(green * axis).sum((1, 2)), (green * axis[:, None]).sum((1, 2))], 1)
+        points = torch.view_as_complex(output.keypoints_2d.contiguous())
+        centre = points[:, :20].mean(1, keepdim=True)
+        notch = torch.view_as_complex(notch / green.sum((1, 2))[:, None])[:, None] - centre
+        turned = centre + (points - centre) * notch / notch.abs()
+        return output._replace(keypoints_2d=torch.view_as_real(turned))
+
+
+def test_predictions_for_turned_copies_come_back_to_the_image():
+    image = picture((60, 55, 30, "right"), width=120, height=120)
+    centre = np.array([59.5, 59.5])
+    points, spread, _ = predict_turned(TurningNetwork(), image, centre, 120.0)
+    np.testing.assert_allclose(points, np.array([60, 55]) + 30 * CIRCLE, atol=2)
+    assert spread < 2
+    # A network whose keypoints don't turn with the hand disagrees with itself.
+    assert predict_turned(DiscNetwork(), image, centre, 120.0)[1] > 15
+
+
+def test_only_right_hands_that_are_seen_alike_at_every_angle_are_labelled(tmp_path, monkeypatch):
+    folder = folder_of_discs(tmp_path, [(60, 60, 30, "right"), (58, 62, 28, "left")])
+    monkeypatch.setattr("peclr_utils.experiments.hand_network.TURNS", np.array([0]))
+    assert label_photographs(DiscNetwork(), folder, tmp_path / "labels.json") == 1
+    hands = open_source(f"coco:{folder}?labels={tmp_path / 'labels.json'}")
+    assert len(hands) == 1 and hands[0].name == "0.jpg" and hands[0].handedness == "right"
+    np.testing.assert_allclose(hands[0].keypoints_2d, np.array([60, 60]) + 30 * CIRCLE, atol=3)
+    monkeypatch.setattr("peclr_utils.experiments.hand_network.AGREEMENT", -1.0)
+    with pytest.raises(ValueError, match="agree on none of 2"):
+        label_photographs(DiscNetwork(), folder, tmp_path / "none.json")
+
+
+def test_the_steps_follow_one_another_and_are_read_back(tmp_path, monkeypatch):
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    folder_of_discs(photographs, [(60, 60, 30, "right")] * 8)
+    monkeypatch.setattr("peclr_utils.experiments.hand_network.AGREEMENT", np.inf)
+    monkeypatch.setattr("peclr_utils.experiments.hand_network.LIKELY", -np.inf)
+    config = HandNetworkConfig.smoke(output=str(tmp_path / "run"), photographs=str(photographs))
+    file = train_hand_network(config)
+    network = load_pose_network(file)
+    assert network.knows_presence and network.image_size == 32
+    assert json.loads((tmp_path / "run" / "photographs.json").read_text())["annotations"]
+    before = file.read_bytes()
+    assert train_hand_network(config).read_bytes() == before
