@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from peclr_utils.datasets import HandSample, open_source
-from peclr_utils.evaluation import evaluate_in_image, format_table
+from peclr_utils.evaluation import ImageEvaluation, evaluate_in_image, format_table
 from peclr_utils.files import write_json
 from peclr_utils.inference import find_hands, predict
 from peclr_utils.inference.finding import overlap
@@ -77,24 +77,30 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
     network = load_pose_network(config.weights).to(choose_device(config.device))
     dataset = open_source(config.photographs)
     samples = [dataset[k] for k in range(len(dataset))]
-    rows, per_hand = [], {}
+    rows = []
+    scores = score_in_boxes(network, samples)
+    for degrees, score in scores.items():
+        row = {"turned": degrees, "hands": len(samples), "error": score.error, "pck": score.pck}
+        if config.find and network.knows_presence:
+            row["found"] = float(np.mean([_is_found(network, turn(sample, degrees)) for sample in samples]))
+        rows.append(row)
+    per_hand = dict(zip([s.name for s in samples], scores[0].per_hand_error.tolist(), strict=True))
+    results = {"format": FORMAT, "config": config.plain(), "rows": rows, "per_hand": per_hand}
+    if config.output:
+        write_json(Path(config.output), results)
+    return results
+
+
+def score_in_boxes(network: PoseNetwork25D, samples: Sequence[HandSample]) -> dict[int, ImageEvaluation]:
+    """Score a network on hands whose boxes it is given, by the degrees of `TURNS` that they are turned."""
+    scores = {}
     for degrees in TURNS:
         turned = [turn(sample, degrees) for sample in samples]
         truth = np.stack([sample.keypoints_2d for sample in turned])
         boxes = [sample.box if sample.box is not None else around(sample.keypoints_2d) for sample in turned]
         hands = predict(network, [replace(s, box=box) for s, box in zip(turned, boxes, strict=True)])
-        score = evaluate_in_image(np.stack([hand.keypoints_2d for hand in hands]), truth)
-        row = {"turned": degrees, "hands": len(turned), "error": score.error, "pck": score.pck}
-        if config.find and network.knows_presence:
-            row["found"] = float(np.mean([_is_found(network, sample) for sample in turned]))
-        rows.append(row)
-        if degrees == 0:
-            names = [sample.name for sample in turned]
-            per_hand = dict(zip(names, score.per_hand_error.tolist(), strict=True))
-    results = {"format": FORMAT, "config": config.plain(), "rows": rows, "per_hand": per_hand}
-    if config.output:
-        write_json(Path(config.output), results)
-    return results
+        scores[degrees] = evaluate_in_image(np.stack([hand.keypoints_2d for hand in hands]), truth)
+    return scores
 
 
 def around(points: np.ndarray) -> np.ndarray:

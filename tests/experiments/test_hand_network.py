@@ -64,7 +64,8 @@ def test_only_right_hands_that_are_seen_alike_at_every_angle_are_labelled(tmp_pa
 def test_the_steps_follow_one_another_and_are_read_back(tmp_path, monkeypatch):
     photographs = tmp_path / "photographs"
     photographs.mkdir()
-    folder_of_discs(photographs, [(60, 60, 30, "right")] * 8)
+    # Whatever an untrained network takes for a right hand: half of them are mirror images of the others.
+    folder_of_discs(photographs, [(60, 60, 30, side) for side in ("right", "left")] * 4)
     monkeypatch.setattr("peclr_utils.experiments.hand_network.AGREEMENT", np.inf)
     monkeypatch.setattr("peclr_utils.experiments.hand_network.LIKELY", -np.inf)
     config = HandNetworkConfig.smoke(output=str(tmp_path / "run"), photographs=str(photographs))

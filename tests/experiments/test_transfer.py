@@ -1,0 +1,76 @@
+"""What photographs are worth: every method is measured alike, and cells that are finished are kept."""
+
+import json
+
+import numpy as np
+import pytest
+
+from peclr_utils.datasets.images import write_jpeg
+from peclr_utils.experiments.transfer import (
+    METHODS,
+    TransferConfig,
+    load_transfer,
+    main,
+    run_transfer,
+    transfer_markdown,
+)
+from tests.inference.test_finding import CIRCLE, picture
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """Four discs in a folder, and a label file for them."""
+    folder, images, annotations = tmp_path / "photographs", [], []
+    folder.mkdir()
+    for number in range(4):
+        x, y = 60 + number, 62 - number
+        write_jpeg(folder / f"{number}.jpg", picture((x, y, 30, "right"), width=120, height=120))
+        points = np.column_stack([np.array([x, y]) + 30 * CIRCLE, np.full(21, 2)]).ravel().tolist()
+        images.append({"id": number, "file_name": f"{number}.jpg"})
+        annotations.append({"image_id": number, "keypoints": points, "is_right": True})
+    (tmp_path / "labels.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    return {"photographs": str(folder), "test": f"coco:{folder}?labels={tmp_path / 'labels.json'}"}
+
+
+def test_the_table_is_filled_kept_and_printed(photographs, tmp_path, capsys):
+    config = TransferConfig.smoke(output=str(tmp_path / "run"), **photographs)
+    results = run_transfer(config)
+    assert {(c["method"], c["tuning"]) for c in results["cells"]} == {
+        (method, tuning) for method in METHODS for tuning in ("frozen", "full")
+    }
+    assert all(0 < c["error_upright"] < 5 and 0 <= c["pck_turned"] <= 1 for c in results["cells"])
+    again = run_transfer(config)
+    assert again["cells"] == results["cells"] == load_transfer(tmp_path / "run" / "results.json")["cells"]
+    assert "minus from scratch" in transfer_markdown(again)
+    flags = ["--output", config.output, "--photographs", config.photographs, "--test", config.test]
+    assert main([*flags, "--labels", "8", "--seeds", "0"]) == 0
+    assert "PeCLR: renders, photographs" in capsys.readouterr().out
+
+
+def test_methods_differ_in_their_unlabelled_images_alone_and_see_equally_many(photographs):
+    config = TransferConfig(**photographs)
+    renders, beside = (config.pretrain_config(name, 3) for name in ("peclr", "peclr_photographs"))
+    assert renders.replace(sources=(), output="") == beside.replace(sources=(), output="")
+    count = [int(source.split(":")[1].split("?")[0]) for source in (config.renders, config.renders_beside)]
+    assert count[0] - count[1] == 2168 and beside.sources[1].endswith("?disc=1")
+    scratch, peclr = (config.finetune_config(name, "full", 64, 3) for name in ("scratch", "peclr"))
+    assert scratch.encoder == "" and scratch == peclr.replace(encoder="")
+
+
+def test_intervals_are_paired_by_seed():
+    rng, cells = np.random.default_rng(0), []
+    for seed in range(3):
+        start = rng.normal()
+        for method, gain in (("scratch", 0.0), ("peclr_photographs", -0.1)):
+            values = dict.fromkeys(("error_upright", "error_turned"), start + gain)
+            values |= {"pck_upright": start, "pck_turned": start}
+            cells.append({"method": method, "tuning": "full", "labels": 64, "seed": seed, **values})
+    row = transfer_markdown({"cells": cells}).splitlines()[-1]
+    assert "-0.100 ± 0.000*" in row and "+0.000 ± 0.000 " in row
+
+
+def test_photographs_must_be_named(photographs):
+    with pytest.raises(ValueError, match="photographs"):
+        run_transfer(TransferConfig(test=photographs["test"]))
+    with pytest.raises(ValueError, match="test"):
+        run_transfer(TransferConfig(photographs=photographs["photographs"]))
