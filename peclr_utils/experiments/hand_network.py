@@ -93,17 +93,18 @@ class HandNetworkConfig(Settings):
                 "steps": 1600, "encoder_learning_rate": 1.5e-3, "learning_rate": 1.5e-3,
             },
             "full": {
-                "network": f"{self.output}/small/{CHECKPOINT}", "steps": 5500,
+                "network": f"{self.output}/small/{CHECKPOINT}", "steps": 4000,
                 "encoder_learning_rate": 5e-4, "learning_rate": 5e-4,
             },
             "photographed": {
-                "network": f"{self.output}/full/{CHECKPOINT}", "steps": 2000, "sources": self.last_labelled,
+                "network": f"{self.output}/full/{CHECKPOINT}", "steps": 1500, "sources": self.last_labelled,
                 "encoder_learning_rate": 2e-4, "learning_rate": 2e-4,
             },
         }[step]  # fmt: skip
         common = FinetuneConfig(
             sources=self.labelled, cache=self.cache, output=f"{self.output}/{step}", image_size=128,
-            batch_size=32, warmup_steps=200, absent=0.3, augmentation=dict(LABELLED_VIEWS), log_every=50,
+            batch_size=32, warmup_steps=200, absent=0.3, people=0.4, log_every=50,
+            augmentation=dict(LABELLED_VIEWS),
         )  # fmt: skip
         return common.replace(**own).replace(**getattr(self, step))
 

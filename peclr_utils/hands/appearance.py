@@ -37,12 +37,15 @@ def _hsv_to_rgb(hue: float, saturation: float, value: float) -> np.ndarray:
     return cv2.cvtColor(np.array([[[hue, saturation, value]]], dtype=np.float32), cv2.COLOR_HSV2RGB)[0, 0]
 
 
+def skin_tone(lightness: float) -> np.ndarray:
+    """(3,) CIE L*, a*, b* of usual skin of this lightness L*."""
+    return np.array([lightness, *(np.interp(lightness, _TONES[:, 0], _TONES[:, k]) for k in (1, 2))])
+
+
 def sample_appearance(rng: np.random.Generator) -> Appearance:
     """Draw one hand's skin and sleeve."""
     lightness = rng.uniform(*LIGHTNESS)
-    a = np.interp(lightness, _TONES[:, 0], _TONES[:, 1]) + rng.normal(0, 1.5)
-    b = np.interp(lightness, _TONES[:, 0], _TONES[:, 2]) + rng.normal(0, 1.7)
-    tone = np.array([lightness, a, b])
+    tone = skin_tone(lightness) + [0, rng.normal(0, 1.5), rng.normal(0, 1.7)]
     darkness = float(np.interp(lightness, LIGHTNESS, (1.0, 0.0)))
     # What each map changes in L*, a*, b*. The palm has little melanin: the darker the back, the larger.
     changes = {

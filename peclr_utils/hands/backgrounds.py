@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from peclr_utils.files import IMAGE_SUFFIXES
+from peclr_utils.hands.appearance import LIGHTNESS, skin_tone
 
 _PHASE = np.arange(256) * (2 * np.pi / 256)
 
@@ -223,9 +224,44 @@ PAINTERS = (_gradient, _clouds, _wood, _fabric, _tiles, _bokeh, _room, _clutter,
 _SHARES = np.array([1, 1, 1, 1, 1, 1, 2, 2, 1])
 
 
-def sample_background(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Paint one background, (H, W, 3) uint8 RGB, of a size (H, W)."""
-    image = PAINTERS[rng.choice(len(PAINTERS), p=_SHARES / _SHARES.sum())](rng, size)
+def _person(rng, size):
+    """A head and shoulders before a wall, near and turned by any angle: skin that is not the hand's."""
+    height, width = size
+    image = _gradient(rng, size) if rng.random() < 0.5 else _room(rng, size)
+    lab = skin_tone(rng.uniform(*LIGHTNESS))
+    lab = np.stack([lab, lab - [14, -3, 0], lab + [-6, 9, 2]]).astype(np.float32)  # skin, shadow, lips
+    skin, shadow, lips = np.clip(cv2.cvtColor(lab[:, None], cv2.COLOR_LAB2RGB), 0, 1)[:, 0] * 255
+    cloth, hair = _colours(rng, 1)[0], _colours(rng, 1, (0.05, 0.4))[0]
+    side = min(size)
+    r = rng.uniform(0.16, 0.5) * side  # half the head's width
+    x, y = rng.uniform(0.1, 0.9, 2) * (width, height)
+
+    def ellipse(dx: float, dy: float, rx: float, ry: float, colour: np.ndarray) -> None:
+        centre, axes = (round(x + r * dx), round(y + r * dy)), (max(1, round(r * rx)), max(1, round(r * ry)))
+        cv2.ellipse(image, centre, axes, 0, 0, 360, colour.tolist(), -1, cv2.LINE_AA)
+
+    ellipse(0, 3.3, 2.3, 1.9, cloth)  # shoulders
+    ellipse(0, 1.5, 0.5, 0.8, shadow)  # neck
+    ellipse(0, -0.35, 1.1, 1.2, hair)
+    ellipse(0, 0, 1.0, 1.3, skin)
+    ellipse(0, -1.05, 0.9, 0.45, hair if rng.random() < 0.8 else skin)
+    ellipse(rng.choice([-0.5, 0.5]), 0.2, 0.4, 0.9, 0.5 * (skin + shadow))  # the darker half
+    for eye in (-0.4, 0.4):
+        ellipse(eye, -0.15, 0.17, 0.08, np.array([40.0, 30.0, 30.0]))
+        ellipse(eye, -0.38, 0.24, 0.05, hair)
+    ellipse(0, 0.25, 0.13, 0.25, 0.5 * (skin + shadow))
+    ellipse(0, 0.7, 0.35, 0.1, lips)
+    image = _soften(image, 0.04 * r)
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(0, 360), 1.0)
+    return cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+
+
+def sample_background(rng: np.random.Generator, size: tuple[int, int], people: float = 0.0) -> np.ndarray:
+    """Paint one background, (H, W, 3) uint8 RGB, of a size (H, W); a person is in it with chance `people`."""
+    if people and rng.random() < people:
+        image = _person(rng, size)
+    else:
+        image = PAINTERS[rng.choice(len(PAINTERS), p=_SHARES / _SHARES.sum())](rng, size)
     # One light, itself coloured a little, falls unevenly on any scene.
     lamps = 96 + 64 * rng.random((3, 3, 1), dtype=np.float32)
     lamps = lamps + 5 * rng.standard_normal((3, 3, 3), dtype=np.float32)

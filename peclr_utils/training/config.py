@@ -225,6 +225,7 @@ class FinetuneConfig(RunSettings):
     # Share of the views that are moved away from their hands, 0 to 0.6, so that the network learns whether a
     # hand is in its place (`training.presence`); 0: it doesn't.
     absent: float = 0.0
+    people: float = 0.0  # Share of the painted backgrounds that show a person, 0 to 1; for photographs.
     weight_presence: float = 0.5  # Weight of the presence's cross entropy.
 
     log_every: int = 10  # Steps between log lines.
@@ -234,7 +235,8 @@ class FinetuneConfig(RunSettings):
         """Check every field, and rules across fields; errors as `Settings.validate`."""
         super().validate()
         self._require(self.warmup_steps < self.steps, "warmup_steps", f"less than steps ({self.steps})")
-        self._require(self.absent <= 0.6, "absent", "0 to 0.6")
+        self._require(0 <= self.absent <= 0.6, "absent", "0 to 0.6")
+        self._require(0 <= self.people <= 1, "people", "0 to 1")
         alone = not (self.network and self.encoder)
         self._require(alone, "encoder", "none with a network to go on from, which has its own")
 

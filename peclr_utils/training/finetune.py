@@ -107,7 +107,7 @@ def finetune(
         test = config.test_sources if test_dataset is None else test_dataset
         test = open_crops(test, *cut) if len(test) else None
         labelled = choose_labels(crops.identities, config.labels, config.seed)
-        backgrounds = paint_backgrounds(augmentation, crops, config.image_size, config.seed)
+        backgrounds = paint_backgrounds(augmentation, crops, config.image_size, config.seed, config.people)
         poses = PoseDataset(
             crops,
             labelled,

@@ -114,16 +114,16 @@ def plain_views(
 
 
 def paint_backgrounds(
-    augmentation: AugmentationConfig, crops: CropSet, image_size: int, seed: int
+    augmentation: AugmentationConfig, crops: CropSet, image_size: int, seed: int, people: float = 0.0
 ) -> np.ndarray | None:
     """Paint (M, S, S, 3) uint8 RGB to exchange the images' own backgrounds with.
 
-    None if the augmentation exchanges none, or no image has a mask.
+    A person is in each with chance `people`. None if the augmentation exchanges none, or no image has a mask.
     """
     if augmentation.background == 0 or not crops.has_mask.any():
         return None
     rngs = (np.random.default_rng((seed, BACKGROUNDS, index)) for index in range(BACKGROUND_COUNT))
-    return np.stack([sample_background(rng, (image_size, image_size)) for rng in rngs])
+    return np.stack([sample_background(rng, (image_size, image_size), people) for rng in rngs])
 
 
 def backgrounds_on(backgrounds: np.ndarray | None, backend: str, device: torch.device) -> Tensor | None:

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from peclr_utils.hands.backgrounds import PAINTERS, composite, photo_background
+from peclr_utils.hands.appearance import skin_tone
+from peclr_utils.hands.backgrounds import PAINTERS, composite, photo_background, sample_background
 
 
 @pytest.mark.parametrize("paint", PAINTERS)
@@ -44,3 +45,14 @@ def test_compositing_mixes_by_alpha(rng):
     expected = front[:, 3:6] * (128 / 255) + back[:, 3:6] * (127 / 255)
     assert np.abs(mixed[:, 3:6] - expected).max() <= 1
     assert np.array_equal(front, before[0]) and np.array_equal(back, before[1])
+
+
+def test_people_are_painted_only_where_asked_and_change_no_other_background():
+    def paint(seed, people=0.0):
+        return sample_background(np.random.default_rng(seed), (48, 40), people)
+
+    assert all(paint(seed, 1.0).shape == (48, 40, 3) for seed in range(5))
+    assert np.array_equal(paint(1), sample_background(np.random.default_rng(1), (48, 40)))
+    assert not np.array_equal(paint(1), paint(1, 1.0))
+    lightest, darkest = skin_tone(78.0), skin_tone(26.0)
+    assert lightest[0] > darkest[0] and (skin_tone(50.0)[1:] > 0).all()
