@@ -19,14 +19,6 @@ def _as_points(projection: Tensor) -> Tensor:
     return projection.reshape(len(projection), -1, 2)
 
 
-def _check_alike(reference: Tensor, moved: Tensor) -> None:
-    if reference.shape != moved.shape:
-        raise ValueError(
-            "expected as many projections of the moved images as of the originals, "
-            f"found {tuple(moved.shape)} and {tuple(reference.shape)}"
-        )
-
-
 def rotate_points(points: Tensor, angle: Tensor) -> Tensor:
     """Turn point sets about their centroids, as `cv2.getRotationMatrix2D` turns an image.
 
@@ -97,30 +89,17 @@ def apply_to_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Ten
     return normalize(translate_points(points, shift).flatten(1))
 
 
-def equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
-    """Distance between an image's projection and its moved image's projection, after undoing the motion.
+def relative_equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
+    """Mean distance between an image's projection and its moved image's, once the motion is undone.
+
+    As a fraction of the mean distance between different images: an untrained network gives nearly the same
+    projection for all images, so its plain distance is small and meaningless; this one is about 1.
 
     Args:
-        reference: (B, D) projections of the original images.
+        reference: (B, D) projections of the original images, at least two.
         moved: (B, D) projections of the same images rotated by `angle`, then shifted by `shift`.
         angle: (B,) degrees.
         shift: (B, 2) fractions of the crop's side.
-
-    Returns:
-        (B,) distances of unit vectors, 0 (perfectly equivariant) to 2; about 1.41 for unrelated ones.
-
-    Raises:
-        ValueError: if the shapes don't match.
-    """
-    _check_alike(reference, moved)
-    return (normalize(reference) - undo_on_projection(moved, angle, shift)).norm(dim=1)
-
-
-def relative_equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor, shift: Tensor) -> Tensor:
-    """Mean `equivariance_error`, as a fraction of the mean distance between different images.
-
-    An untrained network gives nearly the same projection for all images, so its plain error is small and
-    meaningless; this one is about 1. The arguments are the same, of at least two images.
 
     Returns:
         Scalar: 0 for a perfectly equivariant network, about 1 for one that can't tell two images apart.
@@ -128,9 +107,9 @@ def relative_equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor,
     Raises:
         ValueError: if the shapes don't match, or there is only one image.
     """
-    _check_alike(reference, moved)
-    if len(reference) < 2:
-        raise ValueError(f"relative_equivariance_error: expected at least 2 images, found {len(reference)}")
+    if reference.shape != moved.shape or len(reference) < 2:
+        found = f"{tuple(reference.shape)} and {tuple(moved.shape)}"
+        raise ValueError(f"relative_equivariance_error: expected two (B, D) with B > 1, found {found}")
     undone = undo_on_projection(moved, angle, shift)
     distances = torch.cdist(normalize(reference), undone, compute_mode="donot_use_mm_for_euclid_dist")
     own = distances.diagonal()

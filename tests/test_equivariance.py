@@ -72,22 +72,13 @@ def test_no_gradient_flows_through_centroid_and_extent():
     torch.testing.assert_close(direct.grad, with_constants.grad)
 
 
-def test_the_error_is_zero_for_an_equivariant_projection_and_large_for_an_invariant_one():
-    z, (angle, shift) = projections(64), motion(64)
-    moved = equivariance.apply_to_projection(z, angle, shift)
-    assert equivariance.equivariance_error(z, moved, angle, shift).max() < 1e-6
-    assert equivariance.equivariance_error(z, z, angle, shift).mean() > 0.5
-
-
 def test_the_relative_error_is_not_fooled_by_a_network_that_can_not_tell_two_images_apart():
     z, (angle, shift) = projections(64), motion(64)
     moved = equivariance.apply_to_projection(z, angle, shift)
     relative = equivariance.relative_equivariance_error
-    assert relative(z, moved, angle, shift) < 1e-6
+    assert relative(z, moved, angle, shift) < 1e-6 and relative(z, z, angle, shift) > 0.3
     collapsed = projections(1).expand(64, -1) + 1e-3 * z
-    assert equivariance.equivariance_error(collapsed, collapsed, 0 * angle, 0 * shift).mean() < 1e-6
     unrelated = projections(1).expand(64, -1) + 1e-3 * projections(64, seed=5)
-    assert equivariance.equivariance_error(collapsed, unrelated, 0 * angle, 0 * shift).mean() < 0.05
     assert relative(collapsed, unrelated, 0 * angle, 0 * shift).item() == pytest.approx(1, abs=0.05)
 
 

@@ -53,7 +53,7 @@ class AuthorsPairDataset(PairDataset):
         self.augmentation = AuthorsAugmentation(rotation=config.rotation_degrees)
         places = np.arange(len(hands))
         source_index = hands.source_of(places) if isinstance(hands, EvenMixture) else np.zeros_like(places)
-        self._set_order(hands, source_index, config, places)
+        self._set_order(hands, source_index, config)
 
     def plan(self, number: int) -> tuple[np.ndarray, np.ndarray, AuthorsParameters]:
         """Decide a batch without making it; see `PairDataset.plan`."""

@@ -108,8 +108,6 @@ class PretrainConfig(RunSettings):
     # "adam" adds the decay to the gradient, "adamw" decouples it, "layerwise_adam" is the authors'.
     optimiser: Literal["adam", "adamw", "layerwise_adam"] = "adam"
 
-    # Identities kept out of training, one image each, on which the equivariance error is logged per epoch.
-    equivariance_images: int = 0
     save_every_epochs: int = 1  # Epochs between checkpoints.
 
     @property
@@ -135,9 +133,6 @@ class PretrainConfig(RunSettings):
                     fine = getattr(self, name) == value
                     self._require(fine, name, f"{value!r} with authors_exact; as_authors() sets it")
             self._require(not self.augmentation, "augmentation", "none with authors_exact, which has its own")
-            # The equivariance error is measured on packed crops; the authors' views are cut from whole
-            # images.
-            self._require(self.equivariance_images == 0, "equivariance_images", "0 with authors_exact")
 
     def as_authors(self) -> Self:
         """Return these settings with everything set as in the authors' published code."""

@@ -15,13 +15,9 @@ from torch.utils.data import Dataset
 from peclr_utils.augmentation import AugmentationConfig, ViewParameters, sample_parameters
 from peclr_utils.crops import CropSet
 from peclr_utils.datasets import HandDataset, even_indices
-from peclr_utils.equivariance import relative_equivariance_error
-from peclr_utils.models import ContrastiveModel
 from peclr_utils.training.config import PretrainConfig
-from peclr_utils.training.device import autocast
 from peclr_utils.training.views import (
     FRAMES,
-    HELD_OUT,
     ORDER,
     VIEWS,
     Views,
@@ -29,7 +25,6 @@ from peclr_utils.training.views import (
     fit_margin,
     make_views,
     paint_backgrounds,
-    plain_views,
 )
 
 
@@ -77,7 +72,6 @@ class PairDataset(Dataset):
     Args:
         crops: the images.
         config: the run's settings.
-        indices: which images to train on; None for all.
         backend: "opencv" or "batch".
 
     Attributes:
@@ -91,38 +85,27 @@ class PairDataset(Dataset):
 
     backgrounds: np.ndarray | None = None
 
-    def __init__(
-        self,
-        crops: CropSet,
-        config: PretrainConfig,
-        indices: np.ndarray | None = None,
-        backend: str = "opencv",
-    ):
+    def __init__(self, crops: CropSet, config: PretrainConfig, backend: str = "opencv"):
         augmentation = pair_augmentation(config)
         self.crops, self.backend = crops, backend
         self.augmentation = fit_margin(augmentation, crops, config.view_factor)
         self.backgrounds = paint_backgrounds(augmentation, crops, config.image_size, config.seed)
-        indices = np.arange(len(crops)) if indices is None else np.asarray(indices, dtype=np.int64)
-        self._set_order(crops, np.asarray(crops.source_index), config, indices)
+        self._set_order(crops, np.asarray(crops.source_index), config)
 
-    def _set_order(
-        self, hands: HandDataset, source_index: np.ndarray, config: PretrainConfig, indices: np.ndarray
-    ) -> None:
-        self.source, self.config, self.indices = hands.source, config, indices
+    def _set_order(self, hands: HandDataset, source_index: np.ndarray, config: PretrainConfig) -> None:
+        self.source, self.config, self._source_index = hands.source, config, source_index
         self.identities = np.asarray(hands.identities)
-        self.images = len(self.indices)
+        self.images = len(self.identities)
         self.steps_per_epoch = self.images // (config.batch_size * config.accumulate)
         if self.steps_per_epoch == 0:
             raise ValueError(
                 f"batch_size * accumulate: expected at most {self.images}, the number of images of "
-                f"{self.source} to train on, found {config.batch_size} * {config.accumulate}"
+                f"{self.source}, found {config.batch_size} * {config.accumulate}"
             )
-        self._source_index = source_index[indices]
         self._epoch, self._order = -1, np.empty(0, np.int64)
         # Images sorted by identity: each identity is one run of `_sorted`, from `_start` on, `_count` long.
-        identities = self.identities[indices]
-        self._sorted = np.argsort(identities, kind="stable")
-        _, group, count = np.unique(identities, return_inverse=True, return_counts=True)
+        self._sorted = np.argsort(self.identities, kind="stable")
+        _, group, count = np.unique(self.identities, return_inverse=True, return_counts=True)
         self._count, self._start = count[group], (np.cumsum(count) - count)[group]
         self._place = np.empty(self.images, np.int64)
         self._place[self._sorted] = np.arange(self.images) - self._start[self._sorted]
@@ -137,7 +120,7 @@ class PairDataset(Dataset):
         first = self._order[position * size : (position + 1) * size]
         rng = np.random.default_rng((seed, VIEWS, epoch, position))
         second = self._partners(first, rng) if self.config.pair_identities else first
-        return self.indices[first], self.indices[second], rng
+        return first, second, rng
 
     def _partners(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw for each image another one of its identity, or itself where it is the only one."""
@@ -173,48 +156,3 @@ def pair_batch(
     frame = np.zeros(len(identity)) if frame is None else frame
     angle, shift, frame = (torch.as_tensor(value, dtype=torch.float32) for value in (angle, shift, frame))
     return PairBatch(views, angle.unflatten(0, (2, -1)), shift.unflatten(0, (2, -1)), identity, frame)
-
-
-def split_off(identities: np.ndarray, held_out: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Keep identities out of training, to measure the equivariance error on one image of each.
-
-    Returns positions of the images to train on, and of the held-out ones. ValueError if none were left.
-    """
-    different, first = np.unique(identities, return_index=True)
-    if held_out >= len(different):
-        raise ValueError(
-            f"equivariance_images: expected fewer than {len(different)}, the number of identities, "
-            f"found {held_out}"
-        )
-    chosen = np.random.default_rng((seed, HELD_OUT)).permutation(len(different))[:held_out]
-    return np.flatnonzero(~np.isin(identities, different[chosen])), np.sort(first[chosen])
-
-
-class EquivarianceError:
-    """Measures `relative_equivariance_error` on fixed crops, each as it is and rotated and shifted.
-
-    The crops are `held_out` of the training's `pairs`; the motions come from the same ranges as its views.
-    """
-
-    def __init__(self, pairs: PairDataset, held_out: np.ndarray, device: torch.device, dtype: torch.dtype):
-        crops, config, ranges = pairs.crops, pairs.config, pairs.augmentation
-        motion = AugmentationConfig.none(rotation=ranges.rotation, shift=ranges.shift)
-        motion = fit_margin(motion, crops, config.view_factor)
-        moved = sample_parameters(motion, len(held_out), np.random.default_rng((config.seed, HELD_OUT)))
-        size = config.image_size
-        self._still = plain_views(crops, held_out, size, config.view_factor, device)
-        self._moved = finish_views(make_views(crops, held_out, moved, size), size, device)
-        self._angle = torch.as_tensor(moved.angle, dtype=torch.float32, device=device)
-        self._shift = torch.as_tensor(moved.shift, dtype=torch.float32, device=device)
-        self._device, self._dtype = device, dtype
-
-    @torch.no_grad()
-    def __call__(self, model: ContrastiveModel) -> float:
-        """Measure: 0 for an equivariant network, about 1 for one that can't tell two images apart."""
-        training = model.training
-        model.eval()
-        with autocast(self._device, self._dtype):
-            still, moved = model.encoder(self._still), model.encoder(self._moved)
-        still, moved = model.projector(still.float()), model.projector(moved.float())
-        model.train(training)
-        return float(relative_equivariance_error(still, moved, self._angle, self._shift))

@@ -36,13 +36,7 @@ from peclr_utils.training.optim import (
     set_learning_rate,
     take_step,
 )
-from peclr_utils.training.pairs import (
-    EquivarianceError,
-    PairBatch,
-    PairDataset,
-    pair_augmentation,
-    split_off,
-)
+from peclr_utils.training.pairs import PairBatch, PairDataset, pair_augmentation
 from peclr_utils.training.views import backgrounds_on, crop_margin, load
 from peclr_utils.weights import load_encoder
 
@@ -61,7 +55,7 @@ class PretrainResult:
     @property
     def losses(self) -> list[float]:
         """The logged losses in order."""
-        return [row["loss"] for row in self.history if "loss" in row]
+        return [row["loss"] for row in self.history]
 
 
 def contrastive_loss(
@@ -129,7 +123,7 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
 
         # Data.
         with ranks.rank_zero_first():
-            pairs, held_out = open_pairs(config, dataset, compute.backend)
+            pairs = open_pairs(config, dataset, compute.backend)
         backgrounds = backgrounds_on(pairs.backgrounds, compute.backend, device)
         steps = config.epochs * pairs.steps_per_epoch
         warmup = round(config.warmup_epochs * pairs.steps_per_epoch)
@@ -165,15 +159,10 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
         mine = np.arange(config.accumulate).reshape(ranks.world_size(), -1)[ranks.rank()].tolist()
         numbers = [step * config.accumulate + batch for step in range(first_step, steps) for batch in mine]
         stream = iter(load(pairs, numbers, compute.workers, device))
-        measure = None
-        if first and len(held_out):
-            measure = EquivarianceError(pairs, held_out, device, compute.dtype)
         log_config = config if first else config.replace(output="", loggers=(), progress=False)
         images = 2 * config.batch_size * config.accumulate
         log = RunLog(log_config, first_step, steps, images, f"pretrain {config.method}")
         with log, EarlyStop(config) as stop:
-            if measure and first_step == 0:
-                log.write(0, {"epoch": 0.0, "equivariance_error": measure(model)})
             model.train()
             unread, reason, rate = [], "", 0.0  # losses that have not been read from the device yet
             for step in range(first_step, steps):
@@ -208,8 +197,6 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
                     check_finite(loss, step, rate, folder.checkpoint)
                     row = {"epoch": (step + 1) / pairs.steps_per_epoch, "loss": loss, "alignment": alignment}
                     row |= {"learning_rate": rate, "images_per_second": log.speed(step + 1)}
-                    if measure and not rest:
-                        row["equivariance_error"] = measure(model)
                     log.write(step, row)
                     end = step + 1 == steps
                     if end or (not rest and epoch % config.save_every_epochs == 0) or folder.due():
@@ -222,18 +209,14 @@ def pretrain(config: PretrainConfig, dataset: HandDataset | None = None) -> Pret
 
 def open_pairs(
     config: PretrainConfig, dataset: HandDataset | None = None, backend: str = "opencv"
-) -> tuple[PairDataset, np.ndarray]:
-    """Open the images of a pre-training: packed crops of them, or with `authors_exact` whole ones.
-
-    Returns the pairs, and which crops are held out to measure the equivariance error on.
-    """
+) -> PairDataset:
+    """Open the images of a pre-training: packed crops of them, or with `authors_exact` whole ones."""
     hands = config.sources if dataset is None else dataset
     if config.authors_exact:
-        return AuthorsPairDataset(open_source(hands) if dataset is None else hands, config), np.empty(0, int)
+        return AuthorsPairDataset(open_source(hands) if dataset is None else hands, config)
     margin = crop_margin(pair_augmentation(config))
     crops = open_crops(hands, config.image_size, config.view_factor, margin, config.cache, config.progress)
-    training, held_out = split_off(crops.identities, config.equivariance_images, config.seed)
-    return PairDataset(crops, config, training, backend), held_out
+    return PairDataset(crops, config, backend)
 
 
 def _check_processes(config: PretrainConfig, dataset: HandDataset | None) -> None:

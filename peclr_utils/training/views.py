@@ -29,7 +29,7 @@ from peclr_utils.crops import CropSet
 from peclr_utils.hands.backgrounds import sample_background
 from peclr_utils.interrupts import ignore_interrupts
 
-ORDER, VIEWS, BACKGROUNDS, HELD_OUT, FRAMES = 1, 2, 3, 4, 5
+ORDER, VIEWS, BACKGROUNDS, FRAMES = 1, 2, 3, 5
 """Keep apart the streams of random numbers that are drawn from one seed."""
 
 BACKGROUND_COUNT = 512

@@ -15,7 +15,7 @@ PRESETS = [
     *((FinetuneConfig, name) for name in ("laptop", "smoke", "paper_rn50", "paper_rn152")),
 ]
 CONFLICTS = {"pair_identities": True, "optimiser": "adam", "backend": "batch"}
-CONFLICTS |= {"augmentation": {"blur": 0.5}, "equivariance_images": 8}
+CONFLICTS |= {"augmentation": {"blur": 0.5}}
 
 
 @pytest.mark.parametrize(("kind", "preset"), PRESETS)

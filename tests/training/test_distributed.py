@@ -115,7 +115,7 @@ def test_what_several_processes_cannot_do_is_refused(change, message, monkeypatc
 def test_the_command_trains_in_two_processes_and_one_resumes_from_there(tmp_path):
     output = tmp_path / "run"
     places = ["--output", str(output), "--cache", str(tmp_path / "cache"), "--device", "cpu"]
-    smoke = ["--preset", "smoke", "--sources", "synthetic:20?seed=1&size=96", "--equivariance_images", "4"]
+    smoke = ["--preset", "smoke", "--sources", "synthetic:20?seed=1&size=96"]
     shape = ["--batch_size", "4", "--accumulate", "2", "--grad_cache", "--epochs", "2", "--max_steps", "3"]
     plain = ["--no-exchange_background", "--precision", "fp32"]
     done = subprocess.run(
@@ -130,12 +130,11 @@ def test_the_command_trains_in_two_processes_and_one_resumes_from_there(tmp_path
 
     config = PretrainConfig.load(output / "config.json").replace(max_steps=0, progress=False)
     rest = pretrain(config)
-    assert rest.finished and [row["step"] for row in read_log(output) if "loss" in row] == [0, 1, 2, 3]
+    assert rest.finished and [row["step"] for row in read_log(output)] == [0, 1, 2, 3]
     alone = pretrain(config.replace(output=""))
     # Running statistics differ and steps of Adam enlarge rounding; the first loss knows neither.
     assert rest.losses == pytest.approx(alone.losses, rel=1e-3)
     assert rest.losses[0] == pytest.approx(alone.losses[0], rel=1e-5)
-    assert sum("equivariance_error" in row for row in rest.history) == 3
 
 
 if __name__ == "__main__":

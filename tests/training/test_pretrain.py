@@ -8,8 +8,7 @@ import torch
 
 from peclr_utils import weights
 from peclr_utils.training import NonFiniteLossError, PretrainConfig, pretrain, read_log
-from peclr_utils.training.pairs import EquivarianceError
-from peclr_utils.training.pretrain import main, open_pairs
+from peclr_utils.training.pretrain import main
 
 SMALL = {"batch_size": 8, "image_size": 32, "device": "cpu", "progress": False}
 TINY = PretrainConfig(epochs=2, exchange_background=False, precision="fp32", **SMALL)
@@ -77,31 +76,6 @@ def test_a_loss_that_is_not_a_number_in_any_batch_stops_and_leaves_the_last_chec
     with pytest.raises(NonFiniteLossError, match=r"The loss is nan at step 1 .*checkpoint.*learning rate"):
         pretrain(config, crops16)
     assert len(calls) == 2 and (tmp_path / "checkpoint.pt").read_bytes() == before
-
-
-def test_the_equivariance_error_is_measured_each_epoch_and_changes_nothing(
-    crops24, monkeypatch, same_weights
-):
-    config = TINY.replace(equivariance_images=8)
-    measured = pretrain(config, crops24)
-    errors = [row["equivariance_error"] for row in measured.history if "equivariance_error" in row]
-    assert len(errors) == 3 and all(0 < error < 2 for error in errors)  # before training, and twice
-    assert not measured.model.training and len(measured.losses) == 4
-    monkeypatch.setattr(EquivarianceError, "__call__", lambda *_: 0.0)
-    assert same_weights(pretrain(config, crops24).model, measured.model)
-
-
-def test_the_equivariance_error_is_measured_on_other_images_and_zero_if_nothing_moves(crops24):
-    model = pretrain(TINY.replace(max_steps=1), crops24).model
-    errors = []
-    for degrees, shift in ((45.0, 0.1), (0.0, 0.0)):
-        config = TINY.replace(
-            equivariance_images=8, rotation_degrees=degrees, augmentation={"shift": shift, "hue": 0.2}
-        )
-        pairs, held_out = open_pairs(config, crops24)
-        assert len(held_out) == 8 and not set(held_out) & set(pairs.indices)
-        errors.append(EquivarianceError(pairs, held_out, torch.device("cpu"), torch.float32)(model))
-    assert errors[0] > 0.1 and errors[1] == pytest.approx(0, abs=1e-5)
 
 
 def test_an_encoder_can_be_the_start(crops16, tmp_path):
