@@ -141,9 +141,6 @@ def to_25d(points: Array, K: Array, bone: tuple[int, int] = REFERENCE_BONE) -> A
 
     Returns:
         (..., 21, 3): u and v in pixels, relative depth in bone lengths (0 for the wrist).
-
-    Raises:
-        ValueError: if a reference bone has no length.
     """
     length = bone_length(points, bone)
     if not bool((length > 0).all()):
@@ -223,9 +220,6 @@ def from_25d(
 
     Returns:
         (..., 21, 3) metres, camera frame.
-
-    Raises:
-        ValueError: if the bone lengths or the root depths are neither one number nor one per hand.
     """
     length = _per_hand(bone_length, points_25d, "bone_length")
     if root_depth is None:

@@ -72,9 +72,6 @@ def undo_on_projection(projection: Tensor, angle: Tensor, shift: Tensor) -> Tens
 
     Returns:
         (B, D), rows of length one.
-
-    Raises:
-        ValueError: if the shapes don't match.
     """
     points = translate_points(_as_points(normalize(projection)), -shift)
     return normalize(rotate_points(points, -angle).flatten(1))
@@ -103,9 +100,6 @@ def relative_equivariance_error(reference: Tensor, moved: Tensor, angle: Tensor,
 
     Returns:
         Scalar: 0 for a perfectly equivariant network, about 1 for one that can't tell two images apart.
-
-    Raises:
-        ValueError: if the shapes don't match, or there is only one image.
     """
     if reference.shape != moved.shape or len(reference) < 2:
         found = f"{tuple(reference.shape)} and {tuple(moved.shape)}"

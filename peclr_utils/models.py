@@ -34,9 +34,6 @@ def build_encoder(arch: str = "resnet50") -> nn.Module:
 
     Returns:
         Module from (B, 3, H, W) to (B, FEATURES[arch]); its `fc` is the identity.
-
-    Raises:
-        ValueError: if the architecture is unknown.
     """
     if arch not in FEATURES:
         raise ValueError(f"unknown architecture {arch!r}; expected one of {', '.join(FEATURES)}")
@@ -165,9 +162,6 @@ class PoseNetwork25D(nn.Module):
             one (`FinetuneConfig`), or None. `peclr_utils.inference` crops images the same way, or as the
             authors do if it is None.
         knows_presence: whether the last output was trained, so that `peclr_utils.inference` can find hands.
-
-    Raises:
-        ValueError: if the architecture or order is unknown.
     """
 
     def __init__(self, arch: str = "resnet50", keypoint_order: str = "freihand"):
@@ -206,9 +200,6 @@ class PoseNetwork25D(nn.Module):
         Returns:
             `PoseOutput`, float32, also under autocast and from a network in half precision; float64 from a
             network in double precision.
-
-        Raises:
-            ValueError: if K has another shape.
         """
         count = image.shape[0]
         # A list in this order: the symbol for a free batch size has no hash, and may not be compared with 1.

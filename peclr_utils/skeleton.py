@@ -76,9 +76,6 @@ def reorder(points: Points, source: str, target: str) -> Points:
 
     Returns:
         The same keypoints (..., 21, C) in the order `target`; a copy.
-
-    Raises:
-        ValueError: if an order is unknown or there are not 21 keypoints.
     """
     for order in (source, target):
         if order not in FREIHAND_INDEX:
@@ -101,9 +98,6 @@ def freihand_from_ait_palm(points: Points) -> Points:
 
     Returns:
         (..., 21, 3) in FreiHAND's order; a copy.
-
-    Raises:
-        ValueError: if they are not 21 points in 3D.
     """
     if tuple(points.shape[-2:]) != (NUM_KEYPOINTS, 3):
         raise ValueError(

@@ -98,9 +98,6 @@ def apply_batch(
 
     Returns:
         (B, 3, out_size, out_size) float32 in [0, 1], not normalised.
-
-    Raises:
-        ValueError: if shapes do not fit.
     """
     count, side = len(params), images.shape[-1]
     if images.shape != (count, 3, side, side):

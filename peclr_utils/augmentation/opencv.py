@@ -34,9 +34,6 @@ def apply_opencv(
 
     Returns:
         (out_size, out_size, 3) uint8.
-
-    Raises:
-        ValueError: if the image is not a square crop, or `params` is not one view.
     """
     return apply_opencv_batch([image], params, out_size, None if mask is None else [mask], backgrounds)[0]
 
@@ -59,9 +56,6 @@ def apply_opencv_batch(
 
     Returns:
         (B, out_size, out_size, 3) uint8.
-
-    Raises:
-        ValueError: if the numbers or shapes do not fit.
     """
     masks = [None] * len(images) if masks is None else masks
     if not len(images) == len(masks) == len(params):

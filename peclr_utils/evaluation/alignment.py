@@ -36,9 +36,6 @@ def procrustes_align(pred: ArrayLike, gt: ArrayLike, proper_rotation: bool = Fal
 
     Returns:
         (..., J, 3) float64, in the frame and unit of `gt`.
-
-    Raises:
-        ValueError: if the shapes differ, or something isn't finite.
     """
     predicted, true = as_pair(pred, gt)
     centre = true.mean(-2, keepdims=True)

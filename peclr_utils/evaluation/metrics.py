@@ -116,7 +116,6 @@ def evaluate_keypoints(
         check_units: refuse hands that are far too large for metres. Turn it off for toy data.
 
     Raises:
-        TypeError: if something is neither array nor tensor of numbers.
         ValueError: on a wrong shape, different lengths, no hands, NaN or infinity, values that aren't
             metres, or only one of `pred_2d` and `gt_2d`.
     """
@@ -159,9 +158,6 @@ def joint_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
 
     Returns:
         (..., J) float64, in the input's unit.
-
-    Raises:
-        ValueError: if the shapes differ, or something isn't finite.
     """
     predicted, true = as_pair(pred, gt)
     difference = predicted - true
@@ -206,9 +202,6 @@ def in_plane_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
 
     Returns:
         (N,) float64, degrees from 0 to 180, whichever way it is turned.
-
-    Raises:
-        ValueError: on a wrong shape, different lengths, no hands, NaN or infinity.
     """
     predicted, true = as_pair(pred, gt, (NUM_KEYPOINTS, 2))
     p, q = (points - points.mean(1, keepdims=True) for points in (predicted, true))
@@ -229,9 +222,6 @@ def pck(errors: ArrayLike, thresholds: np.ndarray) -> np.ndarray:
 
     Returns:
         (T,) between 0 and 1, never falling.
-
-    Raises:
-        ValueError: if some errors aren't finite.
     """
     distances = as_float64(errors, "errors").ravel()
     first_reached = np.searchsorted(thresholds, distances, side="left")

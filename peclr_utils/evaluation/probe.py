@@ -41,9 +41,6 @@ def ridge_probe(
 
     Returns:
         (M, T) float64.
-
-    Raises:
-        ValueError: if shapes don't fit, values aren't finite, alpha is negative, or there are too few rows.
     """
     weights, bias, _ = fit_ridge(train_features, train_targets, alpha, identity)
     return as_float64(test_features, "test_features", (len(weights),)) @ weights + bias

@@ -45,9 +45,6 @@ def paired_interval(values: Sequence[float], others: Sequence[float]) -> tuple[f
 
     Returns:
         Mean of `values - others`, and Student's t times its standard error; NaN for one run.
-
-    Raises:
-        ValueError: if there are not equally many, or none, or more than 10.
     """
     if len(values) != len(others) or not 1 <= len(values) <= len(T95) + 1:
         raise ValueError(
@@ -69,9 +66,6 @@ def format_table(rows: Sequence[Mapping[str, Value]], digits: int | Mapping[str,
 
     Returns:
         The table, without a line break at the end. Numbers are aligned on the right.
-
-    Raises:
-        ValueError: if there are no rows.
     """
     if not rows:
         raise ValueError("format_table: expected rows, found none")

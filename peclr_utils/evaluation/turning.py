@@ -43,9 +43,6 @@ def turned_by(still: ArrayLike, moved: ArrayLike) -> np.ndarray:
     Returns:
         (N,) degrees from -180 to 180: the angle of sum(conj(a) b) over an image's points a and b about their
         means, which minimises sum |b - r a|² over all turns r.
-
-    Raises:
-        ValueError: if the shapes don't fit.
     """
     before, after = as_complex_points(still), as_complex_points(moved)
     if before.shape != after.shape:
@@ -67,9 +64,6 @@ def turn_of_points(still: ArrayLike, moved: ArrayLike, angles: ArrayLike) -> Tur
 
     Returns:
         Median and quartiles of the images' slopes.
-
-    Raises:
-        ValueError: if the shapes don't fit, or all angles are 0.
     """
     angles = as_float64(angles, "angles")
     if angles.ndim != 1 or len(moved) != len(angles) or not angles.any():
@@ -102,9 +96,6 @@ def equivariant_read_out(
 
     Returns:
         (M, 21, 2) keypoints about their mean, in the labels' unit.
-
-    Raises:
-        ValueError: if shapes don't fit, values aren't finite, or alpha is negative.
     """
     z, new = as_complex_points(projection), as_complex_points(new_projection)
     labels = as_float64(keypoints, "keypoints", np.shape(keypoints)[1:])

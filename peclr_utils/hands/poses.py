@@ -70,11 +70,7 @@ _GESTURES = list(GESTURES.values())
 
 
 def gesture(name: str) -> HandPose:
-    """Look up one of `GESTURES`, such as "fist", "point", "pinch", "open", "grasp".
-
-    Raises:
-        ValueError: if there is no such gesture; the message lists the gestures.
-    """
+    """Look up one of `GESTURES`, such as "fist", "point", "pinch", "open", "grasp"."""
     if name not in GESTURES:
         raise ValueError(f"gesture: expected one of {', '.join(GESTURES)}; found {name!r}")
     return GESTURES[name]

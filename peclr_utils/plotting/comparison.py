@@ -46,9 +46,6 @@ def plot_hands_in_rows(
         true: (N, 21, 2) pixels to draw in thin lines below each row's, or None.
         captions: by row: N texts below its images; a row may have none.
         title: of the figure.
-
-    Raises:
-        ValueError: if the numbers of images and keypoints differ.
     """
     shown = {name: as_images(images[name] if isinstance(images, Mapping) else images) for name in rows}
     count = len(next(iter(shown.values())))
@@ -89,9 +86,6 @@ def plot_side_views(
         captions: by row: N texts below its hands.
         heads: N texts above the columns, or None.
         title: of the figure.
-
-    Raises:
-        ValueError: if there are no rows, or they differ in length.
     """
     counts = {len(hands) for hands in rows.values()}
     if len(counts) != 1:

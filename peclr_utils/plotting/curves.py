@@ -62,9 +62,6 @@ def plot_per_joint_error(
         errors: by method: (21,) mm.
         intervals: by method: (21,) mm, half the bars to draw; or None.
         label: of the vertical axis, with the unit.
-
-    Raises:
-        ValueError: if a method doesn't have 21 values.
     """
     for name, values in errors.items():
         if np.shape(values) != (NUM_KEYPOINTS,):
@@ -108,9 +105,6 @@ def plot_learning_curves(
         x: key of what the curves run over, and the label of its axis.
         smooth: width, in units of `x`, of the window that the bold curve is averaged over, in front of the
             pale raw one. 0 draws the raw one alone.
-
-    Raises:
-        ValueError: if no run has a quantity.
     """
     panels = panels or {"loss": "training loss"}
     figure = new_figure(WIDTH if len(panels) > 1 else 6.5, 3.6)

@@ -46,9 +46,6 @@ def plot_hand_3d(
         azimuth: degrees about the vertical; -90 with elevation 0 is the camera's own view.
         elevation: degrees of the viewer above the hand.
         mesh: the hand's surface, drawn transparent, or None.
-
-    Raises:
-        ValueError: on a wrong shape.
     """
     hand, triangles = (part[..., [0, 2, 1]] * [1, 1, -1] for part in _from_wrist(keypoints_3d, mesh))
     figure = new_figure(5.5, 5.0)
@@ -94,9 +91,6 @@ def plot_hand_views(
         mesh: the hand's surface, or None.
         true: (21, 3) metres, drawn in grey, to compare with; or None.
         title: of the figure; None explains the grey hand, if there is one.
-
-    Raises:
-        ValueError: on a wrong shape.
     """
     hand, triangles = _from_wrist(keypoints_3d, mesh)
     hands = [(hand, BONE_COLOURS, KEYPOINT_COLOURS, 3)]

@@ -39,9 +39,6 @@ def show_samples(
         skeleton: draw the keypoints.
         captions: one text per sample, or None.
         row_names: one text per row, shown at its left, or None.
-
-    Raises:
-        ValueError: if there are no samples, or another number of captions or row names.
     """
     columns = max(1, min(columns, len(samples)))
     samples = [HandSample(one, 0, "") if isinstance(one, np.ndarray) else one for one in samples]
@@ -66,9 +63,6 @@ def plot_view_pairs(
         views2: N images.
         captions: N texts below the columns, or None.
         title: of the sheet.
-
-    Raises:
-        ValueError: if the numbers of images differ, or there are none.
     """
     first, second = as_images(views1, "views1"), as_images(views2, "views2")
     below = zip(second, _each("captions", captions, first), strict=True)
@@ -92,9 +86,6 @@ def plot_neighbours(
         distances: (Q, k), shown below the neighbours.
         highlight: (Q, k) booleans: neighbours to frame in blue (the same pose, say), or None.
         title: of the sheet; None says what it shows.
-
-    Raises:
-        ValueError: if the shapes don't fit.
     """
     query_images, distances = as_images(queries, "queries"), as_array(distances)
     if tuple(neighbours.shape[:2]) != distances.shape or len(query_images) != len(distances):
@@ -127,9 +118,6 @@ def plot_predictions(
         true: (N, 21, 2) pixels.
         errors: (N,) mm to sort by and to print, such as `Evaluation.per_hand_pa_epe_mm`.
         count: images in a row, at most N.
-
-    Raises:
-        ValueError: if the numbers of images, keypoints and errors differ.
     """
     shown, guess, truth, errors = as_images(images), *map(as_array, (predicted, true, errors))
     lengths = [len(shown), len(guess), len(truth), len(errors)]

@@ -52,9 +52,6 @@ def draw_skeleton(
         truth: for the true hand behind a predicted one: lie below it, with a light edge.
         linewidth: points.
         outline: draw a thin edge, dark if it isn't the truth's, which makes it visible on any image.
-
-    Raises:
-        ValueError: on a wrong shape.
     """
     points = check_keypoints(keypoints_2d, 2)
     layer, edge, wide = (3, "white", 1.1) if truth else (5, "#222222", 1.6)
@@ -88,9 +85,6 @@ def plot_keypoint_names(image: np.ndarray, keypoints_2d: np.ndarray | torch.Tens
     Args:
         image: (H, W, 3) uint8 RGB.
         keypoints_2d: (21, 2) pixels.
-
-    Raises:
-        ValueError: on a wrong shape.
     """
     points = check_keypoints(keypoints_2d, 2)
     figure = new_figure(WIDTH, 5.4)
@@ -121,9 +115,6 @@ def draw_skeleton_on_image(image: np.ndarray, keypoints_2d: np.ndarray | torch.T
 
     Returns:
         (H, W, 3) uint8 RGB, a new array.
-
-    Raises:
-        ValueError: on a wrong shape or dtype.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"image: expected (H, W, 3) uint8, found {image.shape} {image.dtype}")

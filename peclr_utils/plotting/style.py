@@ -144,10 +144,6 @@ def as_images(images: np.ndarray | torch.Tensor, name: str = "images") -> np.nda
 
     Returns:
         (N, H, W, 3) uint8; a copy only where something has to change.
-
-    Raises:
-        ValueError: on another shape, or float values above those of normalised images.
-        TypeError: on another dtype.
     """
     if isinstance(images, list | tuple):
         images = (torch.stack if torch.is_tensor(images[0]) else np.stack)(list(images))

@@ -78,9 +78,6 @@ class PairDataset(Dataset):
         images: how many are trained on.
         steps_per_epoch: whole optimiser steps.
         backgrounds: (M, S, S, 3) uint8 to exchange the images' own with, or None.
-
-    Raises:
-        ValueError: if there are fewer images than a step needs.
     """
 
     backgrounds: np.ndarray | None = None

@@ -59,9 +59,6 @@ def save_safetensors(path: str | Path, model: nn.Module) -> Path:
     Args:
         path: the file, ending in `.safetensors`; its folder is made if necessary.
         model: as in `save_checkpoint`.
-
-    Raises:
-        ValueError: if the model is none of these, or the file's name ends otherwise.
     """
     if Path(path).suffix != SAFETENSORS:
         raise ValueError(f"{path}: expected a name that ends in {SAFETENSORS}; the loaders go by it")
@@ -76,9 +73,6 @@ def save_encoder(path: str | Path, model: nn.Module) -> Path:
     Args:
         path: the file: `.safetensors`, or any other suffix for a plain state dict by `torch.save`.
         model: an encoder, or the `ContrastiveModel` or `PoseNetwork25D` that contains it.
-
-    Raises:
-        ValueError: if the model has no such encoder.
     """
     encoder = getattr(model, "backbone", getattr(model, "encoder", model))
     described = _describe(encoder, path)

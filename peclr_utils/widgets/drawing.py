@@ -58,9 +58,6 @@ def draw_posed_hand(
 
     Returns:
         (size, size, 3) uint8 RGB.
-
-    Raises:
-        ValueError: if there is no such gesture.
     """
     pose = gesture(start).blend(gesture(end), blend)
     bend = np.array([thumb, index, middle, ring, little])[:, None]
