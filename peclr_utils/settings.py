@@ -26,7 +26,7 @@ _LEAST = {
 AT_LEAST = {name: least for least, names in _LEAST.items() for name in names.split()}
 """Smallest value of each number, by field name."""
 
-PRESETS = ("laptop", "smoke", "paper_rn50", "paper_rn152", "authors_rn50")
+PRESETS = ("laptop", "night", "smoke", "paper_rn50", "paper_rn152", "authors_rn50")
 """Class methods that the command line knows as starting points."""
 
 POSITIVE = frozenset("learning_rate encoder_learning_rate temperature view_factor projection_size".split())
