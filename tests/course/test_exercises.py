@@ -123,7 +123,7 @@ RIGHT = {
     "1.2": to_25d,
     "1.3": lambda points: np.linalg.norm(points[CHILD] - points[PARENT], axis=1),
     "1.4": [FREIHAND_INDEX["mano"].index(k) for k in range(21)],
-    "1.5": [1, 1, 1, 1, 2],
+    "1.5": [1, 2, 1, 1, 0.5],
     "1.6": resize,
     "2.1": about,
     "2.2": angle_between,
