@@ -1,4 +1,4 @@
-"""The exercises of chapters 04 (root depth, lifting, losses, steps) and 05 (alignment, crops, noise)."""
+"""The exercises of chapters 04 (root depth, lifting, losses, cameras) and 05 (alignment, crops, noise)."""
 
 import copy
 
@@ -80,19 +80,7 @@ def wrong_root(rng: Generator) -> Case:
     return (a, -a * (depth + other), depth), other > depth, mistakes
 
 
-@exercise("4.5", "Equal steps")
-def equal_steps(rng: Generator) -> Case:
-    """Count the images that all steps show together, then share them among the labelled ones."""
-    steps, batch_size, labels = map(int, rng.integers([200, 16, 64], [900, 33, 513]))
-    mistakes = {
-        "Each step shows a whole batch.": steps / labels,
-        "That is how many images are shown in all.": steps * batch_size,
-        "That is the number of steps in which every image comes once.": labels / batch_size,
-    }
-    return (steps, batch_size, labels), steps * batch_size / labels, mistakes
-
-
-@exercise("4.6", "Predict, then run")
+@exercise("4.5", "Predict, then run")
 def enlarge_without_the_camera(rng: Generator) -> Case:
     """Rays are K⁻¹ (u, v, 1): what do they do if only u and v double, and where is the bone as long again?"""
     K, points = random_camera(rng, 64), random_hand(rng)
@@ -110,7 +98,7 @@ def enlarge_without_the_camera(rng: Generator) -> Case:
     return (), np.array([2, 1, wrong / depth, np.linalg.norm(bone)]), mistakes
 
 
-@exercise("4.7", "Find the bug")
+@exercise("4.6", "Find the bug")
 def frozen_features(rng: Generator) -> Case:
     """One kind of layer computes something else in training mode, and remembers what it has seen."""
     images = torch.from_numpy(rng.uniform(0, 1, size=(6, 3, 8, 8))).float()
