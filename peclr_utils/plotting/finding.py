@@ -54,7 +54,8 @@ def plot_windows(
         drawn = range(middle, len(level.centre))[:_NEIGHBOURS]
         if score is not None:
             best = int(np.argmax(score))
-            ax.scatter(*level.centre.T, c=score, cmap="magma", vmin=0, vmax=1, s=14, zorder=4)
+            look = {"cmap": "magma", "vmin": 0, "vmax": 1, "s": 14, "edgecolors": "white", "linewidths": 0.4}
+            ax.scatter(*level.centre.T, c=score, zorder=4, **look)
             title, drawn = f"{title}, at best {score[best]:.2f}", [best]
         for k in drawn:
             _draw_square(ax, level.centre[k], level.side)
