@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from peclr_utils.augmentation import apply_opencv
 from peclr_utils.augmentation.photometry import LUMA
-from peclr_utils.datasets import HandDataset, open_source
+from peclr_utils.datasets import HandDataset, HandSample, open_source
+from peclr_utils.widgets import view_parameters
 
 _IQ = np.array([[0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]])
 
@@ -47,6 +49,32 @@ def hue_angle(image: np.ndarray) -> float:
     """Hue of the disc's mean colour: the angle of its I and Q (YIQ), as `AugmentationConfig.hue` turns it."""
     i, q = _IQ @ image[disc(image)].mean(axis=0)
     return float(np.rad2deg(np.arctan2(q, i)))
+
+
+def responses(
+    crops: Sequence[HandSample], angles: Sequence[float], scale: float
+) -> dict[tuple[str, str], np.ndarray]:
+    """Turn crops and their hues, and follow `edge_direction` and `hue_angle` of the views.
+
+    Args:
+        crops: N square crops.
+        angles: A degrees, in steps below 90; one of them is 0.
+        scale: magnification of the views.
+
+    Returns:
+        By what turns and what is measured: degrees (A, N) by which the measurement changes.
+    """
+    turns = {"the image turns": "angle", "the hue turns": "hue"}
+    measurements = {"its edges turn": edge_direction, "its mean hue turns": hue_angle}
+    changes = {}
+    for turn, name in turns.items():
+        views = [view_parameters(scale=scale, **{name: value}) for value in angles]
+        images = [[apply_opencv(one.image, view, 128) for one in crops] for view in views]
+        for label, measure in measurements.items():
+            # Directions repeat after 180 degrees: follow them from angle to angle.
+            found = np.unwrap([list(map(measure, row)) for row in images], period=180, axis=0)
+            changes[turn, label] = found - found[list(angles).index(0)]
+    return changes
 
 
 def draw_measurements(image: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import numpy as np
 from peclr_utils.camera import random_rotations
 from peclr_utils.datasets import SyntheticHands
 from peclr_utils.hands.scene import scene_surface
-from peclr_utils.skeleton import ROOT
+from peclr_utils.skeleton import REFERENCE_BONE, ROOT
 
 NEAREST = 0.05  # metres from the camera's plane; a turned hand can reach behind it
 
@@ -32,3 +32,18 @@ def turned_hands(
     K = np.repeat([scene.K.astype(np.float64) for scene in scenes], turns, axis=0)
     in_front = points[..., 2].min(axis=1) > NEAREST
     return points[in_front], K[in_front]
+
+
+def angle_to_sight(points: np.ndarray) -> np.ndarray:
+    """Angle between the reference bone and the line of sight to its middle.
+
+    Args:
+        points: (N, 21, 3) metres, camera frame.
+
+    Returns:
+        (N,) degrees: 0 for a bone seen end-on, 90 for one seen from the side.
+    """
+    base, tip = (points[:, k] for k in REFERENCE_BONE)
+    bone, sight = tip - base, tip + base
+    length = np.linalg.norm(bone, axis=1) * np.linalg.norm(sight, axis=1)
+    return np.rad2deg(np.arccos(np.clip(np.abs((bone * sight).sum(axis=1)) / length, 0, 1)))

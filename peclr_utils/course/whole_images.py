@@ -1,4 +1,4 @@
-"""Evaluate a pose network from a file on whole images; chapter 05 puts it beside the published numbers."""
+"""Whole images, in which a network finds the hand itself: chapter 05 evaluates on them and shows one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from peclr_utils.datasets import SyntheticHands
 from peclr_utils.evaluation import EVALUATION_HANDS, PUBLISHED, Evaluation, evaluate_keypoints
+from peclr_utils.hands import ViewRange
+from peclr_utils.hands.backgrounds import composite, sample_background
 from peclr_utils.inference import predict
 from peclr_utils.training.device import choose_device
 from peclr_utils.weights import load_pose_network
@@ -72,3 +75,19 @@ def verdict(result: Measured) -> str:
         f"{ours.pa_epe_mm / 10:.2f} cm instead of {published.pa_epe_cm:.2f}, unaligned "
         f"{ours.epe_mm / 10:.2f} cm instead of {published.epe_cm:.2f}."
     )
+
+
+def render_two_hands(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Render a scene with a left hand in its left half and a right one in its right half.
+
+    Returns:
+        The scene with the hands and without them, (320, 520, 3) uint8 each.
+    """
+    empty = sample_background(np.random.default_rng(seed), (320, 520))
+    image, view = empty.copy(), ViewRange(max_angle_degrees=30, roll_degrees=10)
+    for left, x in ((1, 0), (0, 200)):
+        # A border this wide ends at the scene's lower edge, where the forearm may be cut.
+        options = {"size": 200, "border": 0.3, "view": view, "left_fraction": left}
+        hand, part = SyntheticHands(1, seed + 1 - left, **options)[0], image[:, x : x + 320]
+        part[:] = composite(hand.image, hand.mask, part)
+    return image, empty

@@ -6,9 +6,9 @@ their training; `cutting` has both. On the command line::
     python -m peclr_utils.inference hand.jpg --weights rn50_peclr_yt3d-fh_pt_fh_ft.pth --output out.png
 """
 
-from peclr_utils.inference.finding import find_hands
+from peclr_utils.inference.finding import crop_again, find_hands, windows
 from peclr_utils.inference.inputs import AVERAGE_BONE
 from peclr_utils.inference.prediction import HandPrediction
 from peclr_utils.inference.two_crops import predict
 
-__all__ = ["AVERAGE_BONE", "HandPrediction", "find_hands", "predict"]
+__all__ = ["AVERAGE_BONE", "HandPrediction", "crop_again", "find_hands", "predict", "windows"]

@@ -56,14 +56,13 @@ class Windows(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A hand that was cropped again until it stayed."""
+    """What a network says about one crop."""
 
     given: HandImage
     cut: Cut
     keypoints_2d: np.ndarray  # (21, 2) pixels of the crop
     keypoints_3d: np.ndarray  # (21, 3) bone lengths
     presence: float  # 0 to 1
-    rounds: int  # crops that were made
 
 
 def windows(image: np.ndarray, size: int, view_factor: float, smallest: float) -> Iterator[Windows]:
@@ -139,6 +138,39 @@ def find_hands(
     return found
 
 
+def crop_again(
+    network: PoseNetwork25D,
+    image: Source,
+    centre: Sequence[float] | np.ndarray,
+    side: float,
+    K: Any = None,
+    scale: Any = None,
+    is_left: bool = False,
+) -> list[HandPrediction]:
+    """Crop a square, predict, and crop again as the prediction says, until the crop stays.
+
+    `find_hands` does this from its best windows and keeps the most likely prediction; this returns all.
+
+    Args:
+        network: one that knows whether a hand is in its place.
+        image, K, scale: of one image, as in `predict`.
+        centre: (2,) of the first square, pixels of the image.
+        side: of the first square, pixels.
+        is_left: whether a left hand is looked for.
+
+    Returns:
+        A prediction for each crop, in order, at most `ROUNDS`. `box` is the square that was cropped.
+    """
+    given = next(hand_images(image, K, scale, None, is_left, False))
+    if isinstance(given, Exception):
+        raise given
+    x, y = centre
+    middle = np.array([given.image.shape[1] - 1 - x if is_left else x, y], dtype=np.float64)
+    with evaluating(network), torch.inference_mode():
+        (crops,) = _settle(network, [(given, _cut(middle, side, network.image_size))])
+    return [_prediction(network, one) for one in crops]
+
+
 def search(
     network: PoseNetwork25D,
     image: Source,
@@ -204,10 +236,9 @@ def best_hands(
 ) -> list[HandPrediction]:
     """Crop from each start until the crop stays; the likely hands, each once, the most likely first."""
     hands: list[HandPrediction] = []
-    for one in sorted(_settle(network, starts), key=lambda one: -one.presence):
-        order = network.keypoint_order
-        hand = make_prediction(one.given, one.keypoints_2d, one.keypoints_3d, order, one.cut, False)
-        hand = replace(hand, presence=one.presence)
+    best = [max(crops, key=lambda one: one.presence) for crops in _settle(network, starts)]
+    for one in sorted(best, key=lambda one: -one.presence):
+        hand = _prediction(network, one)
         if one.presence >= least and not any(is_same(_box(hand), _box(other)) for other in hands):
             hands.append(hand)
     return hands[:most]
@@ -239,30 +270,35 @@ def _cut(centre: np.ndarray, side: float, size: int) -> Cut:
     return Cut(box, crop_matrix(centre, side, size))
 
 
-def _settle(network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]]) -> list[Found]:
-    """Crop, predict and crop again until the crop stays; of each start the crop with the best presence."""
-    best: dict[int, Found] = {}
+def _settle(network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]]) -> list[list[Found]]:
+    """Crop, predict and crop again until the crop stays: for each start, what each of its crops gave."""
+    crops: list[list[Found]] = [[] for _ in starts]
     moving = dict(enumerate(starts))
-    for rounds in range(1, ROUNDS + 1):
+    for _ in range(ROUNDS):
         if not moving:
             break
         given, cuts = zip(*moving.values(), strict=True)
         output = run(network, given, cuts, network.image_size)
         following = {}
         for place, key in enumerate(moving):
-            one = _found(given[place], cuts[place], output, place, rounds)
-            if key not in best or one.presence > best[key].presence:
-                best[key] = one
+            one = _found(given[place], cuts[place], output, place)
+            crops[key].append(one)
             again = _again(one, network.view_factor, network.image_size)
             if again is not None:
                 following[key] = (given[place], again)
         moving = following
-    return list(best.values())
+    return crops
 
 
-def _found(given: HandImage, cut: Cut, output: PoseOutput, place: int, rounds: int) -> Found:
+def _found(given: HandImage, cut: Cut, output: PoseOutput, place: int) -> Found:
     presence = float(1 / (1 + np.exp(-np.clip(output.presence[place], -50, 50))))
-    return Found(given, cut, output.keypoints_2d[place], output.keypoints_3d[place], presence, rounds)
+    return Found(given, cut, output.keypoints_2d[place], output.keypoints_3d[place], presence)
+
+
+def _prediction(network: PoseNetwork25D, one: Found) -> HandPrediction:
+    order = network.keypoint_order
+    hand = make_prediction(one.given, one.keypoints_2d, one.keypoints_3d, order, one.cut, False)
+    return replace(hand, presence=one.presence)
 
 
 def _again(one: Found, view_factor: float, size: int) -> Cut | None:

@@ -13,7 +13,8 @@ from peclr_utils.plotting.curves import (
     plot_per_joint_error,
     plot_turns,
 )
-from peclr_utils.plotting.depth import plot_root_depth_errors
+from peclr_utils.plotting.depth import plot_bone_lengths, plot_hands_on_rays, plot_root_depth_errors
+from peclr_utils.plotting.finding import plot_crops, plot_found, plot_windows
 from peclr_utils.plotting.hands_3d import plot_hand_3d, plot_hand_views
 from peclr_utils.plotting.method import plot_method
 from peclr_utils.plotting.sheets import plot_neighbours, plot_predictions, plot_view_pairs, show_samples
@@ -25,8 +26,12 @@ __all__ = [
     "draw_skeleton",
     "draw_skeleton_on_image",
     "new_figure",
+    "plot_bone_lengths",
+    "plot_crops",
+    "plot_found",
     "plot_hand_3d",
     "plot_hand_views",
+    "plot_hands_on_rays",
     "plot_keypoint_names",
     "plot_intervals",
     "plot_label_fractions",
@@ -39,5 +44,6 @@ __all__ = [
     "plot_root_depth_errors",
     "plot_turns",
     "plot_view_pairs",
+    "plot_windows",
     "show_samples",
 ]

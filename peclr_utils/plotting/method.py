@@ -1,4 +1,4 @@
-"""The whole method in one figure. Chapters 01 to 03 and the README show it."""
+"""The whole method in one figure. Chapters and the README show it."""
 
 from dataclasses import replace
 

@@ -12,6 +12,7 @@ from peclr_utils.course.moving_hands import (
     hands_with_masks,
     hue_angle,
     paint_dot,
+    responses,
 )
 from peclr_utils.crops import crop
 from peclr_utils.widgets import view_parameters
@@ -45,6 +46,16 @@ def test_edges_turn_with_the_image_and_hue_with_the_hue_and_neither_with_the_oth
     assert differ(edge_direction(coloured), edge_direction(before), 180) < 2
     assert differ(hue_angle(coloured), hue_angle(before) + degrees, 360) < 4
     assert differ(hue_angle(turned), hue_angle(before), 360) < 2
+
+
+def test_the_four_responses_are_followed_over_more_than_half_a_turn(hand):
+    angles = [-120, -60, 0, 60, 120]
+    found = responses([hand], angles, 1.5)
+    diagonal = {("the image turns", "its edges turn"), ("the hue turns", "its mean hue turns")}
+    assert len(found) == 4
+    for names, change in found.items():
+        expected = angles if names in diagonal else np.zeros(5)
+        np.testing.assert_allclose(change[:, 0], expected, atol=5)
 
 
 def test_a_drawn_measurement_has_the_mean_colour_around_and_leaves_the_image_alone(hand):

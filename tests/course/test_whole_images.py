@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from peclr_utils.course.whole_images import Measured, evaluate_whole_images, verdict
+from peclr_utils.course.whole_images import Measured, evaluate_whole_images, render_two_hands, verdict
 from peclr_utils.datasets import TURNED, SyntheticHands, export_freihand
 from peclr_utils.evaluation import evaluate_keypoints
 from peclr_utils.models import PoseNetwork25D
@@ -51,3 +51,12 @@ FREIHAND = "freihand:data?split=evaluation"
 )
 def test_the_sentence_says_what_can_be_compared(result, words):
     assert words in verdict(result)
+
+
+def test_the_chapters_scene_differs_from_the_empty_one_where_its_two_hands_are():
+    scene, empty = render_two_hands(0)
+    changed = (scene != empty).any(axis=2)
+    assert scene.shape == empty.shape == (320, 520, 3) and changed[-1].any()
+    halves = changed[:, :260].mean(), changed[:, 260:].mean()
+    assert min(halves) > 0.03 and max(halves) < 0.3
+    assert not changed[:60].any() and not changed[:, 240:280].all(axis=0).any()

@@ -8,7 +8,7 @@ from torch import nn
 
 from peclr_utils.datasets import HandSample
 from peclr_utils.inference import find_hands, predict
-from peclr_utils.inference.finding import is_same, overlap, windows
+from peclr_utils.inference.finding import ROUNDS, crop_again, is_same, overlap, windows
 from peclr_utils.models import PoseOutput
 
 SIZE, FACTOR = 64, 1.2
@@ -160,3 +160,23 @@ def test_predict_without_a_box_returns_the_most_likely_hand_of_either_side():
     )
     assert boxed.presence is None and searched.presence > 0.9 and [boxed.index, searched.index] == [0, 1]
     np.testing.assert_allclose(boxed.keypoints_2d, searched.keypoints_2d, atol=5)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_crops_that_follow_one_another_come_to_the_hand(side):
+    disc = (150, 120, 50, side)
+    hands = crop_again(DiscNetwork(), picture(disc), (175, 135), 90, is_left=side == "left")
+    assert 1 < len(hands) <= ROUNDS
+    centres = np.stack([(hand.box[:2] + hand.box[2:]) / 2 for hand in hands])
+    sides = [hand.box[2] - hand.box[0] for hand in hands]
+    np.testing.assert_allclose((*centres[0], sides[0]), (175, 135, 90), atol=1e-9)
+    np.testing.assert_allclose(centres[-1], disc[:2], atol=4)
+    assert sides[-1] == pytest.approx(2 * FACTOR * REACH * 50, rel=0.1)
+    assert hands[-1].presence == max(hand.presence for hand in hands) > 0.9
+    (found,) = find(picture(disc))
+    np.testing.assert_allclose(hands[-1].keypoints_2d, found.keypoints_2d, atol=4)
+
+
+def test_crops_of_an_image_that_is_missing_name_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="gone.png"):
+        crop_again(DiscNetwork(), tmp_path / "gone.png", (5, 5), 9)

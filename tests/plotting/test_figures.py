@@ -75,6 +75,10 @@ FIGURES = {
     "root depth": lambda: plotting.plot_root_depth_errors(
         np.arange(90.0), np.geomspace(1, 0.01, 90), np.arange(90) < 5
     ),
+    "hands on rays": lambda: plotting.plot_hands_on_rays(images(1)[0], hand_2d(), hand_3d()),
+    "bone lengths": lambda: plotting.plot_bone_lengths(
+        {"a": (0.1, 0, -0.9, 3, 3), "b": (0.1, 0, -0.9, 3, 3)}
+    ),
     "hand 3d": lambda: plotting.plot_hand_3d(hand_3d(), mesh=MESH),
     "hand views": lambda: plotting.plot_hand_views(hand_3d(), mesh=MESH, true=hand_3d() + 0.01, title="hand"),
     "pck": lambda: plotting.plot_pck({"PeCLR": (THRESHOLDS, CURVE), "scratch": (THRESHOLDS, CURVE**2)}),
@@ -93,7 +97,7 @@ FIGURES = {
     "label fractions": lambda: plotting.plot_label_fractions(FRACTIONS, title="labels"),
 }
 MEASURED = (
-    *("root depth", "hand 3d", "hand views", "pck", "per joint"),
+    *("root depth", "bone lengths", "hand 3d", "hand views", "pck", "per joint"),
     *("learning curves", "label fractions", "responses"),
 )
 
@@ -139,6 +143,12 @@ def test_the_line_of_root_depths_is_the_median_of_the_points_around_it_right_and
     for angle, median in line.get_xydata():
         near = np.abs(angles - angle) <= 2.5
         assert median == pytest.approx(100 * np.median(errors[near]))
+
+
+def test_the_curve_of_a_bones_length_meets_one_at_the_root():
+    # The bone's length squared is Z² / 9.
+    curve = plotting.plot_bone_lengths({"a": (1 / 9, 0, -1, 3, 3)}).axes[0].lines[0].get_xydata()
+    np.testing.assert_allclose(curve[:, 1], curve[:, 0] / 3, atol=1e-9)
 
 
 def test_truth_and_prediction_can_be_told_apart_and_neither_hides_the_other():

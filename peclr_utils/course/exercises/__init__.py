@@ -4,7 +4,8 @@ A right answer gets one line of praise, a wrong one raises `ExerciseError` with 
 noted, so that an unanswered chapter still runs from top to bottom.
 
 An exercise is a function that draws one case: the answer's arguments, the right result, and the results of
-common mistakes by their hints. Its docstring is the hint against any other mistake.
+common mistakes by their hints. Its docstring is the hint against any other mistake. The right result of an
+experiment is `Measured`: every number near it is right.
 """
 
 import zlib
@@ -15,6 +16,14 @@ import numpy as np
 
 CASES = 5
 TOLERANCE = 1e-5  # of the largest right value: answers may be in single precision
+
+
+class Measured(NamedTuple):
+    """The result of an experiment: right if no number is further than `away` from `value`."""
+
+    value: Any
+    away: float
+
 
 Case = tuple[tuple[Any, ...], Any, dict[str, Any]]
 Draw = Callable[[np.random.Generator], Case]
@@ -84,7 +93,8 @@ def check(name: str, answer: Any) -> None:
 
 def find_fault(found: Any, right: Any, mistakes: dict[str, Any], hint: str) -> str:
     """Return the hint of the mistake that gives this result, `hint` if none does, "" for the right result."""
-    truth = _array(right)
+    truth = _array(right.value if isinstance(right, Measured) else right)
+    away = right.away if isinstance(right, Measured) else TOLERANCE * np.abs(truth).max()
     try:
         value = _array(found)
     except (TypeError, ValueError):
@@ -92,7 +102,7 @@ def find_fault(found: Any, right: Any, mistakes: dict[str, Any], hint: str) -> s
     if value.shape != truth.shape or (value.dtype == bool) != (truth.dtype == bool):
         return f"Expected {truth.dtype} of shape {truth.shape}, found {value.dtype} of {value.shape}. {hint}"
     for known, result in {"": truth, **mistakes}.items():
-        if np.allclose(value, _array(result), rtol=0, atol=TOLERANCE * np.abs(truth).max()):
+        if np.allclose(value, _array(result), rtol=0, atol=away):
             return known
     return hint
 

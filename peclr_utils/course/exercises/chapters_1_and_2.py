@@ -78,24 +78,32 @@ def reorder_keypoints(rng: Generator) -> Case:
     return (), np.argsort(way_back), mistakes
 
 
-@exercise("1.5", "Predict a doubled scene")
-def double_scene(rng: Generator) -> Case:
-    """Metres double. Pixels stay, and so do lengths measured in bones, because the bone doubles, too."""
+@exercise("1.5", "Predict a hand that grows")
+def hand_that_grows(rng: Generator) -> Case:
+    """The wrist stays, differences in metres double, and so does the bone that depths are divided by."""
     K, points = random_camera(rng), random_points(rng)
+    grown = points[ROOT] + 2 * (points - points[ROOT])
 
     def measure(points: np.ndarray) -> list[float]:
-        depth = points[ROOT, 2]
-        return [*camera.to_25d(points, K)[8], depth / camera.bone_length(points), depth]
+        (u, _, _), depth = camera.to_25d(points, K)[ROOT], points[ROOT, 2]
+        relative, bone = points[8, 2] - depth, camera.bone_length(points)
+        return [u, relative, relative / bone, depth, depth / bone]
 
     mistakes = {
-        "Both hands meet the same rays, so the pixels are the same.": [2, 2, 1, 1, 2],
-        "Twice as large and twice as far away: neither shrinks nor grows in the image.": [0.5, 0.5, 1, 1, 2],
-        "The relative depth is measured in bones, and the bone has doubled, too.": [1, 1, 2, 1, 2],
-        "The wrist's depth in bones: what happens to the length of a bone?": [1, 1, 1, 2, 2],
-        "Neither depth in bones has doubled: the bone has.": [1, 1, 2, 2, 2],
-        "Twice as far away: the depth in metres has doubled.": [1] * 5,
+        "The wrist does not move: its depth in metres stays.": [1, 2, 1, 2, 1],
+        "The wrist does not move: its pixel stays.": [2, 2, 1, 1, 0.5],
+        "In metres, the index tip is twice as far from the wrist.": [1, 1, 1, 1, 0.5],
+        "In metres the relative depth doubles, but so does the bone that it is divided by.": [
+            1,
+            2,
+            2,
+            1,
+            0.5,
+        ],
+        "The wrist's depth in bones: its metres stay, but the bone is longer.": [1, 2, 1, 1, 1],
+        "A longer bone fits less often into the same depth.": [1, 2, 1, 1, 2],
     }
-    return (), np.divide(measure(2 * points), measure(points)), mistakes
+    return (), np.divide(measure(grown), measure(points)), mistakes
 
 
 @exercise("1.6", "Find the bug in a resized camera")

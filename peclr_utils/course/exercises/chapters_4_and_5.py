@@ -1,4 +1,4 @@
-"""The exercises of chapters 04 (root depth, lifting, losses, steps) and 05 (alignment, PCK, roots)."""
+"""The exercises of chapters 04 (root depth, lifting, losses, cameras) and 05 (alignment, crops, noise)."""
 
 import copy
 
@@ -37,33 +37,38 @@ def depth_of_the_root(rng: Generator) -> Case:
     return (ray[m], ray[n], z[m], z[n]), depth, mistakes
 
 
-@exercise("4.2", "From 2.5D to metres")
-def lift_to_metres(rng: Generator) -> Case:
-    """A keypoint lies on its ray K⁻¹ (u, v, 1), at the root's depth plus its own relative depth."""
+@exercise("4.2", "From 2.5D to metres, with a ruler")
+def lift_with_a_ruler(rng: Generator) -> Case:
+    """Lift to any unit first; the known distance between two keypoints then gives the unit's length."""
     K, points = random_camera(rng, 64), random_hand(rng)
     length, (uv, depth) = camera.bone_length(points), np.split(camera.to_25d(points, K), [2], axis=1)
-    root, ray, pixel = points[ROOT, 2] / length, camera.rays(uv, K), np.column_stack([uv, np.ones(21)])
+    root, ray, ruler = points[ROOT, 2] / length, camera.rays(uv, K), np.linalg.norm(points[9] - points[0])
     mistakes = {
-        "Those are bone lengths: multiply by the bone's length in metres.": points / length,
+        "Those are bone lengths: bring the measured distance in.": points / length,
+        "Not the bone was measured, but the distance from the wrist to keypoint 9.": points / length * ruler,
         "The root's depth is missing.": ray * depth * length,
         "Add each keypoint's own depth to the root's.": ray * root * length,
-        "Multiply (u, v, 1) by the inverse of K.": pixel * (depth + root) * length,
     }
-    return (uv, depth[:, 0], root, K, length), points, mistakes
+    return (uv, depth[:, 0], root, K, ruler), points, mistakes
 
 
-@exercise("4.3", "The loss in the image")
-def loss_in_the_image(rng: Generator) -> Case:
-    """Take the absolute difference of every coordinate, the mean of all, and divide by the side."""
+@exercise("4.3", "Labels with gaps")
+def loss_with_gaps(rng: Generator) -> Case:
+    """Leave out what is NaN, take the mean absolute error of all that is known, and divide by the side."""
     size = int(rng.choice([64, 224]))
     true, error = rng.uniform(0, size, size=(6, 21, 2)), rng.normal(0, size / 20, size=(6, 21, 2))
-    right = np.abs(error).mean() / size
+    predicted, unknown = true + error, rng.random((6, 21)) < np.linspace(0.1, 0.8, 6)[:, None]
+    true[unknown] = np.nan
+    known = np.abs(error)[~unknown]
+    by_hand = np.mean([np.abs(one)[~gap].mean() for one, gap in zip(error, unknown, strict=True)])
     mistakes = {
-        "Those are pixels: divide by the image's side.": right * size,
-        "That is the mean distance: L1 takes each coordinate.": np.linalg.norm(error, axis=-1).mean() / size,
-        "You summed x and y: take the mean over the two coordinates too.": right * 2,
+        "Those are pixels: divide by the image's side.": known.mean(),
+        "You divided by the number of all coordinates: count the known ones.": known.sum()
+        / error.size
+        / size,
+        "Each known keypoint counts alike: don't average by hand first.": by_hand / size,
     }
-    return (true + error, true, size), right, mistakes
+    return (predicted, true, size), known.mean() / size, mistakes
 
 
 @exercise("4.4", "When the larger root is the wrong one")
@@ -75,19 +80,7 @@ def wrong_root(rng: Generator) -> Case:
     return (a, -a * (depth + other), depth), other > depth, mistakes
 
 
-@exercise("4.5", "Equal steps")
-def equal_steps(rng: Generator) -> Case:
-    """Count the images that all steps show together, then share them among the labelled ones."""
-    steps, batch_size, labels = map(int, rng.integers([200, 16, 64], [900, 33, 513]))
-    mistakes = {
-        "Each step shows a whole batch.": steps / labels,
-        "That is how many images are shown in all.": steps * batch_size,
-        "That is the number of steps in which every image comes once.": labels / batch_size,
-    }
-    return (steps, batch_size, labels), steps * batch_size / labels, mistakes
-
-
-@exercise("4.6", "Predict, then run")
+@exercise("4.5", "Predict, then run")
 def enlarge_without_the_camera(rng: Generator) -> Case:
     """Rays are K⁻¹ (u, v, 1): what do they do if only u and v double, and where is the bone as long again?"""
     K, points = random_camera(rng, 64), random_hand(rng)
@@ -105,7 +98,7 @@ def enlarge_without_the_camera(rng: Generator) -> Case:
     return (), np.array([2, 1, wrong / depth, np.linalg.norm(bone)]), mistakes
 
 
-@exercise("4.7", "Find the bug")
+@exercise("4.6", "Find the bug")
 def frozen_features(rng: Generator) -> Case:
     """One kind of layer computes something else in training mode, and remembers what it has seen."""
     images = torch.from_numpy(rng.uniform(0, 1, size=(6, 3, 8, 8))).float()
@@ -148,51 +141,34 @@ def align(rng: Generator) -> Case:
     return (pred, true), scale * p @ rotation.T + centre, mistakes
 
 
-@exercise("5.2", "PCK")
-def share_of_correct_keypoints(rng: Generator) -> Case:
-    """Take the distance of every keypoint, and count those of at most the threshold."""
-    threshold, true = rng.uniform(0.01, 0.02), rng.normal(0, 0.04, size=(8, 21, 3))
-    error = rng.normal(0, 0.008, size=true.shape)
-    distance = np.linalg.norm(error, axis=-1)
-    share = (distance <= threshold).mean()
+@exercise("5.2", "The next crop")
+def next_crop(rng: Generator) -> Case:
+    """Bring the keypoints back to the image; their mean is the centre, the farthest one gives the side."""
+    scale, flip, factor = rng.uniform(0.3, 0.9), rng.choice([-1, 1]), rng.uniform(1.1, 1.5)
+    crop = np.array([[flip * scale, 0, rng.uniform(100, 200)], [0, scale, -rng.uniform(50, 90)], [0, 0, 1]])
+    points = rng.normal(64, 20, size=(21, 2))
+
+    def square(points: np.ndarray, factor: float) -> list[float]:
+        centre = points.mean(axis=0)
+        return [*centre, 2 * factor * np.linalg.norm(points - centre, axis=1).max()]
+
+    there = camera.transform_points(np.linalg.inv(crop), points)
+    right, middle = square(there, factor), (there.min(axis=0) + there.max(axis=0)) / 2
     mistakes = {
-        "That is a percentage: give a share between 0 and 1.": 100 * share,
-        "That is a share of whole hands: count keypoints.": (distance.mean(1) <= threshold).mean(),
-        "You compared coordinates: a distance has all three.": (np.abs(error) <= threshold).mean(),
+        "Those are the crop's pixels: bring the keypoints back to the image first.": square(points, factor),
+        "The crop takes pixels of the image to pixels of the crop: you need its inverse.": square(
+            camera.transform_points(crop, points), factor
+        ),
+        "That is half a side: the farthest keypoint is as far away on one side only.": square(
+            there, factor / 2
+        ),
+        "The side is also times view_factor.": square(there, 1),
+        "The centre is the mean keypoint, not the middle of their box.": [*middle, right[2]],
     }
-    return (true + error, true, threshold), share, mistakes
+    return (points, crop, factor), np.array(right), mistakes
 
 
-@exercise("5.3", "The area from 20 to 50 mm")
-def area_from_20_to_50_mm(rng: Generator) -> Case:
-    """Keep the thresholds from 0.02 on, integrate by the trapezoid rule, and divide by the width."""
-    thresholds = np.linspace(0, 0.05, 101)
-    share = evaluation.pck(rng.exponential(rng.uniform(0.01, 0.03), size=2000), thresholds)
-    part = thresholds >= 0.02 - 1e-9
-    area = np.trapezoid(share[part], thresholds[part])
-    mistakes = {
-        "That is the area from 0 on: leave out what is below 0.02.": evaluation.auc(share, thresholds),
-        "Divide by the width of the range, 0.03: a perfect curve has area 1.": area,
-        "The range is 0.03 wide, not 0.05.": area / 0.05,
-    }
-    return (share, thresholds), area / 0.03, mistakes
-
-
-@exercise("5.4", "Another root")
-def another_root(rng: Generator) -> Case:
-    """Shift each prediction so that its keypoint 9 lies on the true one, then take the mean distance."""
-    pred, true = random_predictions(rng, 4)
-    error = 1000 * evaluation.root_relative_epe(pred, true, root=REFERENCE_BONE[0])
-    mistakes = {
-        "Those are metres: the answer is in millimetres.": error / 1000,
-        "The root is keypoint 9, not the wrist.": 1000 * evaluation.root_relative_epe(pred, true),
-        "Nothing was shifted: that is the absolute error.": 1000 * evaluation.epe(pred, true),
-        "Leave no keypoint out: the root's own error, 0, counts too.": error * 21 / 20,
-    }
-    return (pred, true), error, mistakes
-
-
-@exercise("5.5", "Predict, then run")
+@exercise("5.3", "Predict, then run")
 def noise_after_alignment(rng: Generator) -> Case:
     """A hand has 21 times 3 numbers; a shift, a rotation and a scale together choose how many?"""
     mistakes = {
@@ -206,7 +182,7 @@ def noise_after_alignment(rng: Generator) -> Case:
     return (), 56 / 63, mistakes
 
 
-@exercise("5.6", "Find the bug")
+@exercise("5.4", "Find the bug")
 def align_without_mirroring(rng: Generator) -> Case:
     """The scale is tr(Uᵀ R V S): what is it where one sign of U has been changed?"""
     (pred,), (true,) = random_predictions(rng, 1)
