@@ -6,6 +6,7 @@ import shlex
 import shutil
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -14,10 +15,12 @@ from peclr_utils.datasets import SyntheticHands, export_freihand
 from peclr_utils.evaluation.__main__ import main as evaluation_main
 from peclr_utils.experiments.paper import PaperConfig
 from peclr_utils.inference.__main__ import main as inference_main
+from peclr_utils.inference.film import write_film
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.settings import parse
 from peclr_utils.training import FinetuneConfig, PretrainConfig
-from peclr_utils.weights import save_checkpoint
+from peclr_utils.weights import save_checkpoint, save_safetensors
+from peclr_utils.weights.load import TRAINED_HERE
 
 COMMANDS = {"training.pretrain": PretrainConfig, "training.finetune": FinetuneConfig}
 COMMANDS["experiments.paper"] = PaperConfig
@@ -49,21 +52,29 @@ def test_examples_and_commands_on_published_files_run(
     published_pose_file(tmp_path / "rn50_peclr_yt3d-fh_pt_fh_ft.pth")
     save_checkpoint(tmp_path / "network.pt", PoseNetwork25D("resnet18"))
     export_freihand(SyntheticHands(2, seed=1), tmp_path / "data/raw/FreiHAND_pub_v2", part="evaluation")
-    (tmp_path / "my_images").mkdir()
-    for name in ("hand.jpg", "my_images/hand.jpg"):
+    # The network that comes with the repository, with random weights and small crops.
+    searching = PoseNetwork25D("resnet18")
+    searching.image_size, searching.view_factor, searching.knows_presence = 32, 1.2, True
+    save_safetensors(tmp_path / "searching.safetensors", searching)
+    monkeypatch.setitem(TRAINED_HERE, "hand", str(tmp_path / "searching.safetensors"))
+    images = ("hand.jpg", "photo.jpg", "my_images/hand.jpg", "photos/a.jpg")
+    for name in images:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(next((repository / "data" / "sample").rglob("*.jpg")), tmp_path / name)
     table = "name,x,y,width,height\nhand.jpg,40,40,60,70\nhand.jpg,90,80,60,50\n"
     (tmp_path / "boxes.csv").write_text(table)
+    write_film(tmp_path / "film.mp4", iter(np.zeros((3, 48, 64, 3), np.uint8)), 24.0)
     monkeypatch.chdir(tmp_path)
 
     examples = blocks(pages, "python")
-    assert len(examples) == 3
+    assert len(examples) >= 3
     for example in examples:
         exec(compile(example, "README.md", "exec"), {})
     assert (tmp_path / "encoder.safetensors").is_file() and (tmp_path / "runs/rn50/pred.json").is_file()
-    one, many = commands(pages, "python -m peclr_utils.inference")
-    assert inference_main(one) == inference_main(many) == 0
-    assert (tmp_path / "out.png").is_file() and (tmp_path / "out/hand.jpg").is_file()
+    for words in commands(pages, "python -m peclr_utils.inference"):
+        assert "--camera" in words or inference_main(words) == 0, words
+    assert (tmp_path / "photo_hand.png").is_file() and (tmp_path / "out/hand.jpg").is_file()
+    assert (tmp_path / "photos_hands").is_dir() and (tmp_path / "film_hand.mp4").is_file()
     assert len(json.loads((tmp_path / "hands.json").read_text())) == 2
     checks = commands(pages, "python -m peclr_utils.evaluation")
     assert len(checks) == 2 and all(evaluation_main(words) == 0 for words in checks)
