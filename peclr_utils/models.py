@@ -162,6 +162,8 @@ class PoseNetwork25D(nn.Module):
             one (`FinetuneConfig`), or None. `peclr_utils.inference` crops images the same way, or as the
             authors do if it is None.
         knows_presence: whether the last output was trained, so that `peclr_utils.inference` can find hands.
+        any_angle: whether it was trained on hands at any angle, so that `peclr_utils.inference` can take the
+            median of what it sees in four turned copies of a crop.
     """
 
     def __init__(self, arch: str = "resnet50", keypoint_order: str = "freihand"):
@@ -176,6 +178,7 @@ class PoseNetwork25D(nn.Module):
         self.image_size: int | None = None
         self.view_factor: float | None = None
         self.knows_presence = False
+        self.any_angle = False
         self.backbone = build_encoder(arch)
         self.backbone.fc = nn.Linear(FEATURES[arch], outputs)
         self.root_refinement = RootRefinement()

@@ -9,22 +9,17 @@ predictions for turned copies agree (`label_photographs`), and learns from them 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-import cv2
 import numpy as np
-import torch
 
-from peclr_utils.augmentation import to_batch
-from peclr_utils.camera import transform_points
 from peclr_utils.crops import open_crops
-from peclr_utils.crops.cropping import crop_matrix, warp
 from peclr_utils.datasets import UPRIGHT, ImageFolderHands
 from peclr_utils.files import write_json
+from peclr_utils.inference import predict
 from peclr_utils.models import PoseNetwork25D
-from peclr_utils.progress import progress_bar
 from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
 from peclr_utils.training.checkpoint import CHECKPOINT
@@ -93,8 +88,9 @@ class HandNetworkConfig(Settings):
                 "steps": 1600, "encoder_learning_rate": 1.5e-3, "learning_rate": 1.5e-3,
             },
             "full": {
-                "network": f"{self.output}/small/{CHECKPOINT}", "steps": 4000,
-                "encoder_learning_rate": 5e-4, "learning_rate": 5e-4,
+                "network": f"{self.output}/small/{CHECKPOINT}", "image_size": 64, "batch_size": 256,
+                "steps": 3000, "encoder_learning_rate": 1.5e-3, "learning_rate": 1.5e-3,
+                "weight_2d": 15.0, "absent": 0.2, "people": 0.4,
             },
             "photographed": {
                 "network": f"{self.output}/full/{CHECKPOINT}", "steps": 1500, "sources": self.last_labelled,
@@ -103,32 +99,24 @@ class HandNetworkConfig(Settings):
         }[step]  # fmt: skip
         common = FinetuneConfig(
             sources=self.labelled, cache=self.cache, output=f"{self.output}/{step}", image_size=128,
-            batch_size=32, warmup_steps=200, absent=0.3, people=0.4, log_every=50,
+            batch_size=32, warmup_steps=200, absent=0.3, log_every=50,
             augmentation=dict(LABELLED_VIEWS),
         )  # fmt: skip
         return common.replace(**own).replace(**getattr(self, step))
 
 
-TURNS = np.arange(0, 360, 45)
-"""Angles in degrees at which the network sees each photograph that it labels."""
-
-AGREEMENT = 0.05
-"""Mean distance of the turned predictions from their median, in sides of the hand's box, up to which the
-median counts as a label."""
-
-
-LIKELY = 0.0
-"""Mean presence, a logit, from which a hand is labelled; it also has to be above the mirrored image's."""
+LIKELY, AGREEMENT = 0.5, 0.05
+"""Least presence and largest `HandPrediction.spread` of a predicted hand that becomes a label."""
 
 
 def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | Path) -> int:
     """Label the right hands of a folder by a network's own predictions, in COCO's format.
 
-    Each photograph shows one hand, which about fills it. It is predicted at `TURNS`, the predictions are
-    turned back, and their median is the label if they agree (`AGREEMENT`) and the hand is a likely right one.
+    Each photograph shows one hand, which about fills it. Its prediction is the label if the hand is likely,
+    more so than in the mirrored image, and if what the network sees in turned copies agrees.
 
     Args:
-        network: one that knows presence.
+        network: one that knows presence and was trained on hands at any angle.
         folder: the photographs.
         file: where to write; a source is then "coco:FOLDER?labels=FILE".
 
@@ -138,62 +126,26 @@ def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | P
     Raises:
         ValueError: if none was.
     """
+    photographs = ImageFolderHands(folder)
+    middle = np.array([0.15, 0.15, 0.85, 0.85])
+    samples = [
+        replace(sample, box=middle * np.tile(sample.image.shape[1::-1], 2))
+        for sample in (photographs[number] for number in range(len(photographs)))
+    ]
     images, annotations = [], []
-    hands = ImageFolderHands(folder)
-    for number in progress_bar(range(len(hands)), desc="labelling", unit="image"):
-        sample = hands[number]
-        height, width = sample.image.shape[:2]
-        centre, side = np.array([width - 1, height - 1]) / 2, float(max(height, width))
-        for _ in range(2):  # the second crop is the one that training would cut
-            points, spread, presence = predict_turned(network, sample.image, centre, side)
-            centre = points.mean(axis=0)
-            side = 2 * network.view_factor * np.linalg.norm(points - centre, axis=1).max()
-        mirrored = np.ascontiguousarray(sample.image[:, ::-1])
-        flipped = np.array([width - 1 - centre[0], centre[1]])
-        likely = presence > max(LIKELY, predict_turned(network, mirrored, flipped, side)[2])
-        low, high = points.min(axis=0), points.max(axis=0)
-        if not likely or spread > AGREEMENT * (high - low).max():
+    right, left = (predict(network, samples, is_left=side) for side in (False, True))
+    for number, (hand, mirrored) in enumerate(zip(right, left, strict=True)):
+        if hand.presence < max(LIKELY, mirrored.presence) or not hand.spread <= AGREEMENT:
             continue
-        images.append({"id": number, "file_name": sample.name, "width": width, "height": height})
-        keypoints = np.column_stack([points, np.full(21, 2)]).round(2).ravel().tolist()
+        images.append({"id": number, "file_name": hand.name})
+        low, high = hand.keypoints_2d.min(axis=0), hand.keypoints_2d.max(axis=0)
+        keypoints = np.column_stack([hand.keypoints_2d, np.full(21, 2)]).round(2).ravel().tolist()
         box = np.concatenate([low, high - low]).round(2).tolist()
-        annotations.append(
-            {"id": number, "image_id": number, "keypoints": keypoints, "bbox": box, "is_right": True}
-        )
+        annotations.append({"image_id": number, "keypoints": keypoints, "bbox": box, "is_right": True})
     if not annotations:
-        raise ValueError(f"{folder}: the network's turned predictions agree on none of {len(hands)} images")
+        raise ValueError(f"{folder}: the network is sure of no right hand in {len(samples)} images")
     write_json(Path(file), {"images": images, "annotations": annotations})
     return len(annotations)
-
-
-@torch.inference_mode()
-def predict_turned(
-    network: PoseNetwork25D, image: np.ndarray, centre: np.ndarray, side: float
-) -> tuple[np.ndarray, float, float]:
-    """Predict one hand from a crop that is turned to each of `TURNS`.
-
-    Args:
-        network: in evaluation mode.
-        image: (H, W, 3) uint8 RGB.
-        centre, side: (2,) and length of the crop, pixels.
-
-    Returns:
-        points: (21, 2) median of the predictions, pixels of the image.
-        spread: mean distance of the predictions from it, pixels.
-        presence: mean logit.
-    """
-    size = network.image_size
-    middle = (size - 1) / 2
-    turns = [np.vstack([cv2.getRotationMatrix2D((middle, middle), float(a), 1.0), [0, 0, 1]]) for a in TURNS]
-    matrices = [turn @ crop_matrix(centre, side, size) for turn in turns]
-    crops = np.stack([warp(image, matrix, size) for matrix in matrices])
-    device = next(network.parameters()).device
-    output = network(to_batch(crops, device))
-    found = output.keypoints_2d.double().cpu().numpy()
-    found = np.stack([transform_points(np.linalg.inv(m), p) for m, p in zip(matrices, found, strict=True)])
-    points = np.median(found, axis=0)
-    spread = np.linalg.norm(found - points, axis=2).mean()
-    return points, float(spread), float(output.presence.mean())
 
 
 def train_hand_network(config: HandNetworkConfig) -> Path:

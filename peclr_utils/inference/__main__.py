@@ -32,6 +32,7 @@ from peclr_utils.skeleton import KEYPOINT_NAMES
 from peclr_utils.weights import load_pose_network
 
 PROGRAM = "python -m peclr_utils.inference"
+UNSURE = 0.1  # spread, in sides of the hand's box, from which a prediction is called unsure
 WRITABLE = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
@@ -279,6 +280,7 @@ def numbers(hand: HandPrediction) -> dict[str, object]:
         "metric_depth_is_a_guess": hand.metric_depth_is_a_guess,
         "is_left": hand.is_left,
         "presence": hand.presence,
+        "spread": hand.spread,
     }
 
 
@@ -290,6 +292,8 @@ def describe(hand: HandPrediction) -> str:
     doubts += ["the bone is an average adult's"] * hand.bone_is_average
     guess = f" (a guess: {' and '.join(doubts)})" if doubts else ""
     lost = "; no hand was found in the first crop, give --box" if hand.fell_back else ""
+    if hand.spread is not None and hand.spread > UNSURE:
+        lost += f"; unsure, turned copies of the image disagree by {hand.spread:.0%} of the hand's size"
     depth = f"{hand.keypoints_3d[0, 2]:.2f} {hand.unit}"
     kind = (
         "hand"

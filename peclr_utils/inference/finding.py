@@ -9,7 +9,6 @@ centres at integers.
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -22,8 +21,8 @@ from peclr_utils.camera import transform_points
 from peclr_utils.crops.cropping import crop_matrix
 from peclr_utils.inference.cutting import USUAL_REACH, Cut
 from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single
-from peclr_utils.inference.prediction import HandPrediction, evaluating, make_prediction, run
-from peclr_utils.models import PoseNetwork25D, PoseOutput
+from peclr_utils.inference.prediction import HandPrediction, Seen, evaluating, make_prediction, run
+from peclr_utils.models import PoseNetwork25D
 
 RATIO = 1.5
 """Side of one size of windows over the next smaller one's; presence is learnt from 0.8 to 1.25."""
@@ -56,13 +55,11 @@ class Windows(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a network says about one crop."""
+    """One crop of an image, and what a network sees in it."""
 
     given: HandImage
     cut: Cut
-    keypoints_2d: np.ndarray  # (21, 2) pixels of the crop
-    keypoints_3d: np.ndarray  # (21, 3) bone lengths
-    presence: float  # 0 to 1
+    seen: Seen
 
 
 def windows(image: np.ndarray, size: int, view_factor: float, smallest: float) -> Iterator[Windows]:
@@ -168,7 +165,7 @@ def crop_again(
     middle = np.array([given.image.shape[1] - 1 - x if is_left else x, y], dtype=np.float64)
     with evaluating(network), torch.inference_mode():
         (crops,) = _settle(network, [(given, _cut(middle, side, network.image_size))])
-    return [_prediction(network, one) for one in crops]
+    return [make_prediction(one.given, one.seen, network.keypoint_order, one.cut) for one in crops]
 
 
 def search(
@@ -236,10 +233,10 @@ def best_hands(
 ) -> list[HandPrediction]:
     """Crop from each start until the crop stays; the likely hands, each once, the most likely first."""
     hands: list[HandPrediction] = []
-    best = [max(crops, key=lambda one: one.presence) for crops in _settle(network, starts)]
-    for one in sorted(best, key=lambda one: -one.presence):
-        hand = _prediction(network, one)
-        if one.presence >= least and not any(is_same(_box(hand), _box(other)) for other in hands):
+    best = [max(crops, key=lambda one: one.seen.presence) for crops in _settle(network, starts)]
+    for one in sorted(best, key=lambda one: -one.seen.presence):
+        hand = make_prediction(one.given, one.seen, network.keypoint_order, one.cut)
+        if hand.presence >= least and not any(is_same(_box(hand), _box(other)) for other in hands):
             hands.append(hand)
     return hands[:most]
 
@@ -278,34 +275,22 @@ def _settle(network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]]) ->
         if not moving:
             break
         given, cuts = zip(*moving.values(), strict=True)
-        output = run(network, given, cuts, network.image_size)
+        seen = run(network, given, cuts, network.image_size)
         following = {}
-        for place, key in enumerate(moving):
-            one = _found(given[place], cuts[place], output, place)
-            crops[key].append(one)
-            again = _again(one, network.view_factor, network.image_size)
+        for key, (image, cut), one in zip(moving, moving.values(), seen, strict=True):
+            crops[key].append(found := Found(image, cut, one))
+            again = _again(found, network.view_factor, network.image_size)
             if again is not None:
-                following[key] = (given[place], again)
+                following[key] = (image, again)
         moving = following
     return crops
 
 
-def _found(given: HandImage, cut: Cut, output: PoseOutput, place: int) -> Found:
-    presence = float(1 / (1 + np.exp(-np.clip(output.presence[place], -50, 50))))
-    return Found(given, cut, output.keypoints_2d[place], output.keypoints_3d[place], presence)
-
-
-def _prediction(network: PoseNetwork25D, one: Found) -> HandPrediction:
-    order = network.keypoint_order
-    hand = make_prediction(one.given, one.keypoints_2d, one.keypoints_3d, order, one.cut, False)
-    return replace(hand, presence=one.presence)
-
-
 def _again(one: Found, view_factor: float, size: int) -> Cut | None:
     """The crop that training would cut if the prediction were the label; None if it is the same."""
-    if not np.isfinite(one.keypoints_2d).all():
+    if not np.isfinite(one.seen.keypoints_2d).all():
         return None
-    points = transform_points(np.linalg.inv(one.cut.affine), one.keypoints_2d)
+    points = transform_points(np.linalg.inv(one.cut.affine), one.seen.keypoints_2d)
     before = size / one.cut.affine[0, 0]
     centre = points.mean(axis=0)
     # By a bounded step: a prediction without a hand in view may have any size.

@@ -6,13 +6,14 @@ Chapter 05 shows some.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from peclr_utils.augmentation import to_batch
-from peclr_utils.camera import project, transform_intrinsics, transform_points
+from peclr_utils.camera import project, rays, transform_intrinsics, transform_points
 from peclr_utils.crops.cropping import warp
 from peclr_utils.datasets.sample import mirror_box
 from peclr_utils.inference.cutting import Cut
@@ -47,7 +48,10 @@ class HandPrediction:
         fell_back: whether the first prediction had no size, so that the second crop is the first again.
         name: file or sample, for messages.
         index: position in the folder, list or data set, or in the boxes of one image.
-        presence: how likely a hand of this side is where it was predicted, 0 to 1; None if it wasn't asked.
+        presence: how likely a hand of this side is where it was predicted, 0 to 1; None from a network that
+            doesn't know.
+        spread: how far the predictions for four turned copies of the crop lie from their median on average,
+            in sides of the hand's box; the larger, the less sure. None from a network that sees one copy.
     """
 
     keypoints_2d: np.ndarray = field(repr=False)
@@ -65,6 +69,7 @@ class HandPrediction:
     name: str = ""
     index: int = 0
     presence: float | None = None
+    spread: float | None = None
 
     @property
     def unit(self) -> str:
@@ -77,8 +82,24 @@ class HandPrediction:
         return self.K_is_default or self.K_is_doubtful or self.bone_is_average
 
 
-def run(model: Model, batch: Sequence[HandImage], cuts: Sequence[Cut], size: int) -> PoseOutput:
-    """Crop the images, each with K' = T K, and predict; returns float64 arrays."""
+class Seen(NamedTuple):
+    """What a network sees in one crop."""
+
+    keypoints_2d: np.ndarray  # (21, 2) float64 pixels of the crop
+    keypoints_3d: np.ndarray  # (21, 3) float64 bone lengths
+    presence: float | None  # 0 to 1
+    spread: float | None  # pixels of the crop
+
+
+def run(model: Model, batch: Sequence[HandImage], cuts: Sequence[Cut], size: int) -> list[Seen]:
+    """Crop the images, each with K' = T K, and predict.
+
+    A network that was trained on hands at any angle sees each crop four times, turned by 90 degrees each. Its
+    predictions are turned back, and their median is the result.
+
+    Returns:
+        What it sees in each crop; `presence` and `spread` as in `HandPrediction`, but the spread in pixels.
+    """
     example = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     like = torch.empty(0) if example is None else example
     crops = [warp(given.image, cut.affine, size) for given, cut in zip(batch, cuts, strict=True)]
@@ -86,17 +107,37 @@ def run(model: Model, batch: Sequence[HandImage], cuts: Sequence[Cut], size: int
     images = to_batch(np.stack(crops), like.device).to(like.dtype)
     # In half precision a focal length would be off by a pixel.
     dtype = torch.promote_types(like.dtype, torch.float32)
-    output = model(images, torch.as_tensor(K).to(like.device, dtype))
-    return PoseOutput(*(None if field is None else field.cpu().double().numpy() for field in output))
+
+    def see(turns: int) -> PoseOutput:
+        """Predict the crops turned counter-clockwise by so many quarters; the pixels are turned back."""
+        turn = np.linalg.matrix_power(np.array([[0.0, 1, 0], [-1, 0, size - 1], [0, 0, 1]]), turns)
+        seen = torch.rot90(images, turns, (2, 3)).contiguous(memory_format=torch.channels_last)
+        output = model(seen, torch.as_tensor(turn @ K).to(like.device, dtype))
+        output = PoseOutput(*(None if f is None else f.cpu().double().numpy() for f in output))
+        return output._replace(keypoints_2d=transform_points(np.linalg.inv(turn), output.keypoints_2d))
+
+    seen = [see(turns) for turns in range(4 if getattr(model, "any_angle", False) else 1)]
+    uv, xyz, logit = seen[0].keypoints_2d, seen[0].keypoints_3d, seen[0].presence
+    presence = spread = [None] * len(batch)
+    if len(seen) > 1:
+        fields = ("keypoints_2d", "relative_depth", "root_depth", "presence")
+        uv, z, root, logit = (np.median([getattr(one, name) for one in seen], axis=0) for name in fields)
+        xyz = rays(uv, K) * (z + root[:, None])[..., None]
+        off = [np.linalg.norm(one.keypoints_2d - uv, axis=2).mean(axis=1) for one in seen]
+        spread = np.mean(off, axis=0).tolist()
+    if getattr(model, "knows_presence", False):
+        presence = (1 / (1 + np.exp(-np.clip(logit, -50, 50)))).tolist()
+    return [Seen(*one) for one in zip(uv, xyz, presence, spread, strict=True)]
 
 
 def make_prediction(
-    given: HandImage, points_2d: np.ndarray, points_3d: np.ndarray, order: str, cut: Cut, fell_back: bool
+    given: HandImage, seen: Seen, order: str, cut: Cut, fell_back: bool = False
 ) -> HandPrediction:
-    """Bring a network's keypoints, in pixels of its crop and bone lengths, back to the given image."""
+    """Bring what a network sees in its crop back to the given image."""
     (box, affine), width, K, palm = cut, given.image.shape[1], given.K, None
-    uv = transform_points(np.linalg.inv(affine), points_2d.astype(np.float64))
-    xyz = points_3d.astype(np.float64) * (given.bone_length or 1.0)
+    uv = transform_points(np.linalg.inv(affine), seen.keypoints_2d)
+    xyz = seen.keypoints_3d * (given.bone_length or 1.0)
+    spread = None if seen.spread is None else seen.spread / np.ptp(seen.keypoints_2d, axis=0).max()
     if order == "ait_palm":
         palm, xyz = uv[0], freihand_from_ait_palm(xyz)
         wrist = project(xyz[:1], K) if xyz[0, 2] > 0 else np.full((1, 2), np.nan)
@@ -109,6 +150,7 @@ def make_prediction(
     as_given = "bone_length K_is_default K_is_doubtful bone_is_average is_left name index".split()
     return HandPrediction(
         keypoints_2d=uv, keypoints_3d=xyz, palm_2d=palm, K=K, box=box, crop=affine, fell_back=fell_back,
+        presence=seen.presence, spread=spread,
         **{name: getattr(given, name) for name in as_given},
     )  # fmt: skip
 

@@ -132,13 +132,12 @@ def _predict_batch(
     model: Model, batch: list[HandImage], cuts: AuthorsCuts | TrainingCuts
 ) -> list[HandPrediction]:
     first = [cuts.first(given) for given in batch]
-    guess = run(model, batch, first, cuts.size).keypoints_2d
+    guess = [seen.keypoints_2d for seen in run(model, batch, first, cuts.size)]
     second = [cuts.second(*each) for each in zip(batch, guess, first, strict=True)]
     final = [again or cut for again, cut in zip(second, first, strict=True)]
-    output = run(model, batch, final, cuts.size)
+    seen = run(model, batch, final, cuts.size)
     order = getattr(model, "keypoint_order", "freihand")
-    points = zip(output.keypoints_2d, output.keypoints_3d, strict=True)
     return [
-        make_prediction(batch[i], uv, xyz, order, final[i], fell_back=second[i] is None)
-        for i, (uv, xyz) in enumerate(points)
+        make_prediction(given, one, order, cut, fell_back=again is None)
+        for given, one, cut, again in zip(batch, seen, final, second, strict=True)
     ]

@@ -190,6 +190,7 @@ def _make_network(config: FinetuneConfig, start: nn.Module | None, poses: PoseDa
     # Inference shows a network the kind of crops that it was trained on.
     network.image_size, network.view_factor = config.image_size, config.view_factor
     network.knows_presence = config.absent > 0
+    network.any_angle = weak_augmentation(config).rotation == 180
     if start is not None and start is not network:
         start.fc = network.backbone.fc
         network.backbone = start

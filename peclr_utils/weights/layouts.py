@@ -18,7 +18,7 @@ FORMAT = "peclr_utils 1"
 VIEW = {"image_size": int, "view_factor": float}
 """What this project's checkpoints say about the crops that a pose network was trained on."""
 
-LABELS = ("kind", "arch", "keypoint_order", *VIEW, "knows_presence")
+LABELS = ("kind", "arch", "keypoint_order", *VIEW, "knows_presence", "any_angle")
 """What this project's checkpoints say about their network besides its tensors."""
 
 WRAPPERS = ("module", "_orig_mod")

@@ -193,7 +193,8 @@ def _set_view(network: PoseNetwork25D, checkpoint: Mapping[str, Any], path: str)
         if name in checkpoint and not valid:
             raise ValueError(f"{path}: {name}: expected a positive number, found {value!r}")
         setattr(network, name, number(value) if valid else None)
-    network.knows_presence = str(checkpoint.get("knows_presence")) == "True"
+    for name in ("knows_presence", "any_angle"):
+        setattr(network, name, str(checkpoint.get(name)) == "True")
 
 
 def _find(path: str | Path) -> Path:

@@ -98,7 +98,7 @@ def _describe(model: nn.Module, path: str | Path) -> dict[str, Any]:
     if isinstance(model, PoseNetwork25D):
         labels["keypoint_order"] = model.keypoint_order
         labels |= {name: value for name in VIEW if (value := getattr(model, name)) is not None}
-        labels |= {"knows_presence": True} if model.knows_presence else {}
+        labels |= {name: True for name in ("knows_presence", "any_angle") if getattr(model, name)}
     return {"format": FORMAT, **labels, "model": state}
 
 

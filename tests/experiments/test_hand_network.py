@@ -8,12 +8,8 @@ import torch
 
 from peclr_utils.datasets import open_source
 from peclr_utils.datasets.images import write_jpeg
-from peclr_utils.experiments.hand_network import (
-    HandNetworkConfig,
-    label_photographs,
-    predict_turned,
-    train_hand_network,
-)
+from peclr_utils.experiments.hand_network import HandNetworkConfig, label_photographs, train_hand_network
+from peclr_utils.inference import predict
 from peclr_utils.weights import load_pose_network
 from tests.inference.test_finding import CIRCLE, DiscNetwork, picture
 
@@ -27,6 +23,8 @@ def folder_of_discs(folder, discs):
 class TurningNetwork(DiscNetwork):
     """Its circle of keypoints begins at the disc's notch, so it turns with the image."""
 
+    any_angle = True
+
     def forward(self, images, K=None):
         output = super().forward(images, K)
         green = (images[:, 1] > 1.5).double() * (images[:, 0] < 0.5)
@@ -36,29 +34,32 @@ class TurningNetwork(DiscNetwork):
         centre = points[:, :20].mean(1, keepdim=True)
         notch = torch.view_as_complex(notch / green.sum((1, 2))[:, None])[:, None] - centre
         turned = centre + (points - centre) * notch / notch.abs()
-        return output._replace(keypoints_2d=torch.view_as_real(turned))
+        presence = output.presence + 20  # its notch may be anywhere
+        return output._replace(keypoints_2d=torch.view_as_real(turned), presence=presence)
 
 
-def test_predictions_for_turned_copies_come_back_to_the_image():
+def test_turned_copies_of_a_crop_agree_if_the_network_turns_with_the_image():
     image = picture((60, 55, 30, "right"), width=120, height=120)
-    centre = np.array([59.5, 59.5])
-    points, spread, _ = predict_turned(TurningNetwork(), image, centre, 120.0)
-    np.testing.assert_allclose(points, np.array([60, 55]) + 30 * CIRCLE, atol=2)
-    assert spread < 2
-    # A network whose keypoints don't turn with the hand disagrees with itself.
-    assert predict_turned(DiscNetwork(), image, centre, 120.0)[1] > 15
+    hand = predict(TurningNetwork(), image, box=(30, 25, 90, 85))
+    np.testing.assert_allclose(hand.keypoints_2d, np.array([60, 55]) + 30 * CIRCLE, atol=2)
+    assert hand.spread < 0.04 and hand.presence > 0.9
+    # A network whose keypoints don't turn with the hand disagrees with itself; one copy can't tell.
+    still = DiscNetwork()
+    assert predict(still, image, box=(30, 25, 90, 85)).spread is None
+    still.any_angle = True
+    assert predict(still, image, box=(30, 25, 90, 85)).spread > 0.3
 
 
-def test_only_right_hands_that_are_seen_alike_at_every_angle_are_labelled(tmp_path, monkeypatch):
-    folder = folder_of_discs(tmp_path, [(60, 60, 30, "right"), (58, 62, 28, "left")])
-    monkeypatch.setattr("peclr_utils.experiments.hand_network.TURNS", np.array([0]))
-    assert label_photographs(DiscNetwork(), folder, tmp_path / "labels.json") == 1
+def test_only_hands_that_the_network_is_sure_of_are_labelled(tmp_path):
+    folder = folder_of_discs(tmp_path, [(60, 60, 30, "right"), (58, 62, 28, "right"), (60, 60, 2, "right")])
+    assert label_photographs(TurningNetwork(), folder, tmp_path / "labels.json") == 2
     hands = open_source(f"coco:{folder}?labels={tmp_path / 'labels.json'}")
-    assert len(hands) == 1 and hands[0].name == "0.jpg" and hands[0].handedness == "right"
+    assert [hand.name for hand in hands] == ["0.jpg", "1.jpg"] and hands[0].handedness == "right"
     np.testing.assert_allclose(hands[0].keypoints_2d, np.array([60, 60]) + 30 * CIRCLE, atol=3)
-    monkeypatch.setattr("peclr_utils.experiments.hand_network.AGREEMENT", -1.0)
-    with pytest.raises(ValueError, match="agree on none of 2"):
-        label_photographs(DiscNetwork(), folder, tmp_path / "none.json")
+    unsure = DiscNetwork()
+    unsure.any_angle = True
+    with pytest.raises(ValueError, match="sure of no right hand in 3"):
+        label_photographs(unsure, folder, tmp_path / "none.json")
 
 
 def test_the_steps_follow_one_another_and_are_read_back(tmp_path, monkeypatch):
