@@ -2,10 +2,11 @@
 
     python -m peclr_utils.experiments.hand_network --photographs FOLDER --output runs/hand
 
-Four steps, each of which resumes: PeCLR pre-trains an encoder on rendered hands and on unlabelled photographs
-(`training.pretrain`); rendered labels teach it the pose and whether a hand is in its place, first at half the
-size, then at the full one (`training.finetune`); the network labels the photographs itself, where its
-predictions for turned copies agree (`label_photographs`), and learns from them beside the rendered hands.
+Four steps, each of which resumes. PeCLR pre-trains an encoder on rendered hands and on unlabelled photographs
+(`training.pretrain`). Rendered labels teach it the pose and whether a hand is in its place, in two rounds
+(`training.finetune`); the second counts errors in the image more, and puts people behind the hands. Then the
+network labels the photographs itself, where its predictions for turned copies agree (`label_photographs`),
+and learns from them beside other rendered hands.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from peclr_utils.crops import open_crops
 from peclr_utils.datasets import UPRIGHT, ImageFolderHands
 from peclr_utils.files import write_json
 from peclr_utils.inference import predict
@@ -23,8 +23,6 @@ from peclr_utils.models import PoseNetwork25D
 from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
 from peclr_utils.training.checkpoint import CHECKPOINT
-from peclr_utils.training.finetune import weak_augmentation
-from peclr_utils.training.views import crop_margin
 from peclr_utils.weights.save import save_safetensors
 
 RENDERED = "size=192&border=0.25"
@@ -43,7 +41,7 @@ class HandNetworkConfig(Settings):
     """Settings of `train_hand_network`; the defaults take an hour or two on two cores without a GPU."""
 
     output: str = "runs/hand"  # Folder: a run folder for each step, and hand_rn18.safetensors.
-    cache: str = "data/cache"  # Folder for packed crops, 15 GB; "" for a temporary one.
+    cache: str = "data/cache"  # Folder for packed crops, 6 GB; "" for a temporary one.
     photographs: str = ""  # Folder of unlabelled photographs of one hand each; "" for none.
     # Hands to pre-train on beside the photographs.
     unlabelled: tuple[str, ...] = (f"synthetic:10120?seed=1&{UPRIGHT}",)
@@ -58,8 +56,8 @@ class HandNetworkConfig(Settings):
         f"synthetic:8000?seed=14&view=90,180&{RENDERED}",
     )
     pretrain: JSON = field(default_factory=dict)  # Fields of PretrainConfig that differ from `laptop()`.
-    small: JSON = field(default_factory=dict)  # Fields of FinetuneConfig that differ from `finetune_config`.
-    full: JSON = field(default_factory=dict)  # The same for the third step.
+    first: JSON = field(default_factory=dict)  # Fields of FinetuneConfig that differ from `finetune_config`.
+    second: JSON = field(default_factory=dict)  # The same for the second round.
     photographed: JSON = field(default_factory=dict)  # The same for the last step.
 
     @classmethod
@@ -70,7 +68,8 @@ class HandNetworkConfig(Settings):
         start = cls(
             output="runs/smoke/hand", cache="", unlabelled=("synthetic:32?seed=1",),
             labelled=("synthetic:32?seed=2",), last_labelled=("synthetic:16?seed=3",),
-            pretrain={"epochs": 1, "warmup_epochs": 0.5, **tiny}, small=steps, full=steps, photographed=steps,
+            pretrain={"epochs": 1, "warmup_epochs": 0.5, **tiny},
+            first=steps, second=steps, photographed=steps,
         )  # fmt: skip
         return start.replace(**changes)
 
@@ -81,28 +80,27 @@ class HandNetworkConfig(Settings):
         return PretrainConfig.laptop(epochs=4).replace(cache=self.cache, **own).replace(**self.pretrain)
 
     def finetune_config(self, step: str) -> FinetuneConfig:
-        """Settings of one of the steps "small", "full" and "photographed"."""
+        """Settings of one of the steps "first", "second" and "photographed"."""
+        start = {name: f"{self.output}/{name}/{CHECKPOINT}" for name in ("pretrain", "first", "second")}
+        later: dict[str, Any] = {"weight_2d": 15.0, "absent": 0.2, "people": 0.4}
         own: dict[str, Any] = {
-            "small": {
-                "encoder": f"{self.output}/pretrain/{CHECKPOINT}", "image_size": 64, "batch_size": 256,
-                "steps": 1600, "encoder_learning_rate": 1.5e-3, "learning_rate": 1.5e-3,
-            },
-            "full": {
-                "network": f"{self.output}/small/{CHECKPOINT}", "image_size": 64, "batch_size": 256,
-                "steps": 3000, "encoder_learning_rate": 1.5e-3, "learning_rate": 1.5e-3,
-                "weight_2d": 15.0, "absent": 0.2, "people": 0.4,
-            },
+            "first": {"encoder": start["pretrain"], "steps": 1600, **_rate(1.5e-3)},
+            "second": {"network": start["first"], "steps": 3000, **_rate(1.5e-3), **later},
             "photographed": {
-                "network": f"{self.output}/full/{CHECKPOINT}", "steps": 1500, "sources": self.last_labelled,
-                "encoder_learning_rate": 2e-4, "learning_rate": 2e-4,
+                "network": start["second"], "sources": self.last_labelled, "batch_size": 128,
+                "steps": 1500, **_rate(3e-4), **later,
             },
         }[step]  # fmt: skip
         common = FinetuneConfig(
-            sources=self.labelled, cache=self.cache, output=f"{self.output}/{step}", image_size=128,
-            batch_size=32, warmup_steps=200, absent=0.3, log_every=50,
-            augmentation=dict(LABELLED_VIEWS),
+            sources=self.labelled, cache=self.cache, output=f"{self.output}/{step}", batch_size=256,
+            warmup_steps=200, absent=0.3, augmentation=dict(LABELLED_VIEWS), log_every=50,
         )  # fmt: skip
         return common.replace(**own).replace(**getattr(self, step))
+
+
+def _rate(rate: float) -> dict[str, float]:
+    """One learning rate for head and encoder."""
+    return {"learning_rate": rate, "encoder_learning_rate": rate}
 
 
 LIKELY, AGREEMENT = 0.5, 0.05
@@ -159,12 +157,8 @@ def train_hand_network(config: HandNetworkConfig) -> Path:
     """
     config.validate()
     pretrain(config.pretrain_config())
-    small, full = config.finetune_config("small"), config.finetune_config("full")
-    margin = crop_margin(weak_augmentation(full))
-    # Both sizes train on the same crops.
-    hands = open_crops(full.sources, full.image_size, full.view_factor, margin, config.cache, full.progress)
-    finetune(small, hands)
-    network = finetune(full, hands).model
+    finetune(config.finetune_config("first"))
+    network = finetune(config.finetune_config("second")).model
     if config.photographs:
         file = Path(config.output, "photographs.json").absolute()
         if not file.is_file():

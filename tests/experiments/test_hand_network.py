@@ -34,7 +34,7 @@ class TurningNetwork(DiscNetwork):
         centre = points[:, :20].mean(1, keepdim=True)
         notch = torch.view_as_complex(notch / green.sum((1, 2))[:, None])[:, None] - centre
         turned = centre + (points - centre) * notch / notch.abs()
-        presence = output.presence + 20  # its notch may be anywhere
+        presence = torch.full_like(output.presence, 9.0)  # its notch may be anywhere
         return output._replace(keypoints_2d=torch.view_as_real(turned), presence=presence)
 
 
@@ -74,5 +74,5 @@ def test_the_steps_follow_one_another_and_are_read_back(tmp_path, monkeypatch):
     network = load_pose_network(file)
     assert network.knows_presence and network.image_size == 32
     assert json.loads((tmp_path / "run" / "photographs.json").read_text())["annotations"]
-    before = file.read_bytes()
-    assert train_hand_network(config).read_bytes() == before
+    again = load_pose_network(train_hand_network(config)).state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in network.state_dict().items())
