@@ -137,7 +137,8 @@ def make_prediction(
     (box, affine), width, K, palm = cut, given.image.shape[1], given.K, None
     uv = transform_points(np.linalg.inv(affine), seen.keypoints_2d)
     xyz = seen.keypoints_3d * (given.bone_length or 1.0)
-    spread = None if seen.spread is None else seen.spread / np.ptp(seen.keypoints_2d, axis=0).max()
+    side = np.ptp(seen.keypoints_2d, axis=0).max()
+    spread = None if seen.spread is None else seen.spread / side if side > 0 else np.inf
     if order == "ait_palm":
         palm, xyz = uv[0], freihand_from_ait_palm(xyz)
         wrist = project(xyz[:1], K) if xyz[0, 2] > 0 else np.full((1, 2), np.nan)
