@@ -135,7 +135,7 @@ def align(rng: Generator) -> Case:
         "The rotation is inverted: (U Vᵀ)ᵀ on the right of rows.": scale * p @ rotation + centre,
         "The hand lies at the origin: add the true hand's centre.": scale * p @ rotation.T,
         "The scale is missing: the prediction is as large as it was.": p @ rotation.T + centre,
-        "The best scale is tr (MᵀM)^(1/2) / |p|², not t's size over p's.": same_size * p @ rotation.T + centre,
+        "The best scale is tr (MᵀM)^(1/2) / |p|², not |t| / |p|.": same_size * p @ rotation.T + centre,
         "You kept it from mirroring. FreiHAND's evaluator does not.": proper,
     }
     return (pred, true), scale * p @ rotation.T + centre, mistakes
