@@ -123,7 +123,7 @@ def random_predictions(rng: Generator, count: int) -> tuple[np.ndarray, np.ndarr
 
 @exercise("5.1", "Align")
 def align(rng: Generator) -> Case:
-    """Centre both, take the SVD of gtᵀ pred, turn by U Vᵀ, scale, and put the centre back."""
+    """Centre both and take M = tᵀ p; turn by M (MᵀM)^(-1/2), scale, and put the true centre back."""
     (pred,), (true,) = random_predictions(rng, 1)
     pred = pred * [1, 1, rng.choice([-1, 1])]
     p, centre = pred - pred.mean(0), true.mean(0)
@@ -135,7 +135,7 @@ def align(rng: Generator) -> Case:
         "The rotation is inverted: (U Vᵀ)ᵀ on the right of rows.": scale * p @ rotation + centre,
         "The hand lies at the origin: add the true hand's centre.": scale * p @ rotation.T,
         "The scale is missing: the prediction is as large as it was.": p @ rotation.T + centre,
-        "The best scale is also times the trace of S.": same_size * p @ rotation.T + centre,
+        "The best scale is tr (MᵀM)^(1/2) / |p|², not |t| / |p|.": same_size * p @ rotation.T + centre,
         "You kept it from mirroring. FreiHAND's evaluator does not.": proper,
     }
     return (pred, true), scale * p @ rotation.T + centre, mistakes
