@@ -125,7 +125,9 @@ def pose_loss(
     )
     if presence is not None:
         asked = ~presence.isnan()
-        terms["presence"] = binary_cross_entropy_with_logits(output.presence[asked], presence[asked])
+        known = presence.where(asked, 0.0)
+        errors = binary_cross_entropy_with_logits(output.presence, known, reduction="none")
+        terms["presence"] = (errors * asked).sum() / asked.sum().clamp_min(1)
         total = total + weight_presence * terms["presence"]
     return {"total": total, **terms}
 

@@ -145,6 +145,21 @@ def test_labels_that_are_not_known_get_no_gradient_and_do_not_change_the_others_
     assert pose_loss(PoseOutput(*found, torch.empty(0)), *nothing, image_size=64)["total"] == 0
 
 
+def test_presence_counts_where_it_is_asked_alone_and_is_zero_where_it_is_not():
+    shapes = ((4, 21, 2), (4, 21), (4,), (4, 21, 3))
+    nothing = [torch.full(shape, torch.nan) for shape in shapes[:3]]
+    logit = torch.tensor([0.3, -2.0, 1.0, 5.0], requires_grad=True)
+    output = PoseOutput(*(torch.zeros(shape) for shape in shapes), logit)
+    asked = torch.tensor([1.0, torch.nan, 0.0, torch.nan])
+    terms = pose_loss(output, *nothing, image_size=64, presence=asked)
+    terms["total"].backward()
+    sigmoid = torch.sigmoid(logit.detach())
+    expected = -(sigmoid[0].log() + (1 - sigmoid[2]).log()) / 2
+    torch.testing.assert_close(terms["presence"], expected)
+    assert (logit.grad[[1, 3]] == 0).all() and (logit.grad[[0, 2]] != 0).all()
+    assert pose_loss(output, *nothing, image_size=64, presence=torch.full((4,), torch.nan))["total"] == 0
+
+
 @pytest.mark.parametrize(("count", "block"), [(8, 4), (520, None)])
 def test_blocks_which_large_batches_take_refuse_a_second_derivative(count, block):
     z1, z2 = (z.requires_grad_() for z in views(count))

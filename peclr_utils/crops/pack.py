@@ -28,7 +28,7 @@ from peclr_utils.crops import store
 from peclr_utils.crops.cropping import crop
 from peclr_utils.datasets import open_source
 from peclr_utils.datasets.check import require_labels
-from peclr_utils.datasets.sample import HandDataset
+from peclr_utils.datasets.sample import HandDataset, mirror
 from peclr_utils.files import locked, write_json
 from peclr_utils.interrupts import HeldInterrupt, ignore_interrupts
 from peclr_utils.progress import progress_bar
@@ -103,6 +103,8 @@ def pack(
     progress: bool = True,
 ) -> store.CropSet:
     """Crop every sample of a data set into a folder of a few files, or open it if that was done before.
+
+    Left hands are mirrored: all crops show right hands.
 
     The crops grow in `path` + ".unfinished", which is renamed at the end; crops of other data, size or factor
     at `path` stay until then. If packing stops early, even by a kill or an error in a sample, the same call
@@ -248,7 +250,9 @@ def _crop_chunk(dataset: HandDataset, size: int, factor: float, number: int) -> 
     rows = {name: np.zeros(*layout[name]) for name in (store.IMAGES, store.MASKS, store.INDEX)}
     for image, mask, record, index in zip(*rows.values(), indices, strict=True):
         try:
-            sample = crop(dataset[index], size, factor)
+            sample = dataset[index]
+            # Networks for one hand learn right hands only.
+            sample = crop(mirror(sample) if sample.handedness == "left" else sample, size, factor)
         except Exception as error:
             error.add_note(f"This was sample {index} of {dataset.source}.")
             raise

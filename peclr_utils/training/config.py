@@ -200,7 +200,7 @@ class FinetuneConfig(RunSettings):
     labels: int = 0  # Labelled identities to use, drawn by the seed; fewer are a subset of more; 0: all.
     test_sources: tuple[str, ...] = ()  # Labelled hands to evaluate on at the end; none: no evaluation.
 
-    network: str = ""  # Path of a pose network to go on from, head included; then `encoder` is not used.
+    network: str = ""  # Path of a pose network to continue from, head included; then no `encoder`.
     freeze_encoder: bool = False  # Train only the linear layer and the root refinement.
     freeze_batch_norm: bool = False  # Keep the encoder's running statistics as they are.
 
@@ -233,7 +233,7 @@ class FinetuneConfig(RunSettings):
         self._require(0 <= self.absent <= 0.6, "absent", "0 to 0.6")
         self._require(0 <= self.people <= 1, "people", "0 to 1")
         alone = not (self.network and self.encoder)
-        self._require(alone, "encoder", "none with a network to go on from, which has its own")
+        self._require(alone, "encoder", "none with a network to continue from, which has its own")
 
     @classmethod
     def laptop(cls, **changes: Any) -> Self:

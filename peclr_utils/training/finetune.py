@@ -4,6 +4,7 @@ Chapter 04 runs this loop. The authors do not publish theirs; losses and schedul
 """
 
 import itertools
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,14 @@ def finetune(
             start = load_pose_network(config.network)
             if start.arch != config.arch:
                 raise ValueError(f"{config.network}: expected a {config.arch}, found a {start.arch}")
+            if start.keypoint_order != "freihand":
+                found = f"expected FreiHAND's keypoint order, found {start.keypoint_order!r}"
+                raise ValueError(
+                    f"{config.network}: {found}; start from its encoder: encoder={config.network!r}"
+                )
+            if start.knows_presence and not config.absent:
+                text = "it will no longer know whether a hand is in its place, because absent is 0"
+                warnings.warn(f"{config.network}: {text}", stacklevel=2)
 
         # Data.
         augmentation = weak_augmentation(config)
@@ -184,7 +193,7 @@ def train_mode(network: PoseNetwork25D, config: FinetuneConfig) -> None:
 
 
 def _make_network(config: FinetuneConfig, start: nn.Module | None, poses: PoseDataset) -> PoseNetwork25D:
-    """The network to train: random, from an encoder, or a pose network to go on from."""
+    """The network to train: random, from an encoder, or a pose network to continue from."""
     with seeded(config.seed):
         network = start if isinstance(start, PoseNetwork25D) else PoseNetwork25D(config.arch)
     # Inference shows a network the kind of crops that it was trained on.
@@ -197,7 +206,12 @@ def _make_network(config: FinetuneConfig, start: nn.Module | None, poses: PoseDa
     if config.freeze_encoder:
         for name, parameter in network.backbone.named_parameters():
             parameter.requires_grad_(name.startswith("fc."))
-    network.start_at(*(torch.as_tensor(value, dtype=torch.float32) for value in poses.mean_and_spread()))
+    mean, spread = poses.mean_and_spread()
+    if not poses.in_3d.any():
+        warnings.warn("fine-tuning: no hand is labelled in 3D, so depth is not learnt", stacklevel=3)
+        if start is network:  # what it knows of depth stays
+            mean[:, 2], spread[:, 2] = (t[2:-1:3].cpu().numpy() for t in (network.offset, network.scale))
+    network.start_at(*(torch.as_tensor(value, dtype=torch.float32) for value in (mean, spread)))
     return network
 
 

@@ -9,9 +9,9 @@ Chapter 05 finds hands with what is learnt from them.
 | off-centre | shifted by 0.4 to 0.6 | 0 | not asked |
 | wrong scale | less than half as large as it should be, or more than twice | 0 | not asked |
 | mirrored | the other hand: a left one is found in the mirrored image | 0 | not asked |
-| no hand | a background alone | 0 | not asked |
+| no hand | a background alone; black if the view's background is not exchanged | 0 | not asked |
 
-The pose of near hands lets a second crop mend a first one that is a little off.
+The pose of near hands lets a second crop correct a first one that is a little off.
 """
 
 from dataclasses import replace
@@ -36,7 +36,7 @@ class Placed(NamedTuple):
 
     @property
     def mirrored(self) -> np.ndarray:
-        """(B,) bool: whose crops are mirrored before anything else."""
+        """(B,) bool: whose views are mirrored, which the parameters don't say."""
         return self.kind == KINDS.index("mirrored")
 
     @property
@@ -71,7 +71,7 @@ def misplace(parameters: ViewParameters, share: float, margin: float, rng: np.ra
     shift = parameters.shift.copy()
     for name, limits in (("near", NEAR_SHIFT), ("off-centre", FAR_SHIFT)):
         shift[is_kind[name]] = (heading * between(limits, 2)[:, None])[is_kind[name]]
-    # Far enough for the hand to leave the view, whatever its scale; the background fills it.
+    # Far enough for the hand to leave the view, whatever its scale.
     shift[is_kind["no hand"]] = 10.0 * heading[is_kind["no hand"]]
     small = draws[:, 4] < 0.5
     scale = parameters.scale.copy()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from peclr_utils.crops import CropSet, crop, pack
-from peclr_utils.datasets.sample import HandSample
+from peclr_utils.datasets.sample import HandSample, mirror
 
 
 class DrawnHands:
@@ -65,7 +65,10 @@ def assert_holds():
         assert len(crops) == len(dataset)
         assert np.array_equal(crops.identities, dataset.identities)
         for index in range(len(dataset)):
-            expected, found = crop(dataset[index], crops.size, crops.factor), crops[index]
+            sample = dataset[index]
+            right = mirror(sample) if sample.handedness == "left" else sample
+            expected, found = crop(right, crops.size, crops.factor), crops[index]
+            assert found.handedness == "right"
             for field in {field.name for field in fields(HandSample)} - {"name", "outline"}:
                 np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), field)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from peclr_utils import weights
-from peclr_utils.datasets import EvenMixture
+from peclr_utils.datasets import EvenMixture, mirror
 from peclr_utils.evaluation import evaluate_keypoints, mean_pose
 from peclr_utils.labels import label_problems
 from peclr_utils.models import PoseNetwork25D, build_encoder
@@ -51,7 +51,7 @@ def test_hands_in_3d_and_hands_in_the_image_alone_are_learnt_together(pack_dots,
     assert result.losses[-1] < result.losses[0] and 0 < result.evaluation.pck <= 1
 
 
-def test_it_goes_on_from_a_pose_network_head_included(crops16, tmp_path):
+def test_it_continues_from_a_pose_network_head_included(crops16, tmp_path):
     """At another size too: what the layer says in units of the labels' spread stays."""
     first = finetune(TINY.replace(output=str(tmp_path / "first")), crops16)
     on = TINY.replace(network=str(first.checkpoint), image_size=48, learning_rate=1e-12, seed=5)
@@ -63,6 +63,29 @@ def test_it_goes_on_from_a_pose_network_head_included(crops16, tmp_path):
         finetune(on.replace(arch="resnet34"), crops16)
     with pytest.raises(ValueError, match="encoder"):
         finetune(on.replace(encoder=str(first.checkpoint)), crops16)
+    palm = weights.save_checkpoint(tmp_path / "palm.pt", PoseNetwork25D("resnet18", "ait_palm"))
+    with pytest.raises(ValueError, match="expected FreiHAND's keypoint order, found 'ait_palm'"):
+        finetune(on.replace(network=str(palm)), crops16)
+
+
+def test_labels_in_the_image_alone_leave_what_a_network_knows_of_depth(crops16, pack_dots, tmp_path):
+    first = finetune(TINY.replace(output=str(tmp_path / "first")), crops16)
+    on = TINY.replace(network=str(first.checkpoint), learning_rate=1e-12, encoder_learning_rate=1e-12)
+    with pytest.warns(UserWarning, match="no hand is labelled in 3D, so depth is not learnt"):
+        network = finetune(on.replace(freeze_batch_norm=True), pack_dots(8, labelled=False)).model
+    for name in ("offset", "scale"):
+        depth = getattr(network, name)[2:-1:3]
+        torch.testing.assert_close(depth, getattr(first.model, name)[2:-1:3])
+
+
+def test_left_hands_are_learnt_as_the_right_hands_in_their_mirror(dot_hands):
+    class Left(dot_hands):
+        def __getitem__(self, index):
+            return mirror(super().__getitem__(index))
+
+    right, left = (finetune(TINY, hands(8)).model.state_dict() for hands in (dot_hands, Left))
+    for name, value in right.items():
+        torch.testing.assert_close(left[name], value, rtol=1e-3, atol=1e-3)
 
 
 def test_the_presence_of_a_hand_is_learnt_and_kept_in_the_file(crops16, tmp_path):
