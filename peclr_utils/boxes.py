@@ -99,14 +99,14 @@ def read_boxes(root: Path, path: Path, names: Sequence[str]) -> list[Box]:
 
     Args:
         root: the folder.
-        path: the table, here or in the folder.
+        path: the table, in the folder; if it isn't there, in the working folder.
         names: the folder's images.
 
     Raises:
         FileNotFoundError: if there is no such table, or no such image; names the line.
         ValueError: if a column is missing or a row is invalid; names the line.
     """
-    file = next((place for place in (path, root / path) if place.is_file()), None)
+    file = next((place for place in (root / path, path) if place.is_file()), None)
     if file is None:
         raise FileNotFoundError(f"{path}: no such file of boxes, here or in {root}")
     lines, delimiter = _lines(file)

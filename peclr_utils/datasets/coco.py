@@ -6,16 +6,19 @@ Chapter 05 measures networks on such photographs. Layout of the label file::
     annotations  image_id, keypoints (21 x, y, visibility), bbox (x, y, width, height), and the hand's side as
                  is_right, side, handedness or attributes.side; or COCO-WholeBody's lefthand_kpts,
                  lefthand_box, lefthand_valid and the same for the right hand
-    categories   id, name ("left hand" gives a side), keypoints (their names, which give their order)
+    categories   id, name ("left hand" or "LeftHand" gives a side), keypoints (their names, which give their
+                 order)
 
 **Convention.** As in `HandSample`. Pixel centres lie at integers. A keypoint with visibility 0 is not known:
 NaN in `keypoints_2d`. Nothing is known in 3D.
 """
 
 import json
+import posixpath
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +40,8 @@ WHOLE_BODY = {"left": "lefthand", "right": "righthand"}
 class _Hand:
     """One labelled hand."""
 
-    name: str  # of its image, relative to the folder
+    name: str  # its image in the label file
+    place: str | None  # its image, relative to the folder; None if it isn't there
     points: np.ndarray  # (21, 2) float32 pixels, NaN where not known
     box: np.ndarray | None  # (4,) x1, y1, x2, y2
     side: str
@@ -47,13 +51,16 @@ class _Hand:
 class CocoHands:
     """Images with 2D keypoints of hands; one sample for each labelled hand.
 
-    Hands without a known keypoint are skipped. So are hands of images that aren't there, with one warning.
+    One warning counts the hands that are skipped: those of images that aren't there, and those without two
+    different known keypoints.
 
     Args:
-        root: the folder of the images; names in the label file are relative to it.
-        labels: the label file, or its name in the folder.
+        root: the folder of the images; names in the label file are relative to it. Elsewhere below it, an
+            image is found by its file name if no other has that name, neither here nor in the label file.
+        labels: the label file: a name in the folder, or a path.
 
     Attributes:
+        identities: (N,) int64: equal for hands of one group if the file has groups, else all different.
         skipped: names of images that aren't there.
         sides_known: whether the file says of every hand which side it is; otherwise it counts as right.
 
@@ -67,45 +74,48 @@ class CocoHands:
     def __init__(self, root: Path | str, labels: Path | str = "keypoints.json"):
         self.root = Path(root).expanduser()
         names = find_images(self.root)[0]
-        file = next((p for p in (Path(labels).expanduser(), self.root / labels) if p.is_file()), None)
+        path = Path(labels).expanduser()
+        file = next((place for place in (self.root / path, path) if place.is_file()), None)
         if file is None:
             raise FileNotFoundError(f"{labels}: no such file, nor in {self.root}; give ?labels=FILE")
-        hands = list(_read_hands(file))
+        found = list(_read_hands(file, names))
+        hands = [hand for hand in found if hand is not None]
         if not hands:
-            raise ValueError(f"{file}: none of its annotations has a known keypoint of a hand")
-        places = {Path(name).name: name for name in names} | {name: name for name in names}
-        self.skipped = sorted({hand.name for hand in hands if _place(hand.name, places) is None})
-        self._hands = [hand for hand in hands if _place(hand.name, places) is not None]
-        self._places = places
+            raise ValueError(f"{file}: none of its annotations has two different known keypoints of a hand")
+        self.skipped = sorted({hand.name for hand in hands if hand.place is None})
+        self._hands = [hand for hand in hands if hand.place is not None]
         if not self._hands:
             raise FileNotFoundError(
                 f"{self.root}: none of {file}'s images is here, such as {self.skipped[0]}"
             )
+        doubts = []
         if self.skipped:
             counted = f"{len(self.skipped)} images of {file.name} are missing, such as {self.skipped[0]}"
-            warnings.warn(f"{self.root}: {counted}; their hands are skipped", stacklevel=2)
+            counted += " (names are relative to this folder)"
+            doubts.append(f"{counted}, their hands are skipped")
+        if few := len(found) - len(hands):
+            counted = f"{few} hands of {file.name} have fewer than two different known keypoints"
+            doubts.append(f"{counted} and are skipped")
+        if doubts:
+            warnings.warn(f"{self.root}: {'; '.join(doubts)}", stacklevel=2)
         self.sides_known = all(hand.side for hand in self._hands)
         if not self.sides_known:
             text = "some hands have no side (is_right, or side); they count as right hands"
             warnings.warn(f"{file}: {text}", stacklevel=2)
+        groups = [hand.group or f"hand {number}" for number, hand in enumerate(self._hands)]
+        self.identities = np.unique(groups, return_inverse=True)[1].astype(np.int64)
         self._doubted = False
 
     def __len__(self) -> int:
         return len(self._hands)
 
-    @property
-    def identities(self) -> np.ndarray:
-        """(N,) int64: equal for hands of one group if the file has groups, else all different."""
-        groups = [hand.group or f"hand {number}" for number, hand in enumerate(self._hands)]
-        return np.unique(groups, return_inverse=True)[1].astype(np.int64)
-
     def __getitem__(self, index: int) -> HandSample:
         number = range(len(self))[index]
         hand = self._hands[number]
-        name = _place(hand.name, self._places)
-        image = read_image(self.root / name)
+        path = self.root / hand.place
+        image = read_image(path)
         if hand.box is not None and not self._doubted:
-            doubt = check_box(list(hand.box), image.shape[1::-1], f"{self.root / name}, its labels' box")
+            doubt = check_box(list(hand.box), image.shape[1::-1], f"{path}, its labels' box")
             if doubt:
                 self._doubted = True
                 warnings.warn(doubt, stacklevel=2)
@@ -116,18 +126,28 @@ class CocoHands:
             hand.side or "right",
             keypoints_2d=hand.points,
             box=hand.box,
-            name=name,
+            name=hand.place,
         )
 
 
-def _place(name: str, places: Mapping[str, str]) -> str | None:
-    """Where an image of the label file lies: as named, or in any folder below if it is only a file's name."""
-    plain = name.replace("\\", "/").removeprefix("./")
-    return places.get(plain, places.get(Path(plain).name))
+def _places(named: Iterable[str], names: Sequence[str]) -> dict[str, str | None]:
+    """Where the images of a label file lie among those of the folder; None if that isn't certain."""
+    plain = {name: name.replace("\\", "/").removeprefix("./") for name in named}
+    here = Counter(map(posixpath.basename, names))
+    labelled = Counter(map(posixpath.basename, set(plain.values())))
+    known, by_file_name = set(names), {posixpath.basename(name): name for name in names}
+
+    def place(name: str) -> str | None:
+        last = posixpath.basename(name)
+        if name in known:
+            return name
+        return by_file_name[last] if here[last] == labelled[last] == 1 else None
+
+    return {name: place(text) for name, text in plain.items()}
 
 
-def _read_hands(file: Path) -> Iterator[_Hand]:
-    """Read all hands of a label file that have a known keypoint."""
+def _read_hands(file: Path, names: Sequence[str]) -> Iterator[_Hand | None]:
+    """Read all hands of a label file; None for those without two different known keypoints."""
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -140,18 +160,20 @@ def _read_hands(file: Path) -> Iterator[_Hand]:
             f"found {kind}; export it from your tool as 'COCO keypoints'"
         )
     images = {row.get("id"): row.get("file_name") for row in parts[0]}
+    places = _places([name for name in images.values() if isinstance(name, str)], names)
     categories = {row.get("id"): row for row in content.get("categories") or [] if isinstance(row, dict)}
     for number, row in enumerate(parts[1]):
         where = f"{file}, annotation {number}"
         name = images.get(row.get("image_id"))
         if not isinstance(name, str):
             raise ValueError(f"{where}: its image_id {row.get('image_id')!r} is not among the images")
+        image = (name, places[name])
         for side, prefix in WHOLE_BODY.items():
-            if row.get(f"{prefix}_valid", f"{prefix}_kpts" in row):
-                yield from _hand(row, f"{prefix}_kpts", f"{prefix}_box", {}, name, side, where)
+            if f"{prefix}_kpts" in row and row.get(f"{prefix}_valid", True):
+                yield _hand(row, f"{prefix}_kpts", f"{prefix}_box", {}, image, side, where)
         if "keypoints" in row and not any(f"{prefix}_kpts" in row for prefix in WHOLE_BODY.values()):
             category = categories.get(row.get("category_id"), {})
-            yield from _hand(row, "keypoints", "bbox", category, name, _side(row, category, where), where)
+            yield _hand(row, "keypoints", "bbox", category, image, _side(row, category, where), where)
 
 
 def _hand(
@@ -159,31 +181,39 @@ def _hand(
     points: str,
     box: str,
     category: Mapping[str, Any],
-    name: str,
+    image: tuple[str, str | None],
     side: str,
     where: str,
-) -> Iterator[_Hand]:
-    """The hand of an annotation, if any of its keypoints is known."""
-    try:
-        values = np.asarray(row[points], dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ValueError(f"{where}: {points} must be numbers, found {row[points]!r}") from None
+) -> _Hand | None:
+    """The hand of an annotation; None without two different known keypoints."""
+    values = _numbers(row[points])
+    if values is None:
+        raise ValueError(f"{where}: {points} must be numbers, found {row[points]!r}")
     if values.size != 3 * NUM_KEYPOINTS:
         expected = f"expected 21 keypoints of a hand, 63 numbers x, y, visibility, found {values.size}"
         body = " (17 keypoints are a body's)" if values.size == 51 else ""
         raise ValueError(f"{where}: {points}: {expected}{body}")
     values = values.reshape(NUM_KEYPOINTS, 3)[_order(category.get("keypoints"), where)]
     known = (values[:, 2] > 0) & np.isfinite(values).all(axis=1)
-    if not known.any():
-        return
-    found, corners = np.where(known[:, None], values[:, :2], np.nan), None
+    found, corners = np.where(known[:, None], values[:, :2], np.nan).astype(np.float32), None
+    if known.sum() < 2 or not np.ptp(found[known], axis=0).any():
+        return None
     if (size := row.get(box)) is not None:
-        size = np.asarray(size, dtype=np.float64)
-        if size.shape != (4,) or not np.isfinite(size).all():
+        size = _numbers(size)
+        if size is None or size.shape != (4,) or not np.isfinite(size).all():
             raise ValueError(f"{where}: {box} must be x, y, width, height, found {row[box]!r}")
         if (size[2:] > 0).all():
             corners = np.concatenate([size[:2], size[:2] + size[2:]])
-    yield _Hand(name, found.astype(np.float32), corners, side, str(row.get("group") or ""))
+    group = row.get("group")
+    return _Hand(*image, found, corners, side, "" if group is None else str(group))
+
+
+def _numbers(value: Any) -> np.ndarray | None:
+    """A JSON value as float64; None if it isn't numbers."""
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None
 
 
 def _order(names: Any, where: str) -> np.ndarray:
@@ -208,7 +238,7 @@ def _along(name: str) -> float:
     for place, words in enumerate((("cmc",), ("mcp",), ("pip",), ("dip",), ("tip",))):
         if any(word in name for word in words):
             return place
-    if re.search(r"(?<![a-z])ip(?![a-z])", name):
+    if "ip" in name:
         return 2.5
     numbers = re.findall(r"\d+", name)
     return float(numbers[-1]) if numbers else 0.0
@@ -226,5 +256,6 @@ def _side(row: Mapping[str, Any], category: Mapping[str, Any], where: str) -> st
                 if text[:1] not in ("r", "l"):
                     raise ValueError(f"{where}: {key} must be 'right' or 'left', found {holder[key]!r}")
                 return "right" if text[0] == "r" else "left"
-    words = re.split(r"[^a-z]+", str(category.get("name", "")).lower())
-    return next((side for side in ("right", "left") if side in words), "")
+    name = str(category.get("name", "")).lower()
+    sides = [side for side in ("right", "left") if side in name]
+    return sides[0] if len(sides) == 1 else ""

@@ -43,7 +43,10 @@ MARKS = {
 }
 """What tells each data set's folder: any of these in it. An evaluation set alone is not FreiHAND."""
 
-_EXAMPLES = "synthetic:4096?seed=1, freihand:PATH?split=train, youtube:PATH, folder:PATH?boxes=FILE"
+_EXAMPLES = (
+    "synthetic:4096?seed=1, freihand:PATH?split=train, youtube:PATH, folder:PATH?boxes=FILE, "
+    "coco:PATH?labels=FILE"
+)
 _OPTIONS = re.compile(r"(.*)\?(\w+=[^&]*(?:&\w+=[^&]*)*)", re.DOTALL)
 _PATHS = ("backgrounds", "cache", "regressor")
 
@@ -95,8 +98,10 @@ class Source:
         path = self.path if self.kind == "synthetic" else _absolute(self.path)
         found = {key: _absolute(text) for key, text in self.options.items() if key in _PATHS}
         for key in ("boxes", "labels"):
-            if Path(self.options.get(key, "")).is_file():  # otherwise it may be a name in the folder
-                found[key] = _absolute(self.options[key])
+            # A name in the folder stays one; a path from the working folder becomes absolute.
+            text = self.options.get(key, "")
+            if Path(text).is_file() and not Path(path, text).is_file():
+                found[key] = _absolute(text)
         return type(self)(self.kind, path, {**self.options, **found})
 
     def open(self) -> HandDataset:

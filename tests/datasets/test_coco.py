@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from peclr_utils.datasets import open_source
+from peclr_utils.datasets import find_data, open_source
 from peclr_utils.datasets.check import main as check_main
 from peclr_utils.datasets.coco import CocoHands
 from peclr_utils.datasets.images import write_jpeg
@@ -69,6 +69,9 @@ NAMINGS = {
         wrist="WRIST",
         join="_",
     ),
+    "joints without separators": _named(
+        "Thumb", "Index", "Middle", "Ring", "Little", joints=_JOINTS, wrist="Wrist"
+    ),
     "numbers": [str(k) for k in range(21)],
 }
 
@@ -90,6 +93,7 @@ def test_the_order_follows_the_names_of_the_keypoints(write, naming, shuffled):
         ({"side": "Left"}, {}, "left"),
         ({"attributes": {"handedness": "R"}}, {}, "right"),
         ({}, {"name": "left-hand"}, "left"),
+        ({}, {"name": "LeftHand"}, "left"),
         ({"is_right": True}, {"name": "left hand"}, "right"),
     ],
 )
@@ -99,7 +103,7 @@ def test_the_side_comes_from_wherever_a_tool_puts_it(write, more, category, side
 
 
 def test_hands_without_a_side_count_as_right_with_one_warning(write):
-    root = write([annotation(), annotation(2)])
+    root = write([annotation(), annotation(2)], [{"id": 1, "name": "left or right hand"}])
     with pytest.warns(UserWarning, match="some hands have no side") as caught:
         hands = CocoHands(root)
     assert len(caught) == 1 and hands[0].handedness == "right" and not hands.sides_known
@@ -117,12 +121,18 @@ def test_whole_bodies_give_their_valid_hands(write):
         ("below/b.jpg", "right"),
     ]
     assert np.array_equal(hands[0].box, [1, 2, 31, 42]) and hands[2].box is None
+    del other["lefthand_kpts"]  # though it is said to be valid
+    (hand,) = CocoHands(write([other]))
+    assert hand.handedness == "right"
 
 
 def test_images_of_one_group_share_their_identity(write):
     more = [annotation(k, is_right=True, group=group) for k, group in ((1, "x"), (2, "y"), (3, "x"))]
-    first, second, third = CocoHands(write(more)).identities
-    assert first == third != second
+    hands = CocoHands(write(more))
+    first, second, third = hands.identities
+    assert first == third != second and hands.identities is hands.identities
+    more = [annotation(k, is_right=True, group=0) for k in (1, 2)]
+    assert len(set(CocoHands(write(more)).identities)) == 1
     assert len(set(CocoHands(write([annotation(k, is_right=True) for k in (1, 2, 3)])).identities)) == 3
 
 
@@ -132,9 +142,50 @@ def test_hands_without_a_keypoint_and_images_that_are_missing_are_skipped(write)
     root = write(
         [annotation(k, p, is_right=True) for k, p in ((1, unseen), (2, POINTS), (3, POINTS))], images=images
     )
-    with pytest.warns(UserWarning, match="1 images of keypoints.json are missing, such as gone.jpg"):
+    with pytest.warns(UserWarning, match="1 images of keypoints.json are missing, such as gone") as caught:
         hands = CocoHands(root)
+    assert len(caught) == 1 and "1 hands of keypoints.json have fewer than two" in str(caught[0].message)
     assert len(hands) == 1 and hands[0].name == "below/b.jpg" and hands.skipped == ["gone.jpg"]
+
+
+def test_a_hand_needs_two_known_keypoints_at_different_places(write):
+    one, same, two = (POINTS * [1, 1, 0] for _ in range(3))
+    one[5], same[5:7], two[5:7] = POINTS[5], POINTS[5], POINTS[5:7]
+    root = write([annotation(k, p, is_right=True) for k, p in ((1, one), (2, same), (3, two))])
+    with pytest.warns(UserWarning, match="2 hands of keypoints.json have fewer than two different") as caught:
+        hands = CocoHands(root)
+    assert len(caught) == 1 and [hand.name for hand in hands] == ["c.jpg"]
+
+
+def test_labels_are_not_paired_with_the_image_of_another_folder(write, tmp_path):
+    annotations = [annotation(k, is_right=True) for k in (1, 2, 3)]
+    root = write(annotations, images=("train/b.jpg", "below/b.jpg", "c.jpg"))
+    with pytest.warns(UserWarning, match="1 images of keypoints.json are missing, such as train/b.jpg"):
+        hands = CocoHands(root)
+    assert [hand.name for hand in hands] == ["below/b.jpg", "c.jpg"]
+    # Its file name alone doesn't say which of two images is meant.
+    (tmp_path / "other").mkdir()
+    write_jpeg(tmp_path / "other" / "b.jpg", np.zeros((80, 100, 3), np.uint8))
+    root = write(annotations, images=("a.jpg", "elsewhere/b.jpg", "c.jpg"))
+    with pytest.warns(UserWarning, match="missing, such as elsewhere/b.jpg"):
+        hands = CocoHands(root)
+    assert [hand.name for hand in hands] == ["a.jpg", "c.jpg"]
+
+
+def test_the_label_file_in_the_folder_comes_before_one_in_the_working_folder(write, tmp_path, monkeypatch):
+    root = write([annotation(is_right=True)])
+    working = tmp_path / "working"
+    working.mkdir()
+    (working / "keypoints.json").write_text("{}")
+    monkeypatch.chdir(working)
+    own = f"coco:{root}?labels=keypoints.json"
+    (found,) = find_data(own)
+    assert len(CocoHands(root)) == len(open_source(own)) == len(open_source(found)) == 1
+    # Labels elsewhere are named by a path, absolute or from the working folder.
+    (root / "keypoints.json").rename(working / "mine.json")
+    assert len(CocoHands(root, "mine.json")) == len(CocoHands(root, working / "mine.json")) == 1
+    (found,) = find_data(f"coco:{root}?labels=mine.json")
+    assert found.options["labels"] == str(working / "mine.json")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +197,9 @@ def test_hands_without_a_keypoint_and_images_that_are_missing_are_skipped(write)
         ([annotation(is_right=True), annotation(side="both")], "annotation 1: side must be .* found 'both'"),
         ([annotation(bbox=[1, 2, 3])], "bbox must be x, y, width, height"),
         ([{**annotation(), "keypoints": ["a"] * 63}], "keypoints must be numbers"),
-        ([annotation(points=POINTS * [1, 1, 0])], "none of its annotations has a known keypoint"),
+        ([annotation(points=POINTS * [1, 1, 0])], "none of its annotations has two different known"),
+        ([annotation(bbox=["a", 2, 3, 4])], r"annotation 0: bbox must be x, y, width, height, found \['a'"),
+        ([annotation(bbox={"x": 1})], "annotation 0: bbox must be x, y, width, height, found {'x'"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_said_in_one_sentence(write, annotations, message):

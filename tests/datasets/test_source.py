@@ -95,7 +95,7 @@ def test_options_become_arguments(freihand_root):
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("mpii:here", r"known kind and a path, such as synthetic:4096\?seed=1.*freihand:PATH.*folder:PATH"),
+        ("mpii:here", r"known kind and a path, such as synthetic:4096\?seed=1.*freihand:PATH.*coco:PATH"),
         ("synthetic:many", "source 'synthetic:many': .*'many'"),
         ("synthetic:4?view=400", "must lie in"),
         ("synthetic:4?colour=red", r"unknown option 'colour', known: .*'seed', 'size'"),
