@@ -23,9 +23,8 @@ class ImageFolderHands:
         boxes: a table with the columns name, x, y, width, height (or x1, y1, x2, y2), and side for left
             hands; one row for each hand. A path, or a name in the folder; `peclr_utils.boxes` says what is
             understood. With it, the samples are its rows, each with its box; without, whole images.
-
         disc: give whole images a mask: the largest ellipse in them. Views that turn then exchange what lies
-            outside; otherwise the image's corners, and the black beyond them, tell the angle.
+            outside; otherwise the image's corners, and the black beyond them, tell the angle. Not with boxes.
 
     Attributes:
         names: images found, relative to the folder.
@@ -34,13 +33,16 @@ class ImageFolderHands:
 
     Raises:
         FileNotFoundError: if the folder, the table or an image it names is missing, or no image is there.
-        ValueError: if the table is not UTF-8, a column is missing or a row is invalid; names the line.
+        ValueError: if the table is not UTF-8, a column is missing or a row is invalid (names the line), or
+            both boxes and a disc are asked for.
     """
 
     source = "folder"
 
     def __init__(self, root: Path | str, boxes: Path | str | None = None, disc: bool = False):
         self.root = Path(root).expanduser()
+        if disc and boxes is not None:
+            raise ValueError(f"{self.root}: disc is for whole images; give either disc or boxes")
         self.names, self.skipped = find_images(self.root)
         if self.skipped:
             warnings.warn(f"{self.root}: skipped {unreadable(self.skipped)}", stacklevel=2)

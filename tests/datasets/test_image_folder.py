@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from peclr_utils.crops import crop_box
-from peclr_utils.datasets import ImageFolderHands, open_source
+from peclr_utils.datasets import ImageFolderHands, find_data, open_source
 from peclr_utils.datasets.image_folder import ellipse_mask
 
 HEADER = "name,x,y,width,height\n"
@@ -77,6 +77,16 @@ def test_files_of_boxes_are_read_as_tools_write_them(folder, tool, encoding):
     assert (sample.name, sample.handedness) == ("deep/er/c.jpeg", "right")
     assert sample.box.tolist() == [1.5, 2, 11.5, 10]
     assert sample.outline.tolist() == [[1.5, 2], [10.5, 2], [10.5, 9], [1.5, 9]]
+
+
+def test_a_table_in_the_folder_comes_before_one_in_the_working_folder(folder, boxes, tmp_path, monkeypatch):
+    boxes("b.jpg,2,3,10,8\n")
+    (tmp_path / "boxes.csv").write_text(f"{HEADER}a.PNG,1,1,9,9\nb.jpg,1,1,9,9\n")
+    monkeypatch.chdir(tmp_path)
+    (found,) = find_data(f"folder:{folder}?boxes=boxes.csv")
+    for hands in (ImageFolderHands(folder, "boxes.csv"), open_source(found)):
+        assert [(sample.name, *sample.box) for sample in hands] == [("b.jpg", 2, 3, 12, 11)]
+    assert len(ImageFolderHands(folder, tmp_path / "boxes.csv")) == 2
 
 
 @pytest.mark.parametrize(
@@ -159,6 +169,8 @@ def test_a_disc_masks_whole_images_alone(folder, boxes):
     assert not sample.mask[[0, 0, -1, -1], [0, -1, 0, -1]].any()
     np.testing.assert_array_equal(sample.mask, sample.mask[::-1, ::-1])
     assert ImageFolderHands(folder)[0].mask is None
+    with pytest.raises(ValueError, match="give either disc or boxes"):
+        ImageFolderHands(folder, boxes("b.jpg,2,3,10,8\n"), disc=True)
     # An ellipse covers a quarter of pi of its box; a little less with its soft edge.
     assert 0.7 < sample.mask.mean() / 255 < np.pi / 4
 
