@@ -18,7 +18,7 @@ import tyro
 _LEAST = {
     -1: "workers",
     0: "seed labels warmup_epochs warmup_steps weight_decay max_steps time_limit_minutes save_every_minutes "
-    "rotation_degrees weight_2d weight_relative_depth weight_root_depth",
+    "rotation_degrees weight_2d weight_relative_depth weight_root_depth weight_presence",
     1: "epochs steps accumulate log_every save_every_epochs save_every_steps projector_hidden",
     2: "batch_size",  # batch norm has no variance in a batch of one
     32: "image_size",

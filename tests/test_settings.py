@@ -7,6 +7,7 @@ from typing import Literal
 import pytest
 
 from peclr_utils.settings import JSON, NonFiniteLossError, Settings, parse, run_command_line
+from peclr_utils.training import FinetuneConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,14 @@ class Small(Settings):
 def test_a_wrong_value_is_named_with_what_was_expected_and_found(name, value, expected):
     with pytest.raises(ValueError, match=rf"Small\.{name}: expected {expected}"):
         Small(**{name: value}).validate()
+
+
+def test_no_term_of_the_loss_has_a_negative_weight():
+    names = [name for name in vars(FinetuneConfig()) if name.startswith("weight_")]
+    assert "weight_presence" in names
+    for name in names:
+        with pytest.raises(ValueError, match=f"{name}: expected at least 0, found -1"):
+            FinetuneConfig(**{name: -1.0}).validate()
 
 
 def test_an_unknown_field_is_named_with_those_there_are():
