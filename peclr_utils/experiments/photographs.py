@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from peclr_utils.camera import transform_intrinsics, transform_points
 from peclr_utils.datasets import HandSample, open_source
 from peclr_utils.evaluation import ImageEvaluation, evaluate_in_image, format_table
 from peclr_utils.files import write_json
@@ -22,7 +23,7 @@ from peclr_utils.settings import Settings, run_and_exit, run_command_line
 from peclr_utils.training.device import choose_device
 from peclr_utils.weights import load_pose_network
 
-FORMAT = "peclr_utils photographs 1"
+FORMAT = "peclr_utils photographs 2"
 
 TURNS = (0, 90, 180, 270)
 """Degrees by which every photograph is turned, counter-clockwise."""
@@ -48,17 +49,47 @@ class PhotographsConfig(Settings):
 
 
 def turn(sample: HandSample, degrees: int) -> HandSample:
-    """Turn a sample's image, 2D keypoints and box counter-clockwise by a multiple of 90 degrees."""
-    image, points, box = sample.image, sample.keypoints_2d, sample.box
-    for _ in range(degrees // 90 % 4):
-        width = image.shape[1]
-        image = np.rot90(image)
+    """Turn a sample's image counter-clockwise by a multiple of 90 degrees, and all that lies in its plane.
+
+    The keypoints in 3D stay as they are: the sample's new K, A K with the turn's affine A, projects them onto
+    the turned ones in 2D.
+    """
+    quarters, affine = degrees // 90 % 4, np.eye(3)
+    height, width = sample.image.shape[:2]
+    for _ in range(quarters):
         # A point (x, y) comes to (y, width - 1 - x).
-        points = None if points is None else np.stack([points[:, 1], width - 1 - points[:, 0]], axis=1)
-        if box is not None:
-            x1, y1, x2, y2 = box
-            box = np.array([y1, width - 1 - x2, y2, width - 1 - x1])
-    return replace(sample, image=np.ascontiguousarray(image), keypoints_2d=points, box=box)
+        affine = np.array([[0.0, 1, 0], [-1, 0, width - 1], [0, 0, 1]]) @ affine
+        height, width = width, height
+
+    def turned(pixels: np.ndarray | None) -> np.ndarray | None:
+        return None if pixels is None else np.ascontiguousarray(np.rot90(pixels, quarters))
+
+    def moved(points: np.ndarray | None) -> np.ndarray | None:
+        return None if points is None else transform_points(affine, points).astype(points.dtype)
+
+    box, K = sample.box, sample.K
+    if box is not None:
+        corners = transform_points(affine, np.reshape(box, (2, 2)))
+        box = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+    return replace(
+        sample,
+        image=turned(sample.image),
+        mask=turned(sample.mask),
+        keypoints_2d=moved(sample.keypoints_2d),
+        outline=moved(sample.outline),
+        box=box,
+        K=None if K is None else transform_intrinsics(affine, K).astype(K.dtype),
+    )
+
+
+def labelled_samples(source: str) -> list[HandSample]:
+    """All samples of a source of hands that are labelled in the image; ValueError if one isn't."""
+    dataset = open_source(source)
+    samples = [dataset[number] for number in range(len(dataset))]
+    for sample in samples:
+        if sample.keypoints_2d is None:
+            raise ValueError(f"{source}: {sample.name} has no 2D keypoints; give labels, as in coco:PATH")
+    return samples
 
 
 def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
@@ -66,8 +97,8 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
 
     Returns:
         format; config; rows, one per turn: turned, hands, error and pck with the hands' boxes (in sides of
-        the box, `evaluate_in_image`), and found, the share of hands that are found without; per_hand, by name
-        of the image: its error upright. Also written to `config.output`.
+        the box, `evaluate_in_image`), and found, the share of hands that are found without; per_hand, one per
+        hand: name of its image, and error upright. Also written to `config.output`.
 
     Raises:
         ValueError: if a setting is wrong, or a photograph has no 2D keypoints.
@@ -75,8 +106,7 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
     """
     config.validate()
     network = load_pose_network(config.weights).to(choose_device(config.device))
-    dataset = open_source(config.photographs)
-    samples = [dataset[k] for k in range(len(dataset))]
+    samples = labelled_samples(config.photographs)
     rows = []
     scores = score_in_boxes(network, samples)
     for degrees, score in scores.items():
@@ -84,7 +114,8 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
         if config.find and network.knows_presence:
             row["found"] = float(np.mean([_is_found(network, turn(sample, degrees)) for sample in samples]))
         rows.append(row)
-    per_hand = dict(zip([s.name for s in samples], scores[0].per_hand_error.tolist(), strict=True))
+    errors = zip(samples, scores[0].per_hand_error.tolist(), strict=True)
+    per_hand = [{"name": sample.name, "error": error} for sample, error in errors]
     results = {"format": FORMAT, "config": config.plain(), "rows": rows, "per_hand": per_hand}
     if config.output:
         write_json(Path(config.output), results)
@@ -92,13 +123,16 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
 
 
 def score_in_boxes(network: PoseNetwork25D, samples: Sequence[HandSample]) -> dict[int, ImageEvaluation]:
-    """Score a network on hands whose boxes it is given, by the degrees of `TURNS` that they are turned."""
+    """Score a network on hands whose boxes it is given, by the degrees of `TURNS` that they are turned.
+
+    Cameras are not used: errors in the image need none, and `predict` takes none that is turned.
+    """
     scores = {}
     for degrees in TURNS:
         turned = [turn(sample, degrees) for sample in samples]
         truth = np.stack([sample.keypoints_2d for sample in turned])
         boxes = [sample.box if sample.box is not None else around(sample.keypoints_2d) for sample in turned]
-        hands = predict(network, [replace(s, box=box) for s, box in zip(turned, boxes, strict=True)])
+        hands = predict(network, [replace(s, box=box, K=None) for s, box in zip(turned, boxes, strict=True)])
         scores[degrees] = evaluate_in_image(np.stack([hand.keypoints_2d for hand in hands]), truth)
     return scores
 

@@ -1,14 +1,23 @@
 """Networks on photographs: labels turn with the image; a perfect network has no error and finds all."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from peclr_utils.camera import project
 from peclr_utils.datasets import HandSample
 from peclr_utils.datasets.images import write_jpeg
 from peclr_utils.experiments import photographs
-from peclr_utils.experiments.photographs import PhotographsConfig, around, main, measure_photographs, turn
+from peclr_utils.experiments.photographs import (
+    PhotographsConfig,
+    around,
+    main,
+    measure_photographs,
+    score_in_boxes,
+    turn,
+)
 from tests.inference.test_finding import CIRCLE, DiscNetwork, picture
 
 
@@ -28,6 +37,50 @@ def test_turning_moves_image_keypoints_and_box_together():
     again = turn(turn(sample, 270), 90)
     np.testing.assert_allclose(again.keypoints_2d, sample.keypoints_2d, atol=1e-4)
     np.testing.assert_allclose(again.box, sample.box, atol=1e-4)
+
+
+def hand_in_space():
+    """A disc with everything a rendered hand has: points in space that its camera projects onto its own."""
+    flat, K = hand(), np.float32([[300, 0, 190], [0, 310, 140], [0, 0, 1]])
+    xyz = np.column_stack([flat.keypoints_2d, np.ones(21)]) @ np.linalg.inv(K).T
+    xyz = (xyz * np.linspace(0.5, 0.7, 21)[:, None]).astype(np.float32)
+    mask, outline = np.ascontiguousarray(flat.image[..., 0]), flat.keypoints_2d[:7] + 3
+    return replace(flat, keypoints_3d=xyz, K=K, mask=mask, outline=outline)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_turned_camera_projects_onto_the_turned_keypoints(degrees):
+    sample = hand_in_space()
+    np.testing.assert_allclose(project(sample.keypoints_3d, sample.K), sample.keypoints_2d, atol=0.01)
+    turned = turn(sample, degrees)
+    np.testing.assert_array_equal(turned.keypoints_3d, sample.keypoints_3d)
+    np.testing.assert_allclose(project(turned.keypoints_3d, turned.K), turned.keypoints_2d, atol=0.01)
+    np.testing.assert_array_equal(turned.mask, turned.image[..., 0])
+    off = turned.outline - turned.keypoints_2d[:7]
+    expected = {90: (3, -3), 180: (-3, -3), 270: (-3, 3)}[degrees]
+    np.testing.assert_allclose(off, np.tile(expected, (7, 1)), atol=1e-3)
+
+
+def test_hands_with_a_camera_are_scored_like_those_without():
+    scores = (score_in_boxes(DiscNetwork(), [one]) for one in (hand_in_space(), hand()))
+    with_camera, without = ({degrees: score.error for degrees, score in one.items()} for one in scores)
+    assert with_camera == without and with_camera[0] < 0.05
+
+
+def test_hands_of_one_photograph_keep_an_error_each(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(photographs, "load_pose_network", lambda path: DiscNetwork())
+    file = tmp_path / "keypoints.json"
+    content = json.loads(file.read_text())
+    content["annotations"] = 2 * content["annotations"][:1]
+    file.write_text(json.dumps(content))
+    results = measure_photographs(PhotographsConfig(photographs=source, find=False, device="cpu"))
+    assert [hand["name"] for hand in results["per_hand"]] == ["1.jpg", "1.jpg"]
+
+
+def test_photographs_without_keypoints_are_refused(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(photographs, "load_pose_network", lambda path: DiscNetwork())
+    with pytest.raises(ValueError, match="1.jpg has no 2D keypoints"):
+        measure_photographs(PhotographsConfig(photographs=f"folder:{tmp_path}", device="cpu"))
 
 
 @pytest.fixture
@@ -53,7 +106,9 @@ def test_a_network_that_knows_the_discs_is_right_and_finds_them(source, monkeypa
     assert upright["error"] < 0.05 and upright["pck"] == 1 and upright["found"] == 1
     # Upside down its notch is on the left: a disc is no longer a right hand, but a left one is found.
     assert [row["turned"] for row in results["rows"]] == [0, 90, 180, 270]
-    assert results["rows"][2]["found"] == 1 and results["per_hand"].keys() == {"1.jpg", "2.jpg"}
+    assert results["rows"][2]["found"] == 1
+    assert [hand["name"] for hand in results["per_hand"]] == ["1.jpg", "2.jpg"]
+    assert np.mean([hand["error"] for hand in results["per_hand"]]) == pytest.approx(upright["error"])
     assert main(["--photographs", source, "--no-find", "--device", "cpu"]) == 0
     assert "PCK@0.2" in (said := capsys.readouterr().out) and "found without box" not in said
 
