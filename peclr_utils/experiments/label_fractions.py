@@ -169,7 +169,7 @@ def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
     """
     config.validate()
     single_process()
-    results = _open_results(config)
+    results = table.open_results(config, table.new_results({}))
     pools, test = _open_hands(config)
     done = {tuple(cell[name] for name in table.CELL) for cell in results["cells"]}
     turned = {(turn["method"], turn["seed"]) for turn in results["turns"]}
@@ -189,18 +189,6 @@ def run_label_fractions(config: LabelFractionsConfig) -> dict[str, Any]:
             results["cells"].append({**record, "seconds": round(time.perf_counter() - start, 1)})
             table.write_results(config.output, results)
     return results
-
-
-def _open_results(config: LabelFractionsConfig) -> dict[str, Any]:
-    """Open the results of earlier runs with these settings, or start new ones."""
-    here, path = config.plain(), Path(config.output, table.RESULTS)
-    results = table.load_results(path) if path.is_file() else table.new_results(here)
-    settled = here.keys() - {"output", "cache", "keep_networks", "methods", "tunings", "labels", "seeds"}
-    changed = sorted(name for name in settled if here[name] != results["config"].get(name))
-    if changed:
-        text = f"made with other settings ({', '.join(changed)}); choose another output folder"
-        raise ValueError(f"{path}: {text}")
-    return {**results, "config": here}
 
 
 def _open_hands(config: LabelFractionsConfig) -> tuple[dict[str, CropSet], CropSet]:

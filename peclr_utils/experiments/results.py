@@ -22,11 +22,15 @@ import numpy as np
 from peclr_utils.evaluation import Evaluation, format_table
 from peclr_utils.evaluation.report import NAMES, paired_interval
 from peclr_utils.files import write_json
+from peclr_utils.settings import Settings
 
 FORMAT = "peclr_utils label fractions 2"
 RESULTS = "results.json"
 CELL = ("method", "labelled", "tuning", "labels", "seed")
 """Which cell of a table a record fills."""
+
+FREE = frozenset("output cache keep_networks methods tunings labels seeds".split())
+"""Settings that may differ between the runs that fill one table: where it is, and which cells."""
 
 MEASURES = "pa_epe_mm epe_mm root_relative_epe_mm auc pa_auc epe_2d in_plane_error_degrees".split()
 """Fields of `Evaluation` that a cell keeps."""
@@ -43,8 +47,12 @@ DIGITS = {"in-plane (°)": 1, "PA-AUC": 3, "training loss": 3}
 """Decimals of the columns that do not show two."""
 
 
-def load_results(path: str | Path) -> dict[str, Any]:
-    """Read a label-fraction table from its file, or from the folder that holds `results.json`.
+def load_results(path: str | Path, expected: str = FORMAT) -> dict[str, Any]:
+    """Read a table from its file, or from the folder that holds `results.json`.
+
+    Args:
+        path: file or folder.
+        expected: the table's format; a label-fraction table's unless said otherwise.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -52,11 +60,33 @@ def load_results(path: str | Path) -> dict[str, Any]:
     """
     file = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no results here; `make table` makes them")
+        made = "; `make table` makes them" if expected == FORMAT else ""
+        raise FileNotFoundError(f"{file}: no results here{made}")
     results = json.loads(file.read_text(encoding="utf-8"))
-    if results.get("format") != FORMAT:
-        raise ValueError(f"{file}: expected a file of format {FORMAT!r}")
+    if results.get("format") != expected:
+        raise ValueError(f"{file}: expected a file of format {expected!r}")
     return results
+
+
+def open_results(config: Settings, new: Mapping[str, Any]) -> dict[str, Any]:
+    """Open the results of earlier runs with these settings, or start new ones.
+
+    Args:
+        config: settings with an output folder, where `results.json` is.
+        new: results without a cell, of the format that the folder's must have.
+
+    Raises:
+        ValueError: if the folder holds results of another format or with other settings than those of `FREE`.
+    """
+    here, path = config.plain(), Path(config.output, RESULTS)
+    if not path.is_file():
+        return {**new, "config": here}
+    results = load_results(path, new["format"])
+    changed = sorted(name for name in here.keys() - FREE if here[name] != results["config"].get(name))
+    if changed:
+        text = f"made with other settings ({', '.join(changed)}); choose another output folder"
+        raise ValueError(f"{path}: {text}")
+    return {**results, "config": here}
 
 
 def new_results(config: Mapping[str, Any], cells: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:

@@ -9,7 +9,6 @@ Finished cells are kept, so a killed run resumes.
 """
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +16,17 @@ from typing import Any, Self
 
 import numpy as np
 
-from peclr_utils.datasets import TURNED, UPRIGHT, HandSample, open_source
+from peclr_utils.datasets import TURNED, UPRIGHT, HandSample
 from peclr_utils.evaluation import format_table
 from peclr_utils.experiments.label_fractions import LABELLED_VIEWS
-from peclr_utils.experiments.photographs import TURNS, score_in_boxes
-from peclr_utils.experiments.results import interval_text, paired_values
-from peclr_utils.files import write_json
+from peclr_utils.experiments.photographs import TURNS, labelled_samples, score_in_boxes
+from peclr_utils.experiments.results import (
+    interval_text,
+    load_results,
+    open_results,
+    paired_values,
+    write_results,
+)
 from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
 from peclr_utils.training.checkpoint import CHECKPOINT
@@ -88,9 +92,12 @@ class TransferConfig(Settings):
     def validate(self) -> None:
         """Check every field; errors as `Settings.validate`."""
         super().validate()
+        self._require(bool(self.output), "output", "a folder, because a table takes long and resumes there")
         for name, known in (("methods", METHODS), ("tunings", TUNINGS)):
             found = getattr(self, name)
             self._require(bool(found) and set(found) <= set(known), name, f"some of {tuple(known)}")
+        trained = tuple(method for method, own in METHODS.items() if own is not None)
+        self._require(set(self.encoders) <= set(trained), "encoders", f"some of {trained}")
         self._require(bool(self.test), "test", 'labelled photographs, such as "coco:PATH"')
         own = [METHODS[method] for method in self.methods if method not in self.encoders]
         needed = any(one is not None and one[2] for one in own)
@@ -121,31 +128,34 @@ class TransferConfig(Settings):
 
 
 def run_transfer(config: TransferConfig) -> dict[str, Any]:
-    """Fill the table, and keep the cells it already has.
+    """Fill the table, and keep the cells it already has. A training that stops early ends the run.
 
     Returns:
         format; config; cells: method, tuning, labels, seed, and the values of `MEASURES`. Also written to
         `results.json`.
 
     Raises:
-        ValueError: if a setting is wrong; or as `pretrain`, `finetune` and `predict`.
+        ValueError: if a setting is wrong, the output folder holds a table with other settings, or a test hand
+            has no 2D keypoints; or as `pretrain`, `finetune` and `predict`.
     """
     config.validate()
-    file = Path(config.output, "results.json")
-    results = load_transfer(file) if file.is_file() else {"format": FORMAT, "cells": []}
-    results["config"] = config.plain()
+    results = open_results(config, {"format": FORMAT, "config": {}, "cells": []})
     done = {tuple(cell[name] for name in CELL) for cell in results["cells"]}
-    dataset = open_source(config.test)
-    samples = [dataset[index] for index in range(len(dataset))]
+    samples = labelled_samples(config.test)
     for seed, method in itertools.product(config.seeds, config.methods):
         cells = itertools.product((method,), config.tunings, config.labels, (seed,))
         missing = [cell for cell in cells if cell not in done]
         if missing and METHODS[method] is not None and method not in config.encoders:
-            pretrain(config.pretrain_config(method, seed))
+            if not pretrain(config.pretrain_config(method, seed)).finished:
+                print("Pre-training stopped early; the same command resumes it.")
+                return results
         for cell in missing:
-            network = finetune(config.finetune_config(*cell)).model
-            results["cells"].append(dict(zip(CELL, cell, strict=True)) | _measure(network, samples))
-            write_json(file, results)
+            tuned = finetune(config.finetune_config(*cell))
+            if not tuned.finished:
+                print("Fine-tuning stopped early; the same command starts it again.")
+                return results
+            results["cells"].append(dict(zip(CELL, cell, strict=True)) | _measure(tuned.model, samples))
+            write_results(config.output, results)
     return results
 
 
@@ -163,16 +173,13 @@ def _measure(network: Any, samples: Sequence[HandSample]) -> dict[str, float]:
 
 
 def load_transfer(path: str | Path) -> dict[str, Any]:
-    """Read a table that `run_transfer` wrote.
+    """Read a table that `run_transfer` wrote, from its file or its folder.
 
     Raises:
         FileNotFoundError: if there is no such file.
         ValueError: if it holds something else.
     """
-    results = json.loads(Path(path).read_text(encoding="utf-8"))
-    if results.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected a file of format {FORMAT!r}")
-    return results
+    return load_results(path, FORMAT)
 
 
 def transfer_markdown(results: Mapping[str, Any]) -> str:

@@ -82,6 +82,18 @@ def test_results_are_read_from_their_folder_or_their_file(tmp_path):
         table.load_results(file)
 
 
+def test_a_table_grows_with_its_own_settings_alone(tmp_path):
+    config, new = LabelFractionsConfig(output=str(tmp_path)), table.new_results({})
+    assert table.open_results(config, new) == {**new, "config": config.plain()}
+    table.write_results(tmp_path, {**new, "config": config.plain(), "cells": [_cell("peclr", 0, 1.0)]})
+    more = table.open_results(config.replace(seeds=(7,), methods=("peclr",)), new)
+    assert len(more["cells"]) == 1 and more["config"]["seeds"] == [7]
+    with pytest.raises(ValueError, match=r"made with other settings \(pretrain, test\)"):
+        table.open_results(config.replace(pretrain={}, test=("synthetic:9",)), new)
+    with pytest.raises(ValueError, match="expected a file of format 'other'"):
+        table.open_results(config, {**new, "format": "other"})
+
+
 def test_every_kept_result_is_its_own_recipe_and_holds_each_cell_once(repository):
     tables = 0
     for path in sorted((repository / "data" / "results").glob("*.json")):

@@ -1,12 +1,15 @@
 """What photographs are worth: every method is measured alike, and cells that are finished are kept."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from peclr_utils.datasets.images import write_jpeg
+from peclr_utils.experiments import transfer
 from peclr_utils.experiments.transfer import (
+    MEASURES,
     METHODS,
     TransferConfig,
     load_transfer,
@@ -43,8 +46,47 @@ def test_the_table_is_filled_kept_and_printed(photographs, tmp_path, capsys):
     assert again["cells"] == results["cells"] == load_transfer(tmp_path / "run" / "results.json")["cells"]
     assert "minus from scratch" in transfer_markdown(again)
     flags = ["--output", config.output, "--photographs", config.photographs, "--test", config.test]
-    assert main([*flags, "--labels", "8", "--seeds", "0"]) == 0
+    assert main(["--preset", "smoke", *flags]) == 0
     assert "PeCLR: renders, photographs" in capsys.readouterr().out
+
+
+@pytest.fixture
+def stopped(monkeypatch):
+    """Trainings that train nothing; those named in the set that is returned stop early."""
+    names = set()
+    for name in ("pretrain", "finetune"):
+
+        def train(config, name=name):
+            return SimpleNamespace(finished=name not in names, model=None)
+
+        monkeypatch.setattr(transfer, name, train)
+    monkeypatch.setattr(transfer, "_measure", lambda *_: dict.fromkeys(MEASURES.values(), 0.5))
+    return names
+
+
+def test_a_training_that_stopped_early_fills_no_cell(photographs, tmp_path, stopped, capsys):
+    config = TransferConfig.smoke(output=str(tmp_path / "run"), methods=("scratch", "peclr"), **photographs)
+    stopped.add("pretrain")
+    assert [cell["method"] for cell in run_transfer(config)["cells"]] == ["scratch", "scratch"]
+    assert "Pre-training stopped early" in capsys.readouterr().out
+    stopped.symmetric_difference_update({"pretrain", "finetune"})
+    assert [cell["method"] for cell in run_transfer(config)["cells"]] == ["scratch", "scratch"]
+    assert "Fine-tuning stopped early" in capsys.readouterr().out
+    stopped.clear()
+    assert [cell["method"] for cell in run_transfer(config)["cells"]] == ["scratch"] * 2 + ["peclr"] * 2
+    assert "stopped early" not in capsys.readouterr().out
+
+
+def test_a_table_does_not_mix_cells_of_different_settings(photographs, tmp_path, stopped):
+    config = TransferConfig.smoke(output=str(tmp_path / "run"), methods=("scratch",), **photographs)
+    run_transfer(config)
+    with pytest.raises(ValueError, match=r"made with other settings \(finetune\); choose another output"):
+        run_transfer(config.replace(finetune={**config.finetune, "steps": 5}))
+    more = run_transfer(config.replace(seeds=(0, 1), labels=(4, 8), cache=str(tmp_path)))
+    assert {(cell["seed"], cell["labels"]) for cell in more["cells"]} == {(0, 4), (0, 8), (1, 4), (1, 8)}
+    (tmp_path / "run" / "results.json").write_text('{"format": "other"}')
+    with pytest.raises(ValueError, match="expected a file of format 'peclr_utils transfer 1'"):
+        load_transfer(tmp_path / "run")
 
 
 def test_methods_differ_in_their_unlabelled_images_alone_and_see_equally_many(photographs):
@@ -74,3 +116,22 @@ def test_photographs_must_be_named(photographs):
         run_transfer(TransferConfig(test=photographs["test"]))
     with pytest.raises(ValueError, match="test"):
         run_transfer(TransferConfig(photographs=photographs["photographs"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"output": ""}, "TransferConfig.output: expected a folder"),
+        ({"encoders": {"simclr": "a.pt"}}, "TransferConfig.encoders: expected some of .*'peclr'"),
+        ({"encoders": {"scratch": "a.pt"}}, "TransferConfig.encoders"),
+    ],
+)
+def test_a_wrong_setting_is_named(photographs, change, message):
+    with pytest.raises(ValueError, match=message):
+        TransferConfig(**photographs).replace(**change).validate()
+
+
+def test_test_photographs_need_labels(photographs, tmp_path, stopped):
+    unlabelled = {**photographs, "test": f"folder:{photographs['photographs']}"}
+    with pytest.raises(ValueError, match="0.jpg has no 2D keypoints"):
+        run_transfer(TransferConfig.smoke(output=str(tmp_path / "run"), **unlabelled))
