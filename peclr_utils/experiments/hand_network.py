@@ -9,6 +9,7 @@ network labels the photographs itself, where its predictions for turned copies a
 and learns from them beside other rendered hands.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from peclr_utils.weights.save import save_safetensors
 RENDERED = "size=192&border=0.25"
 """Options of the labelled hands: about as many pixels as a view has at the full size."""
 
-LABELLED_VIEWS: dict[str, Any] = {
+STRONG_VIEWS: dict[str, Any] = {
     "rotation": 180.0, "scale": [0.75, 1.33], "shift": 0.1, "brightness": 0.4, "contrast": 0.4,
     "saturation": 0.6, "hue": 20.0, "gain": 0.15, "grey": 0.1, "blur": 0.3, "noise": 0.3, "cutout": 0.3,
     "cutout_side": [0.1, 0.35], "background": 0.7,
@@ -93,7 +94,7 @@ class HandNetworkConfig(Settings):
         }[step]  # fmt: skip
         common = FinetuneConfig(
             sources=self.labelled, cache=self.cache, output=f"{self.output}/{step}", batch_size=256,
-            warmup_steps=200, absent=0.3, augmentation=dict(LABELLED_VIEWS), log_every=50,
+            warmup_steps=200, absent=0.3, augmentation=dict(STRONG_VIEWS), log_every=50,
         )  # fmt: skip
         return common.replace(**own).replace(**getattr(self, step))
 
@@ -106,12 +107,16 @@ def _rate(rate: float) -> dict[str, float]:
 LIKELY, AGREEMENT = 0.5, 0.05
 """Least presence and largest `HandPrediction.spread` of a predicted hand that becomes a label."""
 
+CHUNK = 64
+"""Photographs that are in memory at once."""
+
 
 def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | Path) -> int:
     """Label the right hands of a folder by a network's own predictions, in COCO's format.
 
     Each photograph shows one hand, which about fills it. Its prediction is the label if the hand is likely,
-    more so than in the mirrored image, and if what the network sees in turned copies agrees.
+    more so than in the mirrored image, and if what the network sees in turned copies agrees. Those that can't
+    be read are skipped, with one warning that counts them.
 
     Args:
         network: one that knows presence and was trained on hands at any angle.
@@ -124,52 +129,69 @@ def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | P
     Raises:
         ValueError: if none was.
     """
-    photographs = ImageFolderHands(folder)
-    middle = np.array([0.15, 0.15, 0.85, 0.85])
-    samples = [
-        replace(sample, box=middle * np.tile(sample.image.shape[1::-1], 2))
-        for sample in (photographs[number] for number in range(len(photographs)))
-    ]
-    images, annotations = [], []
-    right, left = (predict(network, samples, is_left=side) for side in (False, True))
-    for number, (hand, mirrored) in enumerate(zip(right, left, strict=True)):
-        if hand.presence < max(LIKELY, mirrored.presence) or not hand.spread <= AGREEMENT:
-            continue
-        images.append({"id": number, "file_name": hand.name})
-        low, high = hand.keypoints_2d.min(axis=0), hand.keypoints_2d.max(axis=0)
-        keypoints = np.column_stack([hand.keypoints_2d, np.full(21, 2)]).round(2).ravel().tolist()
-        box = np.concatenate([low, high - low]).round(2).tolist()
-        annotations.append({"image_id": number, "keypoints": keypoints, "bbox": box, "is_right": True})
+    photographs, middle = ImageFolderHands(folder), np.array([0.15, 0.15, 0.85, 0.85])
+    images, annotations, unreadable = [], [], []
+    for start in range(0, len(photographs), CHUNK):
+        samples = []
+        for number in range(start, min(start + CHUNK, len(photographs))):
+            try:
+                sample = photographs[number]
+            except (ValueError, OSError) as error:
+                unreadable.append(str(error))
+            else:
+                samples.append(replace(sample, box=middle * np.tile(sample.image.shape[1::-1], 2)))
+        right, left = (predict(network, samples, is_left=side) for side in (False, True))
+        mirrored = {hand.index: hand.presence for hand in left}
+        for hand in right:
+            if hand.presence < max(LIKELY, mirrored[hand.index]) or not hand.spread <= AGREEMENT:
+                continue
+            number = samples[hand.index].identity
+            images.append({"id": number, "file_name": hand.name})
+            low, high = hand.keypoints_2d.min(axis=0), hand.keypoints_2d.max(axis=0)
+            keypoints = np.column_stack([hand.keypoints_2d, np.full(21, 2)]).round(2).ravel().tolist()
+            box = np.concatenate([low, high - low]).round(2).tolist()
+            annotations.append({"image_id": number, "keypoints": keypoints, "bbox": box, "is_right": True})
+    if unreadable:
+        counted = f"skipped {len(unreadable)} of {len(photographs)} photographs, which can't be read"
+        reasons = "; ".join(unreadable[:3]) + "; ..." * (len(unreadable) > 3)
+        warnings.warn(f"{folder}: {counted}: {reasons}", stacklevel=2)
     if not annotations:
-        raise ValueError(f"{folder}: the network is sure of no right hand in {len(samples)} images")
+        raise ValueError(f"{folder}: the network is sure of no right hand in {len(photographs)} images")
     write_json(Path(file), {"images": images, "annotations": annotations})
     return len(annotations)
 
 
-def train_hand_network(config: HandNetworkConfig) -> Path:
+def train_hand_network(config: HandNetworkConfig) -> Path | None:
     """Train the network in four steps; those that are finished are read back.
 
     Returns:
-        The network's file in the output folder.
+        The network's file in the output folder; None if a step stopped early, for the same call to resume.
 
     Raises:
         ValueError, FileNotFoundError: as `pretrain` and `finetune`.
     """
     config.validate()
-    pretrain(config.pretrain_config())
-    finetune(config.finetune_config("first"))
-    network = finetune(config.finetune_config("second")).model
+    if not pretrain(config.pretrain_config()).finished:
+        return None
+    for step in ("first", "second"):
+        result = finetune(config.finetune_config(step))
+        if not result.finished:
+            return None
     if config.photographs:
         file = Path(config.output, "photographs.json").absolute()
         if not file.is_file():
-            print(f"Labelled {label_photographs(network, config.photographs, file)} photographs.")
+            print(f"Labelled {label_photographs(result.model, config.photographs, file)} photographs.")
         last = config.finetune_config("photographed")
         photographs = f"coco:{config.photographs}?labels={file}"
-        network = finetune(last.replace(sources=(*last.sources, photographs))).model
-    return save_safetensors(Path(config.output, "hand_rn18.safetensors"), network.half())
+        result = finetune(last.replace(sources=(*last.sources, photographs)))
+        if not result.finished:
+            return None
+    return save_safetensors(Path(config.output, "hand_rn18.safetensors"), result.model.half())
 
 
-def _summary(path: Path) -> str:
+def _summary(path: Path | None) -> str:
+    if path is None:
+        return "A step stopped early; the same command resumes it."
     return f"{path}: {path.stat().st_size / 1e6:.1f} MB"
 
 

@@ -1,6 +1,8 @@
 """The recipe of the network for photographs: it labels what it is sure of; its steps follow one another."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,7 +10,13 @@ import torch
 
 from peclr_utils.datasets import open_source
 from peclr_utils.datasets.images import write_jpeg
-from peclr_utils.experiments.hand_network import HandNetworkConfig, label_photographs, train_hand_network
+from peclr_utils.experiments import hand_network
+from peclr_utils.experiments.hand_network import (
+    HandNetworkConfig,
+    label_photographs,
+    main,
+    train_hand_network,
+)
 from peclr_utils.inference import predict
 from peclr_utils.weights import load_pose_network
 from tests.inference.test_finding import CIRCLE, DiscNetwork, picture
@@ -60,6 +68,37 @@ def test_only_hands_that_the_network_is_sure_of_are_labelled(tmp_path):
     unsure.any_angle = True
     with pytest.raises(ValueError, match="sure of no right hand in 3"):
         label_photographs(unsure, folder, tmp_path / "none.json")
+
+
+def test_photographs_that_cannot_be_read_are_skipped_with_one_warning(tmp_path, monkeypatch):
+    monkeypatch.setattr(hand_network, "CHUNK", 2)
+    folder = folder_of_discs(tmp_path, [(52 + 4 * k, 60, 30, "right") for k in range(5)])
+    for number in (1, 2, 3):  # one of the first chunk, and all of the second
+        (folder / f"{number}.jpg").write_bytes(b"\xff\xd8 and no more")
+    with pytest.warns(UserWarning, match="skipped 3 of 5 photographs.*1.jpg: a JPEG that is cut") as caught:
+        assert label_photographs(TurningNetwork(), folder, tmp_path / "labels.json") == 2
+    assert len([one for one in caught if "kipped" in str(one.message)]) == 1
+    hands = open_source(f"coco:{folder}?labels={tmp_path / 'labels.json'}")
+    assert [hand.name for hand in hands] == ["0.jpg", "4.jpg"]
+    for hand, x in zip(hands, (52, 68), strict=True):
+        np.testing.assert_allclose(hand.keypoints_2d, np.array([x, 60]) + 30 * CIRCLE, atol=3)
+
+
+@pytest.mark.parametrize("stopped", ["pretrain", "first", "second", "photographed"])
+def test_no_step_starts_from_one_that_stopped_early(stopped, tmp_path, monkeypatch, capsys):
+    started = []
+
+    def train(config):
+        started.append(Path(config.output).name)
+        return SimpleNamespace(finished=started[-1] != stopped, model=None)
+
+    monkeypatch.setattr(hand_network, "pretrain", train)
+    monkeypatch.setattr(hand_network, "finetune", train)
+    monkeypatch.setattr(hand_network, "label_photographs", lambda *_: 1)
+    assert main(["--output", str(tmp_path), "--photographs", str(tmp_path)]) == 0
+    steps = ["pretrain", "first", "second", "photographed"]
+    assert started == steps[: steps.index(stopped) + 1] and not list(tmp_path.glob("*.safetensors"))
+    assert "stopped early; the same command resumes it" in capsys.readouterr().out
 
 
 def test_the_steps_follow_one_another_and_are_read_back(tmp_path, monkeypatch):
