@@ -46,7 +46,7 @@ def evaluate_whole_images(checkpoint: str | Path, data: Sequence[str], count: in
     for start in range(0, len(hands), 32):  # decode each image once, for prediction and label
         samples = [hands[k] for k in range(start, min(start + 32, len(hands)))]
         true += [sample.keypoints_3d for sample in samples]
-        found += [hand.keypoints_3d for hand in predict(network, samples)]
+        found += [hand.keypoints_3d for hand in predict(network, samples, is_left=False)]
     row = network.arch.replace("resnet", "rn")
     name = row if network.keypoint_order == "ait_palm" and row in PUBLISHED else Path(checkpoint).name
     evaluation = evaluate_keypoints(np.stack(found), np.stack(true))

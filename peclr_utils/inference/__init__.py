@@ -1,9 +1,11 @@
-"""Inference as the PeCLR authors do it: two crops, and the result in the original image's pixels.
+"""Hands in images and films: searched, or in a given box; the result is in the original image's pixels.
 
-Chapter 05 predicts with it. Published networks get the authors' crops, networks trained here get crops as in
-their training; `cutting` has both. On the command line::
+Chapter 05 predicts with it. In a box, a hand is predicted by two crops, as the PeCLR authors do it. Published
+networks get the authors' crops, networks trained here get crops as in their training; `cutting` has both. A
+network that was trained to say whether a hand is in its place finds hands itself; `finding` says how. On the
+command line::
 
-    python -m peclr_utils.inference hand.jpg --weights rn50_peclr_yt3d-fh_pt_fh_ft.pth --output out.png
+    python -m peclr_utils.inference photo.jpg
 """
 
 from peclr_utils.inference.finding import crop_again, find_hands, windows

@@ -47,6 +47,12 @@ class Cut(NamedTuple):
     affine: np.ndarray  # (3, 3) image to crop pixels
 
 
+def square_cut(centre: np.ndarray, side: float, size: int) -> Cut:
+    """Crop a square to `size` pixels; its centre and side are pixels of the image."""
+    box = np.concatenate([centre - side / 2, centre + side / 2])
+    return Cut(box, crop_matrix(centre, side, size))
+
+
 def first_box(given: HandImage) -> np.ndarray:
     """The given box, or the middle third of the image's largest central square: (4,) float64."""
     if given.box is not None:
@@ -96,10 +102,11 @@ class TrainingCuts:
         smallest = self.smallest(given)
         if given.box is not None:
             centre = (given.box[:2] + given.box[2:]) / 2
-            return self._square(centre, smallest * USUAL_REACH / SMALLEST_REACH)._replace(box=given.box)
+            cut = square_cut(centre, smallest * USUAL_REACH / SMALLEST_REACH, self.size)
+            return cut._replace(box=given.box)
         height, width = given.image.shape[:2]
         largest = min(height, width) * self.view_factor / WHOLE_IMAGE
-        return self._square(np.array([width - 1, height - 1]) / 2, (smallest * largest) ** 0.5)
+        return square_cut(np.array([width - 1, height - 1]) / 2, (smallest * largest) ** 0.5, self.size)
 
     def second(self, given: HandImage, keypoints_2d: np.ndarray, first: Cut) -> Cut | None:
         """Crop as training would if the prediction were the label; None if it is within a pixel."""
@@ -110,13 +117,9 @@ class TrainingCuts:
         reach = np.linalg.norm(points - centre, axis=1).max()
         side = max(2 * self.view_factor * reach, self.smallest(given))
         box = np.concatenate([points.min(axis=0), points.max(axis=0)])
-        return self._square(centre, side)._replace(box=box)
+        return square_cut(centre, side, self.size)._replace(box=box)
 
     def smallest(self, given: HandImage) -> float:
         """Side of the smallest crop that a hand in its box can need, in pixels of the image."""
         x1, y1, x2, y2 = first_box(given)
         return 2 * self.view_factor * SMALLEST_REACH * max(x2 - x1, y2 - y1)
-
-    def _square(self, centre: np.ndarray, side: float) -> Cut:
-        box = np.concatenate([centre - side / 2, centre + side / 2])
-        return Cut(box, crop_matrix(centre, side, self.size))

@@ -8,7 +8,7 @@ centres at integers.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -18,17 +18,19 @@ from tqdm import tqdm
 
 from peclr_utils.augmentation import to_batch
 from peclr_utils.camera import transform_points
-from peclr_utils.crops.cropping import crop_matrix
-from peclr_utils.inference.cutting import USUAL_REACH, Cut
-from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single
+from peclr_utils.inference.cutting import USUAL_REACH, Cut, square_cut
+from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single, other_side
 from peclr_utils.inference.prediction import HandPrediction, Seen, evaluating, make_prediction, run
 from peclr_utils.models import PoseNetwork25D
 
 RATIO = 1.5
-"""Side of one size of windows over the next smaller one's; presence is learnt from 0.8 to 1.25."""
+"""Side of one size of windows over the next smaller one's; presence is learnt from 0.75 to 1.33."""
 
 STRIDE = 0.25
 """Distance of neighbouring windows as a share of their side; presence is learnt for shifts up to 0.1."""
+
+MAGNIFIED = 16
+"""Pixels of a window's side that one pixel of the image takes at most; larger ones show nothing new."""
 
 ROUNDS = 4
 """Crops that follow one another at most."""
@@ -45,13 +47,27 @@ LIKELY = 0.5
 SMALLEST = 0.2
 """The smallest hand that is looked for, as a share of the image's shorter side."""
 
+MOST = 4
+"""Hands of an image at most."""
+
 
 class Windows(NamedTuple):
     """Windows of one size over an image."""
 
-    crops: np.ndarray  # (N, S, S, 3) uint8
-    centre: np.ndarray  # (N, 2) pixels
-    side: float  # pixels
+    resized: np.ndarray  # (H, W, 3) uint8, the image with a black border, in which a window has `size` pixels
+    corner: np.ndarray  # (N, 2) int, the first x and y of each window in it
+    size: int  # pixels
+    centre: np.ndarray  # (N, 2) pixels of the image
+    side: float  # pixels of the image
+
+    def cut(self, some: slice) -> np.ndarray:
+        """Cut some of the windows out: (n, size, size, 3) uint8."""
+        return np.stack([self.resized[y : y + self.size, x : x + self.size] for x, y in self.corner[some]])
+
+    @property
+    def crops(self) -> np.ndarray:
+        """(N, size, size, 3) uint8, all windows: up to 16 times as much memory as `resized`."""
+        return self.cut(slice(None))
 
 
 class Found(NamedTuple):
@@ -72,22 +88,25 @@ def windows(image: np.ndarray, size: int, view_factor: float, smallest: float) -
         smallest: the smallest hand to look for, as a share of the image's shorter side.
 
     Yields:
-        All windows of one size, which cover the image; beyond its edge they are black.
+        All windows of one size, which cover the image; beyond its edge they are black. The largest size
+        always comes; smaller ones magnify the image at most by `MAGNIFIED`.
     """
     height, width = image.shape[:2]
     per_hand = 2 * USUAL_REACH * view_factor
-    side, last = per_hand * max(height, width), per_hand * smallest * min(height, width)
-    while side > last / RATIO**0.5:
+    last = max(per_hand * smallest * min(height, width) / RATIO**0.5, size / MAGNIFIED)
+    sides = [per_hand * max(height, width)]
+    while sides[-1] / RATIO > last:
+        sides.append(sides[-1] / RATIO)
+    for side in sides:
         scale = size / side
         # One resize for all windows of a size, which are then cut out of it.
         small = (max(1, round(width * scale)), max(1, round(height * scale)))
         shrunk = cv2.resize(image, small, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         padded = cv2.copyMakeBorder(shrunk, size, size, size, size, cv2.BORDER_CONSTANT)
         across, down = (_places(length, size) for length in small)
-        crops = np.stack([padded[y : y + size, x : x + size] for y in down + size for x in across + size])
-        grid = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2) + size / 2
-        yield Windows(crops, grid / small * (width, height) - 0.5, side)
-        side /= RATIO
+        grid = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
+        centre = (grid + size / 2) / small * (width, height) - 0.5
+        yield Windows(padded, grid + size, size, centre, side)
 
 
 def _places(length: int, size: int) -> np.ndarray:
@@ -105,7 +124,7 @@ def find_hands(
     scale: Any = None,
     *,
     smallest: float = SMALLEST,
-    most: int = 4,
+    most: int = MOST,
     batch_size: int = 64,
 ) -> list[HandPrediction]:
     """Find the hands in one image or many, right and left ones.
@@ -124,7 +143,8 @@ def find_hands(
         warning.
 
     Raises:
-        ValueError: if the network doesn't know presence, or `smallest` isn't from 0.02 to 1; or as `predict`.
+        ValueError: if the network doesn't know presence, `smallest` isn't from 0.02 to 1, or `most` isn't
+            positive; or as `predict`.
     """
     found, skipped = search(network, image, K, scale, smallest=smallest, most=most, batch_size=batch_size)
     if skipped and is_single(image):
@@ -164,22 +184,37 @@ def crop_again(
     x, y = centre
     middle = np.array([given.image.shape[1] - 1 - x if is_left else x, y], dtype=np.float64)
     with evaluating(network), torch.inference_mode():
-        (crops,) = _settle(network, [(given, _cut(middle, side, network.image_size))])
+        (crops,) = _settle(network, [(given, square_cut(middle, side, network.image_size))])
     return [make_prediction(one.given, one.seen, network.keypoint_order, one.cut) for one in crops]
 
 
 def search(
     network: PoseNetwork25D,
     image: Source,
-    K: Any,
-    scale: Any,
+    K: Any = None,
+    scale: Any = None,
     *,
-    smallest: float,
-    most: int,
+    smallest: float = SMALLEST,
+    most: int = MOST,
     batch_size: int = 64,
     progress: bool = False,
 ) -> tuple[list[HandPrediction], list[Exception]]:
     """Do what `find_hands` does; returns the hands, and the error of each image that can't be used."""
+    check_search(network, smallest, most)
+    found: list[HandPrediction] = []
+    skipped: list[Exception] = []
+    with evaluating(network), torch.inference_mode():
+        images = hand_images(image, K, scale, None, False, False)
+        for given in tqdm(images, unit="image") if progress else images:
+            if isinstance(given, Exception):
+                skipped.append(given)
+            else:
+                found += find_in(network, [given, other_side(given)], smallest, most, batch_size)
+    return found, skipped
+
+
+def check_search(network: PoseNetwork25D, smallest: float, most: int) -> None:
+    """Raise ValueError as `find_hands` does if a network can't search or the limits are wrong."""
     if not getattr(network, "knows_presence", False) or None in (network.image_size, network.view_factor):
         raise ValueError(
             "find_hands: this network can't tell whether a hand is in its place; give predict a box, or use "
@@ -187,25 +222,16 @@ def search(
         )
     if not 0.02 <= smallest <= 1:
         raise ValueError(f"find_hands: smallest must be from 0.02 to 1, found {smallest}")
-    found: list[HandPrediction] = []
-    skipped: list[Exception] = []
-    with evaluating(network), torch.inference_mode():
-        both = (hand_images(image, K, scale, None, left, False) for left in (False, True))
-        pairs = zip(*both, strict=True)
-        for sides in tqdm(pairs, unit="image") if progress else pairs:
-            if isinstance(sides[0], Exception):
-                skipped.append(sides[0])
-            else:
-                found += find_in(network, sides, smallest, most, batch_size)
-    return found, skipped
+    if most < 1:
+        raise ValueError(f"find_hands: most must be at least 1, found {most}")
 
 
 def find_in(
     network: PoseNetwork25D,
     sides: Sequence[HandImage],
-    smallest: float,
-    most: int,
-    batch_size: int,
+    smallest: float = SMALLEST,
+    most: int = MOST,
+    batch_size: int = 64,
     least: float = LIKELY,
 ) -> list[HandPrediction]:
     """Find the hands in one image.
@@ -232,25 +258,31 @@ def best_hands(
     network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]], most: int, least: float = LIKELY
 ) -> list[HandPrediction]:
     """Crop from each start until the crop stays; the likely hands, each once, the most likely first."""
-    hands: list[HandPrediction] = []
     best = [max(crops, key=lambda one: one.seen.presence) for crops in _settle(network, starts)]
-    for one in sorted(best, key=lambda one: -one.seen.presence):
-        hand = make_prediction(one.given, one.seen, network.keypoint_order, one.cut)
-        if hand.presence >= least and not any(is_same(_box(hand), _box(other)) for other in hands):
-            hands.append(hand)
-    return hands[:most]
+    order, likely = network.keypoint_order, [one for one in best if one.seen.presence >= least]
+    return each_once([make_prediction(one.given, one.seen, order, one.cut) for one in likely], most)
+
+
+def each_once(hands: Iterable[HandPrediction], most: int) -> list[HandPrediction]:
+    """The most likely hands, each once, the most likely first."""
+    kept: list[HandPrediction] = []
+    for hand in sorted(hands, key=lambda hand: -hand.presence):
+        if not any(is_same(_box(hand), _box(other)) for other in kept):
+            kept.append(hand)
+    return kept[:most]
 
 
 def _likely_windows(
     network: PoseNetwork25D, given: HandImage, smallest: float, most: int, batch_size: int
 ) -> list[tuple[float, HandImage, Cut]]:
     """The windows in which a hand is most likely, none of which lies mostly on a better one."""
-    size, device = network.image_size, next(network.parameters()).device
+    size, like = network.image_size, next(network.parameters())
     scored = []
     for level in windows(given.image, size, network.view_factor, smallest):
-        for start in range(0, len(level.crops), batch_size):
+        for start in range(0, len(level.centre), batch_size):
             some = slice(start, start + batch_size)
-            logits = network(to_batch(level.crops[some], device)).presence.float().cpu().numpy()
+            batch = to_batch(level.cut(some), like.device).to(like.dtype)
+            logits = network(batch).presence.float().cpu().numpy()
             scored += [(float(s), c, level.side) for s, c in zip(logits, level.centre[some], strict=True)]
     best: list[tuple[float, np.ndarray, float]] = []
     for score, centre, side in sorted(scored, key=lambda one: -one[0]):
@@ -259,12 +291,7 @@ def _likely_windows(
             best.append((score, centre, side))
         if len(best) == most:
             break
-    return [(score, given, _cut(centre, side, size)) for score, centre, side in best]
-
-
-def _cut(centre: np.ndarray, side: float, size: int) -> Cut:
-    box = np.concatenate([centre - side / 2, centre + side / 2])
-    return Cut(box, crop_matrix(centre, side, size))
+    return [(score, given, square_cut(centre, side, size)) for score, centre, side in best]
 
 
 def _settle(network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]]) -> list[list[Found]]:
@@ -302,7 +329,7 @@ def _again(one: Found, view_factor: float, size: int) -> Cut | None:
     height, width = one.given.image.shape[:2]
     if not ((-side / 2 < centre) & (centre < np.array([width, height]) + side / 2)).all():
         return None
-    return _cut(centre, side, size)
+    return square_cut(centre, side, size)
 
 
 def _box(hand: HandPrediction) -> np.ndarray:

@@ -42,14 +42,16 @@ class HandPrediction:
         K_is_doubtful: whether the given K seems to belong to an image of another size.
         bone_is_average: whether the bone's length is the average adult's.
         is_left: whether the hand was treated as a left one, and the image mirrored.
-        box: (4,) float64, x1, y1, x2, y2 in pixels that the second crop was made around: the keypoints of the
-            first crop, or the first crop's own box if it fell back.
-        crop: (3, 3) float64 affine from the image's to the second crop's pixels; it mirrors a left hand.
+        box: (4,) float64, x1, y1, x2, y2 in pixels. Of a hand that was searched: the square that was cropped.
+            Otherwise what the second crop was made around: the keypoints of the first crop, or the first
+            crop's own box if it fell back.
+        crop: (3, 3) float64 affine from the image's to the last crop's pixels; it mirrors a left hand.
         fell_back: whether the first prediction had no size, so that the second crop is the first again.
         name: file or sample, for messages.
-        index: position in the folder, list or data set, or in the boxes of one image.
-        presence: how likely a hand of this side is where it was predicted, 0 to 1; None from a network that
-            doesn't know.
+        index: position in the folder, list or data set, or in the boxes of one image; in a film, the number
+            that the hand keeps from frame to frame.
+        presence: how likely a hand of this side is where it was predicted, 0 to 1; 0 if the prediction is not
+            finite; None from a network that doesn't know.
         spread: how far the predictions for four turned copies of the crop lie from their median on average,
             in sides of the hand's box; the larger, the less sure. None from a network that sees one copy.
     """
@@ -126,7 +128,8 @@ def run(model: Model, batch: Sequence[HandImage], cuts: Sequence[Cut], size: int
         off = [np.linalg.norm(one.keypoints_2d - uv, axis=2).mean(axis=1) for one in seen]
         spread = np.mean(off, axis=0).tolist()
     if getattr(model, "knows_presence", False):
-        presence = (1 / (1 + np.exp(-np.clip(logit, -50, 50)))).tolist()
+        lost = np.isnan(logit) | ~np.isfinite(uv).all(axis=(1, 2))
+        presence = np.where(lost, 0.0, 1 / (1 + np.exp(-np.clip(logit, -50, 50)))).tolist()
     return [Seen(*one) for one in zip(uv, xyz, presence, spread, strict=True)]
 
 

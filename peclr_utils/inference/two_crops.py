@@ -24,7 +24,7 @@ def predict(
     K: Any = None,
     scale: Any = None,
     box: Any = None,
-    is_left: Any = False,
+    is_left: Any = None,
     *,
     size: int | None = None,
     view_factor: float | None = None,
@@ -33,10 +33,10 @@ def predict(
     """Predict the hand in one image, or the hands in many images or boxes.
 
     Without a box, a network that knows whether a hand is in its place searches the image, and the most likely
-    hand of either side is returned with its `presence` (`find_hands` returns all). Others expect it in the
-    middle of the image, as in FreiHAND: for a hand elsewhere, or one that fills the image, give the box.
-    Crops are interpolated bilinearly, smoothed first where they shrink the image by more than 1.5, and black
-    outside the image.
+    hand is returned with its `presence` (`find_hands` returns all). Others expect it in the middle of the
+    image, as in FreiHAND: for a hand elsewhere, or one that fills the image, give the box. Crops are
+    interpolated bilinearly, smoothed first where they shrink the image by more than 1.5, and black outside
+    the image.
 
     *As the authors do it.* A crop shows its box's larger side as 0.7 of its own. Without a box, the largest
     central square, shrunk to 0.33 of its side, takes its place: 73.92 pixels of a 224 x 224 image, of which
@@ -62,7 +62,8 @@ def predict(
             middle of the image. A sample's keypoints or outline never replace it: that would be looking
             at the labels.
         is_left: whether it is a left hand, or one for each: it is mirrored, and the result mirrored back. A
-            sample that says it is a left hand is treated as one.
+            sample that says it is a left hand is treated as one. None takes a right hand; where hands are
+            searched, the likelier side.
         size: side of the crops in pixels. None takes the model's `image_size` if it has one, otherwise 224.
         view_factor: half a crop's side over the distance of the farthest keypoint from the mean one, as in
             training. None takes the model's own, which networks of this project have; the published ones have
@@ -92,7 +93,11 @@ def predict(
 def predict_all(
     model: Model,
     image: Source,
-    *about: Any,
+    K: Any = None,
+    scale: Any = None,
+    box: Any = None,
+    is_left: Any = None,
+    *,
     size: int | None,
     view_factor: float | None,
     batch_size: int = 32,
@@ -111,7 +116,7 @@ def predict_all(
     found: list[HandPrediction] = []
     skipped: list[Exception] = []
     with evaluating(model), torch.inference_mode():
-        images = hand_images(image, *about)
+        images = hand_images(image, K, scale, box, is_left)
         images = iter(tqdm(images, unit="hand")) if progress else images
         while chunk := list(itertools.islice(images, batch_size)):
             skipped += [given for given in chunk if isinstance(given, Exception)]
@@ -120,8 +125,9 @@ def predict_all(
             batch = [given for given, search in zip(usable, searched, strict=True) if not search]
             cropped = iter(_predict_batch(model, batch, cuts) if batch else [])
             for given, search in zip(usable, searched, strict=True):
-                if search:  # a left hand if it is said to be one, otherwise either
-                    sides = [given] if given.is_left else [given, other_side(given)]
+                if search:
+                    told = given.is_left or is_left is not None
+                    sides = [given] if told else [given, other_side(given)]
                     found += find_in(model, sides, SMALLEST, 1, 2 * batch_size, 0.0)
                 else:
                     found.append(next(cropped))

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from peclr_utils.course import whole_images
 from peclr_utils.course.whole_images import Measured, evaluate_whole_images, render_two_hands, verdict
 from peclr_utils.datasets import TURNED, SyntheticHands, export_freihand
 from peclr_utils.evaluation import evaluate_keypoints
@@ -60,3 +61,10 @@ def test_the_chapters_scene_differs_from_the_empty_one_where_its_two_hands_are()
     halves = changed[:, :260].mean(), changed[:, 260:].mean()
     assert min(halves) > 0.03 and max(halves) < 0.3
     assert not changed[:60].any() and not changed[:, 240:280].all(axis=0).any()
+
+
+def test_hands_are_right_ones_also_for_a_network_that_searches(tmp_path, monkeypatch, published_pose_file):
+    told, original = [], whole_images.predict
+    monkeypatch.setattr(whole_images, "predict", lambda *a, **k: told.append(k) or original(*a, **k))
+    evaluate_whole_images(published_pose_file(tmp_path / "rn18.pth", "resnet18"), [], 1)
+    assert told == [{"is_left": False}]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from peclr_utils.datasets import HandSample
+from peclr_utils.datasets import HandSample, image_folder
 from peclr_utils.inference import find_hands, predict
 from peclr_utils.inference.finding import ROUNDS, crop_again, is_same, overlap, windows
 from peclr_utils.models import PoseOutput
@@ -116,6 +116,19 @@ def test_a_window_shows_what_lies_under_it():
         assert not inside[near > level.side / 2 + 55].any()
 
 
+def test_windows_are_cut_out_when_they_are_asked_for():
+    *_, level = windows(np.zeros((300, 400, 3), np.uint8), SIZE, FACTOR, 0.1)
+    held = sum(np.asarray(part).nbytes for part in level)
+    assert held < level.crops.nbytes / 5
+    np.testing.assert_array_equal(level.cut(slice(3, 9)), level.crops[3:9])
+
+
+def test_an_image_is_not_magnified_without_end():
+    small, pixel = np.zeros((20, 30, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)
+    assert min(level.side for level in windows(small, SIZE, FACTOR, 0.02)) >= SIZE / 16
+    assert len(list(windows(pixel, SIZE, FACTOR, 0.02))) == 1
+
+
 def test_overlap_is_intersection_over_union():
     assert overlap(np.array([0, 0, 2, 2]), np.array([1, 0, 3, 2])) == pytest.approx(1 / 3)
     assert overlap(np.array([0, 0, 2, 2]), np.array([5, 5, 6, 6])) == 0
@@ -138,6 +151,39 @@ def test_many_images_are_searched_one_by_one_and_what_samples_say_is_not_used(tm
         find(tmp_path / "gone.png")
 
 
+def test_every_file_is_read_once_and_a_folder_warns_once(tmp_path, monkeypatch):
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(tmp_path / name), picture((200, 150, 60, "right"))[..., ::-1])
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    opened, original = [], image_folder.read_image
+    monkeypatch.setattr(image_folder, "read_image", lambda path: opened.append(path.name) or original(path))
+    with pytest.warns(UserWarning, match="skipped") as caught:
+        assert len(find(tmp_path)) == 2
+    assert opened == ["a.png", "b.png"] and len(caught) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_network_of_any_precision_finds_hands(dtype):
+    class Precise(DiscNetwork):
+        def forward(self, images, K=None):
+            assert images.dtype == dtype
+            return super().forward(images, K)
+
+    (hand,) = find_hands(Precise().to(dtype), picture((200, 150, 60, "left")))
+    assert hand.is_left and hand.presence > 0.9
+
+
+def test_predictions_that_are_not_finite_have_presence_0():
+    class Lost(DiscNetwork):
+        def forward(self, images, K=None):
+            return PoseOutput(*(np.nan * part for part in super().forward(images, K)))
+
+    image = picture((200, 150, 60, "right"))
+    for hand in (predict(Lost(), image), predict(Lost(), image, box=[140, 90, 260, 210])):
+        assert hand.presence == 0 and np.isnan(hand.keypoints_2d).all()
+    assert find_hands(Lost(), image) == []
+
+
 def test_a_network_that_does_not_know_presence_is_refused():
     network = DiscNetwork()
     network.knows_presence = False
@@ -145,6 +191,8 @@ def test_a_network_that_does_not_know_presence_is_refused():
         find_hands(network, picture())
     with pytest.raises(ValueError, match="smallest must be from 0.02 to 1, found 0"):
         find(picture(), smallest=0)
+    with pytest.raises(ValueError, match="most must be at least 1, found 0"):
+        find(picture(), most=0)
 
 
 def test_predict_without_a_box_returns_the_most_likely_hand_of_either_side():
@@ -153,12 +201,14 @@ def test_predict_without_a_box_returns_the_most_likely_hand_of_either_side():
     assert hand.is_left and hand.presence > 0.9
     middle = (hand.keypoints_2d.min(0) + hand.keypoints_2d.max(0)) / 2
     np.testing.assert_allclose(middle, disc[:2], atol=4)
+    told = predict(DiscNetwork(), picture(disc), is_left=False)
+    assert not told.is_left and told.presence < 0.5
     nothing = predict(DiscNetwork(), picture())
     assert nothing.presence < 0.5
     boxed, searched = predict(
         DiscNetwork(), [picture(disc)] * 2, box=[[250, 40, 350, 140], None], is_left=True
     )
-    assert boxed.presence is None and searched.presence > 0.9 and [boxed.index, searched.index] == [0, 1]
+    assert min(boxed.presence, searched.presence) > 0.9 and [boxed.index, searched.index] == [0, 1]
     np.testing.assert_allclose(boxed.keypoints_2d, searched.keypoints_2d, atol=5)
 
 
