@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -26,6 +26,7 @@ from peclr_utils.inference.film import FILMS, Film, follow, write_film
 from peclr_utils.inference.finding import search
 from peclr_utils.inference.prediction import HandPrediction
 from peclr_utils.inference.two_crops import predict_all
+from peclr_utils.interrupts import HeldInterrupt
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.settings import run_and_exit
 from peclr_utils.skeleton import KEYPOINT_NAMES
@@ -42,12 +43,13 @@ class Options:
 
     Attributes:
         image: The image, in any usual format; or a folder; or a film.
-        weights: A fine-tuned network, this project's or the authors'. Default: the one that comes with the
+        weights: A fine-tuned network, this project's or the authors'. Default: "hand", which comes with the
             repository.
         output: The image to write, for example out.png; for a folder a folder, for a film an .mp4. Default:
             IMAGE_hand.png, FOLDER_hands, FILM_hand.mp4.
         json: Also write the keypoints to this file.
-        csv: Also write the keypoints to this table, a row for each keypoint.
+        csv: Also write the keypoints to this table, a row for each keypoint. In films, a hand keeps its
+            number while it is followed.
         box: Pixels around the hand, x1 y1 x2 y2; again for each further hand. Without it hands are searched,
             right and left ones; with a network that can't search, one is expected in the middle.
         boxes: For a folder, a table of boxes (name, x, y, width, height, and side for left hands).
@@ -55,17 +57,17 @@ class Options:
         scale: Length of the middle finger's proximal phalanx in metres, for a result in metres; "average"
             takes an adult's, 0.0446 m (Buryanov and Kotiuk 2010).
         left: The hand in the box is a left hand.
-        size: Side of the network's crops in pixels. Default: as trained, or 224.
-        view_factor: Half a crop's side over the farthest keypoint's distance from the mean one. Default: as
-            trained, or the authors' crops.
-        smallest: The smallest hand to search, as a share of an image's shorter side.
-        most: Hands of an image at most.
+        size: Side of the network's crops in pixels, unless hands are searched. Default: as trained, or 224.
+        view_factor: Half a crop's side over the farthest keypoint's distance from the mean one, unless hands
+            are searched. Default: as trained, or the authors' crops.
+        smallest: The smallest hand to search, as a share of an image's shorter side. Default: 0.2.
+        most: Hands to find in an image at most. Default: 4.
         camera: The number of a camera to show live, usually 0, instead of an image; q ends it.
-        smooth: Smooth the keypoints of a film or a camera over time (One Euro filter).
+        smooth: Smooth the 2D keypoints of a film or a camera over time (One Euro filter); the 3D ones stay.
     """
 
     image: tyro.conf.Positional[Path | None] = None
-    weights: Path | None = None
+    weights: str | None = None
     output: Path | None = None
     json: Path | None = None
     csv: Path | None = None
@@ -76,8 +78,8 @@ class Options:
     left: bool = False
     size: int | None = None
     view_factor: float | None = None
-    smallest: float = 0.2
-    most: int = 4
+    smallest: float | None = None
+    most: int | None = None
     camera: int | None = None
     smooth: bool = False
 
@@ -95,6 +97,15 @@ class Options:
         if self.image.is_dir():
             return plain.with_name(f"{plain.name}_hands")
         return self.image.with_name(f"{self.image.stem}_hand{'.mp4' if self.is_film else '.png'}")
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What is given of K, scale and the limits of a search, by name."""
+        given = {"scale": self.scale, "smallest": self.smallest, "most": self.most}
+        if self.intrinsics is not None:
+            fx, fy, cx, cy = self.intrinsics
+            given["K"] = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def check_outputs(options: Options) -> None:
@@ -131,7 +142,7 @@ def check_outputs(options: Options) -> None:
             raise ValueError(f"{path}: expected a file to write, found a folder; name a file in it")
         if not path.absolute().parent.is_dir() and path.parent != output:
             raise FileNotFoundError(f"{path}: there is no folder {path.parent} to write it into")
-        for given in filter(None, (image, options.weights)):
+        for given in filter(None, (image, options.weights and Path(options.weights))):
             if path.exists() and given.exists() and path.samefile(given):
                 raise ValueError(f"{path}: would overwrite the input {given}; write to another file")
     named = [path.resolve() for path in (output, options.json, options.csv) if path is not None]
@@ -140,47 +151,50 @@ def check_outputs(options: Options) -> None:
 
 
 def run(options: Options) -> tuple[list[HandPrediction], list[Exception], int, int]:
-    """Predict, draw and write; returns the hands, why files were skipped, images looked at, and files."""
+    """Predict, draw and write; returns the hands, why files were skipped, images looked at, and files.
+
+    Raises KeyboardInterrupt after Ctrl-C in a film, once what was found until then is written.
+    """
     check_outputs(options)
     network = load_pose_network(options.weights) if options.weights else load_pose_network()
+    searched = options.is_film or (network.knows_presence and not options.box and options.boxes is None)
+    for name in ("size", "view_factor") if searched else ("smallest", "most"):
+        if getattr(options, name) is not None:
+            never = "where hands are searched, crops are those of the network's training"
+            only = "hands are searched only without a box, by a network that knows presence"
+            raise ValueError(f"--{name.replace('_', '-')}: expected none; {never if searched else only}")
+    if searched and options.left:
+        raise ValueError("--left: expected --box with it; without a box left and right hands are searched")
     if options.is_film:
-        hands, count = _run_film(options, network)
-        skipped: list[Exception] = []
-        total = count
+        hands, frames, count, stopped = _run_film(options, network)
+        skipped, total = [], count
     else:
-        hands, skipped, total = _run_images(options, network)
-        count = total - len(skipped)
+        hands, skipped, count, total = _run_images(options, network, searched)
+        frames, stopped = [], False
     if options.json is not None:
-        found = [numbers(hand) for hand in hands]
+        found = [numbers(*each) for each in itertools.zip_longest(hands, frames)]
         several = options.is_film or options.image.is_dir() or len(options.box) > 1 or not options.box
         several = several and (network.knows_presence or len(found) != 1 or options.image.is_dir())
         write_json(options.json, found if several else found[0])
     if options.csv is not None:
-        write_text(options.csv, table(hands))
+        write_text(options.csv, table(hands, frames))
+    if stopped:
+        raise KeyboardInterrupt(f"stopped after {count} frames; what was found in them is written")
     return hands, skipped, count, total
 
 
 def _run_images(
-    options: Options, network: PoseNetwork25D
-) -> tuple[list[HandPrediction], list[Exception], int]:
+    options: Options, network: PoseNetwork25D, searched: bool
+) -> tuple[list[HandPrediction], list[Exception], int, int]:
     many = options.image.is_dir()
     source = ImageFolderHands(options.image, options.boxes) if many else options.image
-    K = None
-    if options.intrinsics is not None:
-        fx, fy, cx, cy = options.intrinsics
-        K = np.array([[fx, 0, cx], [0, fy, cy], [0, 0, 1]])
-    if network.knows_presence and not options.box and options.boxes is None:
-        if options.left:
-            raise ValueError(
-                "--left: expected --box with it; without a box left and right hands are searched"
-            )
-        limits = {"smallest": options.smallest, "most": options.most, "progress": many}
-        hands, skipped = search(network, source, K, options.scale, **limits)
+    if searched:
+        hands, skipped = search(network, source, **options.about, progress=many)
     else:
         box = options.box if len(options.box) > 1 else options.box[0] if options.box else None
         crops = {"size": options.size, "view_factor": options.view_factor, "progress": many}
-        hands, skipped = predict_all(network, source, K, options.scale, box, options.left, **crops)
-    total = len(source.names) + len(source.skipped) if many else 1
+        hands, skipped = predict_all(network, source, box=box, is_left=options.left, **options.about, **crops)
+    total = len(source) + len(source.skipped) if many else 1
     for name in source.skipped if many else ():
         kind = Path(name).suffix.lower()
         reason = f"a {kind} file, which OpenCV can't read; convert it to JPEG or PNG"
@@ -191,38 +205,43 @@ def _run_images(
     by_image: dict[str, list[HandPrediction]] = {}
     for hand in hands:
         by_image.setdefault(hand.name, []).append(hand)
-    names = source.names if many and options.boxes is None else list(by_image) or [str(options.image)]
+    names = [str(options.image)]
+    if many:  # with boxes, the images that a usable one is in
+        names = [name for name in source.names if str(options.image / name) not in broken]
+        names = names if options.boxes is None else list(by_image)
     for name in names:
-        if many and str(options.image / name) in broken:
-            continue
-        drawn = _draw(read_image(options.image / name if many else options.image), by_image.get(name, []))
+        image = read_image(options.image / name if many else options.image)
         written = name if name.lower().endswith(WRITABLE) else f"{name}.png"
-        _write(options.target / written if many else options.target, drawn)
+        _write(options.target / written if many else options.target, _draw(image, by_image.get(name, [])))
+        for hand in by_image.get(name, []):
+            print(describe(hand, *image.shape[:2]))
         if name not in by_image:
             print(f"{name}: no hand found")
-    return hands, skipped, total
+    return hands, skipped, len(names), total
 
 
-def _run_film(options: Options, network: PoseNetwork25D) -> tuple[list[HandPrediction], int]:
+def _run_film(options: Options, network: PoseNetwork25D) -> tuple[list[HandPrediction], list[int], int, bool]:
+    """The hands, the frame of each, how many frames there were, and whether Ctrl-C ended it."""
     film = Film(options.image if options.camera is None else options.camera)
     name = str(options.image or f"camera {options.camera}")
     hands: list[HandPrediction] = []
-    limits = {"smallest": options.smallest, "most": options.most}
-    seen = follow(network, iter(film), **limits, rate=film.rate, smooth=options.smooth)
-    counter = itertools.count()
+    frames: list[int] = []
+    seen = follow(network, film, **options.about, rate=film.rate, smooth=options.smooth)
 
     def drawn() -> Iterator[np.ndarray]:
-        for frame, found in tqdm(seen, total=film.frames, unit="frame", desc=name):
-            number = next(counter)
-            hands.extend(replace(hand, name=f"{name}, frame {number}", index=number) for hand in found)
+        for number, (frame, found) in enumerate(tqdm(seen, total=film.frames, unit="frame", desc=name)):
+            hands.extend(replace(hand, name=f"{name}, frame {number}") for hand in found)
+            frames.extend([number] * len(found))
             image = _draw(frame, found)
             if options.camera is not None and not _show(image):
                 return
             yield image
+            if interrupt.came:
+                return
 
-    if options.target is None:
-        return hands, sum(1 for _ in drawn())
-    return hands, write_film(options.target, drawn(), film.rate)
+    with HeldInterrupt() as interrupt:
+        count = write_film(options.target, drawn(), film.rate) if options.target else sum(1 for _ in drawn())
+    return hands, frames, count, interrupt.came
 
 
 def _draw(image: np.ndarray, hands: Sequence[HandPrediction]) -> np.ndarray:
@@ -242,16 +261,17 @@ def _show(image: np.ndarray) -> bool:
         raise ValueError("--camera: OpenCV can't open a window here; it needs a screen") from None
 
 
-def table(hands: Sequence[HandPrediction]) -> str:
-    """Keypoints as CSV: a row for each keypoint of each hand."""
+def table(hands: Sequence[HandPrediction], frames: Sequence[int] = ()) -> str:
+    """Keypoints as CSV: a row for each keypoint of each hand; the hands of a film with the frame of each."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow("image hand side presence keypoint x y X Y Z unit".split())
+    writer.writerow("image frame hand side presence keypoint x y X Y Z unit".split())
     numbered: dict[str, int] = {}
-    for hand in hands:
+    for hand, frame in itertools.zip_longest(hands, frames):
         number = numbered[hand.name] = numbered.get(hand.name, -1) + 1
-        about = [hand.name, number, "left" if hand.is_left else "right"]
-        about.append("" if hand.presence is None else f"{hand.presence:.3f}")
+        about = [hand.name, frame, number if frame is None else hand.index]
+        about += ["left" if hand.is_left else "right"]
+        about += ["" if hand.presence is None else f"{hand.presence:.3f}"]
         for name, uv, xyz in zip(KEYPOINT_NAMES, hand.keypoints_2d, hand.keypoints_3d, strict=True):
             values = [f"{v:.2f}" for v in uv] + [f"{v:.5f}" for v in xyz]
             writer.writerow([*about, name, *values, hand.unit])
@@ -268,46 +288,60 @@ def _write(path: Path, image: np.ndarray) -> None:
         temporary.write_bytes(encoded)
 
 
-def numbers(hand: HandPrediction) -> dict[str, object]:
-    """A prediction as plain values; what is not known is None."""
+def numbers(hand: HandPrediction, frame: int | None = None) -> dict[str, object]:
+    """A prediction as plain values, with the frame and the hand's number if it is from a film."""
     return {
         "image": hand.name,
-        "keypoints_2d": [[float(v) if np.isfinite(v) else None for v in xy] for xy in hand.keypoints_2d],
-        "keypoints_3d": hand.keypoints_3d.tolist(),
+        **({} if frame is None else {"frame": frame, "hand": hand.index}),
+        "keypoints_2d": _plain(hand.keypoints_2d),
+        "keypoints_3d": _plain(hand.keypoints_3d),
         "unit": hand.unit,
-        "bone_length": hand.bone_length,
-        "K": hand.K.tolist(),
+        "bone_length": _plain(hand.bone_length),
+        "K": _plain(hand.K),
         "metric_depth_is_a_guess": hand.metric_depth_is_a_guess,
         "is_left": hand.is_left,
-        "presence": hand.presence,
-        "spread": hand.spread,
+        "presence": _plain(hand.presence),
+        "spread": _plain(hand.spread),
     }
 
 
-def describe(hand: HandPrediction) -> str:
-    """Say in one line where the hand is, and what that rests on."""
-    x1, y1, x2, y2 = hand.box.round().astype(int)
+def _plain(values: np.ndarray | float | None) -> Any:
+    """A number or an array as JSON has it, in lists; None for what is not known or not finite."""
+    values = np.asarray(values, dtype=np.float64)
+    return np.where(np.isfinite(values), values, None).tolist()
+
+
+def describe(hand: HandPrediction, height: int, width: int) -> str:
+    """Say in one line where in an image of this size the hand is, and what that rests on."""
+    points = hand.keypoints_2d[np.isfinite(hand.keypoints_2d).all(axis=1)]
+    place = "without a finite keypoint"
+    if len(points):
+        ends = np.clip([points.min(axis=0), points.max(axis=0)], 0, [width - 1, height - 1])
+        (x1, y1), (x2, y2) = ends.round().astype(int)
+        place = f"within x {x1}..{x2}, y {y1}..{y2}"
     doubts = ["the camera is unknown, so it is the authors' default"] * hand.K_is_default
     doubts += ["the intrinsics don't fit the image"] * hand.K_is_doubtful
     doubts += ["the bone is an average adult's"] * hand.bone_is_average
     guess = f" (a guess: {' and '.join(doubts)})" if doubts else ""
     lost = "; no hand was found in the first crop, give --box" if hand.fell_back else ""
-    if hand.spread is not None and hand.spread > UNSURE:
-        lost += f"; unsure, turned copies of the image disagree by {hand.spread:.0%} of the hand's size"
+    if hand.spread is not None and not hand.spread <= UNSURE:
+        by = f" by {hand.spread:.0%} of the hand's size" if np.isfinite(hand.spread) else ""
+        lost += f"; unsure, turned copies of the image disagree{by}"
     depth = f"{hand.keypoints_3d[0, 2]:.2f} {hand.unit}"
     kind = (
         "hand"
         if hand.presence is None
         else f"{'left' if hand.is_left else 'right'} hand ({hand.presence:.0%})"
     )
-    return f"{hand.name}: {kind} within x {x1}..{x2}, y {y1}..{y2}, wrist at a depth of {depth}{guess}{lost}"
+    return f"{hand.name}: {kind} {place}, wrist at a depth of {depth}{guess}{lost}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; what the user can correct is one line, not a traceback.
 
     Returns:
-        The process's exit code: 0; 1 if an image was skipped; 2 for a wrong option or a missing file.
+        The process's exit code: 0; 1 if an image was skipped; 2 for a wrong option or a missing file; 130
+        after Ctrl-C.
     """
     options = tyro.cli(Options, prog=PROGRAM, args=argv, config=(tyro.conf.FlagCreatePairsOff,))
     try:
@@ -320,11 +354,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
-    for hand in hands if not options.is_film else ():
-        print(describe(hand))
+    except KeyboardInterrupt as stop:
+        print(f"{PROGRAM}: {stop if stop.args else 'stopped'}", file=sys.stderr)
+        return 130
     for error in skipped:
         print(f"skipped {error}", file=sys.stderr)
-    done = f"wrote {options.target}" if options.target is not None else "done"
+    done = f"wrote {options.target}" if options.target is not None and count else "done"
     done += f"; skipped {len(skipped)} of {total}" if skipped else ""
     what = "frames" if options.is_film else "images"
     print(f"{done}; {len(hands)} hands in {count} {what}, {count / max(seconds, 1e-9):.1f} {what} per second")

@@ -3,19 +3,21 @@
 `python -m peclr_utils.inference film.mp4` uses it.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 
-from peclr_utils.crops.cropping import crop_matrix
 from peclr_utils.datasets.sample import mirror_points
-from peclr_utils.inference.cutting import Cut
-from peclr_utils.inference.finding import best_hands, find_hands
-from peclr_utils.inference.inputs import hand_images
+from peclr_utils.files import atomic
+from peclr_utils.inference.cutting import Cut, square_cut
+from peclr_utils.inference.finding import MOST, SMALLEST, best_hands, check_search, each_once, find_in
+from peclr_utils.inference.inputs import HandImage, hand_images, other_side
 from peclr_utils.inference.prediction import HandPrediction, evaluating
 from peclr_utils.models import PoseNetwork25D
 
@@ -24,6 +26,9 @@ FILMS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 
 SEARCH_EVERY = 15
 """Frames after which a film is searched again for hands that came into view."""
+
+SEARCH_EMPTY = 5
+"""The same while it shows no hand."""
 
 
 class Film:
@@ -65,69 +70,87 @@ class Film:
         self._capture.release()
 
 
-def write_film(path: Path, frames: Iterator[np.ndarray], rate: float) -> int:
-    """Write RGB frames of one size as MP4; returns how many. OSError if it can't be written."""
-    writer, count = None, 0
-    try:
-        for frame in frames:
-            height, width = frame.shape[:2]
-            if writer is None:
-                writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
-                if not writer.isOpened():
-                    raise OSError(
-                        f"{path}: OpenCV can't write this film; name it .mp4, in a folder that exists"
-                    )
-            writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-            count += 1
-    finally:
-        if writer is not None:
+def write_film(path: Path, frames: Iterable[np.ndarray], rate: float) -> int:
+    """Write RGB frames of one size as MP4, whole or not at all; returns how many.
+
+    Raises OSError if it can't be written. Without a frame, no file is written.
+    """
+    frames, count = iter(frames), 0
+    first = next(frames, None)
+    if first is None:
+        return 0
+    with atomic(path) as temporary:
+        size = first.shape[1::-1]
+        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+        try:
+            if not writer.isOpened():
+                remedy = "name it .mp4, in a folder that exists"
+                raise OSError(f"{path}: OpenCV can't write this film; {remedy}")
+            for frame in itertools.chain([first], frames):
+                writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+                count += 1
+        finally:
             writer.release()
     return count
 
 
 def follow(
     network: PoseNetwork25D,
-    frames: Iterator[np.ndarray],
+    frames: Iterable[np.ndarray],
+    K: Any = None,
+    scale: Any = None,
     *,
-    smallest: float = 0.2,
-    most: int = 4,
+    smallest: float = SMALLEST,
+    most: int = MOST,
     rate: float = 30.0,
     smooth: bool = False,
 ) -> Iterator[tuple[np.ndarray, list[HandPrediction]]]:
     """Find the hands in each frame: where the last frame had them, and from time to time everywhere.
 
+    All of a frame is searched when no hand is left of those that were followed; every `SEARCH_EVERY` frames,
+    if fewer than `most` are followed; and every `SEARCH_EMPTY` frames while there is none. A hand that comes
+    into view may appear that much later.
+
     Args:
         network: one with `knows_presence`.
         frames: (H, W, 3) uint8 RGB.
+        K, scale: of all frames, as in `predict`.
         smallest, most: see `find_hands`.
         rate: frames per second, for the filter.
-        smooth: whether a One Euro filter smooths each hand's 2D keypoints over time.
+        smooth: whether a One Euro filter smooths each hand's 2D keypoints over time. The 3D ones stay as they
+            were predicted, so that they no longer project exactly onto the 2D ones.
 
     Yields:
-        Each frame with its hands.
+        Each frame with its hands. The `index` of a hand is its number, which it keeps while it is followed.
     """
+    check_search(network, smallest, most)
     hands: list[HandPrediction] = []
-    filters: list[OneEuro] = []
+    filters: dict[int, OneEuro] = {}
+    unused, searched = itertools.count(), -SEARCH_EVERY
     for number, frame in enumerate(frames):
-        last, kept = hands, filters
-        hands = _where_they_were(network, frame, last, most) if last else []
-        if not hands or (number % SEARCH_EVERY == 0 and len(hands) < most):
-            hands = find_hands(network, frame, smallest=smallest, most=most)
+        given = next(hand_images(frame, K, scale, None, False))
+        if isinstance(given, Exception):
+            raise given
+        sides, last = (given, other_side(given)), hands
+        with evaluating(network), torch.inference_mode():
+            hands = best_hands(network, _starts(network, sides, last), most) if last else []
+            due = number - searched >= (SEARCH_EVERY if hands else SEARCH_EMPTY) and len(hands) < most
+            if due or (last and not hands):
+                searched = number
+                hands = each_once([*hands, *find_in(network, sides, smallest, most)], most)
+        hands = _numbered(hands, last, unused)
         shown = hands
         if smooth:
-            filters = [_filter_of(hand, last, kept, rate) for hand in hands]
-            pairs = zip(hands, filters, strict=True)
-            shown = [replace(hand, keypoints_2d=filter(hand.keypoints_2d)) for hand, filter in pairs]
+            new = {hand.index: OneEuro(rate, np.ptp(hand.keypoints_2d, axis=0).max()) for hand in hands}
+            filters = {index: filters.get(index, fresh) for index, fresh in new.items()}
+            shown = [replace(hand, keypoints_2d=filters[hand.index](hand.keypoints_2d)) for hand in hands]
         yield frame, shown
 
 
-def _where_they_were(
-    network: PoseNetwork25D, frame: np.ndarray, last: Sequence[HandPrediction], most: int
-) -> list[HandPrediction]:
-    """The hands of the last frame in this one; without those that are gone."""
-    sides = {
-        left: next(hand_images(frame, None, None, None, left)) for left in {hand.is_left for hand in last}
-    }
+def _starts(
+    network: PoseNetwork25D, sides: Sequence[HandImage], last: Sequence[HandPrediction]
+) -> list[tuple[HandImage, Cut]]:
+    """Where the hands of the last frame are looked for in this one, as it is and mirrored."""
     starts = []
     for hand in last:
         given = sides[hand.is_left]
@@ -135,24 +158,29 @@ def _where_they_were(
         points = mirror_points(points, given.image.shape[1]) if hand.is_left else points
         centre = points.mean(axis=0)
         side = 2 * network.view_factor * np.linalg.norm(points - centre, axis=1).max()
-        box = np.concatenate([centre - side / 2, centre + side / 2])
-        starts.append((given, Cut(box, crop_matrix(centre, side, network.image_size))))
-    with evaluating(network), torch.inference_mode():
-        return best_hands(network, starts, most)
+        starts.append((given, square_cut(centre, side, network.image_size)))
+    return starts
 
 
-def _filter_of(
-    hand: HandPrediction, last: Sequence[HandPrediction], filters: Sequence["OneEuro"], rate: float
-) -> "OneEuro":
-    """The filter of the nearest hand of the same side in the last frame; a new one if it was far away."""
-    size = np.ptp(hand.keypoints_2d, axis=0).max()
-    near = [
-        (float(np.abs(hand.keypoints_2d - other.keypoints_2d).mean()), filter)
-        for other, filter in zip(last, filters, strict=False)
+def _numbered(
+    hands: Sequence[HandPrediction], last: Sequence[HandPrediction], unused: Iterator[int]
+) -> list[HandPrediction]:
+    """Number each hand as the nearest of its side in the last frame, within half its size; else anew."""
+    pairs = sorted(
+        (np.linalg.norm((hand.keypoints_2d - other.keypoints_2d).mean(axis=0)), place, other.index)
+        for place, hand in enumerate(hands)
+        for other in last
         if other.is_left == hand.is_left
+    )
+    numbers: dict[int, int] = {}
+    for distance, place, number in pairs:
+        near = distance < 0.5 * np.ptp(hands[place].keypoints_2d, axis=0).max()
+        if near and place not in numbers and number not in numbers.values():
+            numbers[place] = number
+    return [
+        replace(hand, index=numbers[place] if place in numbers else next(unused))
+        for place, hand in enumerate(hands)
     ]
-    distance, filter = min(near, key=lambda one: one[0], default=(np.inf, None))
-    return filter if filter is not None and distance < 0.5 * size else OneEuro(rate, size)
 
 
 @dataclass

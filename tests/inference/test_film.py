@@ -1,12 +1,15 @@
 """Films: what is written can be read, hands are followed, and the filter does what its paper says."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from peclr_utils.inference import film
 from peclr_utils.inference.film import Film, OneEuro, follow, write_film
 
-from .test_finding import DiscNetwork, picture
+from .test_finding import CIRCLE, DiscNetwork, find, picture
 
 
 def moving(count=12):
@@ -35,10 +38,21 @@ def test_what_is_no_film_is_said(tmp_path):
         write_film(tmp_path / "no" / "folder.mp4", moving(), 24.0)
 
 
+def test_a_film_is_written_whole_or_not_at_all(tmp_path):
+    def broken():
+        yield from moving(3)
+        raise ValueError("halfway")
+
+    with pytest.raises(ValueError, match="halfway"):
+        write_film(tmp_path / "a.mp4", broken(), 24.0)
+    assert write_film(tmp_path / "b.mp4", [], 24.0) == 0
+    assert not list(tmp_path.iterdir())
+
+
 def test_hands_are_followed_without_searching_the_whole_image_again(monkeypatch):
     searched = []
-    original = film.find_hands
-    monkeypatch.setattr(film, "find_hands", lambda *a, **k: searched.append(1) or original(*a, **k))
+    original = film.find_in
+    monkeypatch.setattr(film, "find_in", lambda *a, **k: searched.append(1) or original(*a, **k))
     hands = [found for _, found in follow(DiscNetwork(), moving())]
     assert [len(found) for found in hands] == [2] * 8 + [1] * 4 and len(searched) == 1
     for k, found in enumerate(hands):
@@ -47,9 +61,58 @@ def test_hands_are_followed_without_searching_the_whole_image_again(monkeypatch)
         np.testing.assert_allclose(middle, (100 + 8 * k, 120), atol=4)
 
 
-def test_a_hand_that_comes_back_is_found_again():
-    frames = [picture(), picture((200, 150, 50, "left")), picture(), picture((60, 60, 40, "right"))]
-    assert [len(found) for _, found in follow(DiscNetwork(), iter(frames))] == [0, 1, 0, 1]
+def test_a_film_without_a_hand_is_searched_now_and_then_and_at_once_when_the_last_hand_is_lost():
+    left, right = picture((200, 150, 50, "left")), picture((60, 60, 40, "right"))
+    frames = [picture(), *[left] * 5, right, picture(), *[left] * 5]
+    found = [[hand.is_left for hand in hands] for _, hands in follow(DiscNetwork(), frames)]
+    assert found == [*[[]] * 5, [True], [False], *[[]] * 5, [True]]
+
+
+def test_a_followed_hand_that_the_windows_miss_stays(monkeypatch):
+    searched, original = [], film.find_in
+
+    def miss(*given):
+        searched.append(1)
+        return original(*given) if len(searched) == 1 else []
+
+    monkeypatch.setattr(film, "find_in", miss)
+    hands = [found for _, found in follow(DiscNetwork(), moving(20))]
+    assert len(searched) == 2 and [len(found) for found in hands] == [2] * 8 + [1] * 12
+
+
+def test_hands_keep_their_numbers_and_new_hands_get_new_ones():
+    hands = [found for _, found in follow(DiscNetwork(), moving(20))]
+    numbers = [{hand.is_left: hand.index for hand in found} for found in hands]
+    assert numbers[:8] == [numbers[0]] * 8 and sorted(numbers[0].values()) == [0, 1]
+    assert numbers[8:] == [{False: numbers[0][False]}] * 12
+    frames = [picture((100, 100, 50, "right")), picture((300, 200, 50, "right"))]
+    assert [found[0].index for _, found in follow(DiscNetwork(), frames)] == [0, 1]
+
+
+def test_a_number_is_given_to_one_hand_only():
+    (hand,) = find(picture((200, 150, 50, "right")))
+
+    def at(x, index=0, is_left=False):
+        return replace(hand, keypoints_2d=50 * CIRCLE + [x, 100], index=index, is_left=is_left)
+
+    last = [at(0, 7), at(40, 9)]
+    # The hand at 18 is nearer to number 7, which the hand at 10 has.
+    now = [at(18), at(10), at(300), at(0, is_left=True)]
+    numbered = film._numbered(now, last, itertools.count(20))
+    assert [hand.index for hand in numbered] == [9, 7, 20, 21]
+
+
+def test_the_camera_and_the_bone_of_a_film_are_used():
+    K = np.array([[500.0, 0, 200], [0, 510, 150], [0, 0, 1]])
+    hands = [hand for _, found in follow(DiscNetwork(), moving(3), K, 0.03) for hand in found]
+    assert len(hands) == 6 and all(hand.unit == "metres" for hand in hands)
+    for hand in hands:
+        np.testing.assert_allclose(hand.K, K)
+
+
+def test_limits_of_the_search_are_checked():
+    with pytest.raises(ValueError, match="most must be at least 1, found 0"):
+        next(follow(DiscNetwork(), moving(), most=0))
 
 
 def test_the_filter_keeps_what_rests_and_takes_noise_from_it():
@@ -78,3 +141,4 @@ def test_a_smoothed_film_stays_near_its_hands():
     ):
         for one, other in zip(plain, smooth, strict=True):
             assert np.abs(one.keypoints_2d - other.keypoints_2d).max() < 25
+            np.testing.assert_array_equal(one.keypoints_3d, other.keypoints_3d)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import signal
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,7 +14,7 @@ from peclr_utils.inference import __main__ as command
 from peclr_utils.inference.film import Film, write_film
 
 from .test_film import moving
-from .test_finding import DiscNetwork, picture
+from .test_finding import DiscNetwork, find, picture
 
 RIGHT, LEFT = (120, 110, 50, "right"), (300, 190, 40, "left")
 
@@ -77,6 +79,90 @@ def test_a_film_becomes_a_film(main, tmp_path, capsys):
     assert len(list(film)) == 12 and film.rate == 24.0
     rows = list(csv.DictReader((tmp_path / "film.csv").open(encoding="utf-8")))
     assert len(rows) == 20 * 21 and rows[0]["image"].endswith("film.mp4, frame 0")
+    sides = {row["hand"]: row["side"] for row in rows}
+    assert {row["frame"] for row in rows} == {str(k) for k in range(12)} and len(sides) == 2
+    assert all(sides[row["hand"]] == row["side"] for row in rows)
+
+
+def test_the_camera_and_the_bone_reach_a_film(main, tmp_path, capsys):
+    write_film(tmp_path / "film.mp4", moving(3), 24.0)
+    options = "--intrinsics 500 510 20 15 --scale 0.03 --json".split()
+    assert main(tmp_path / "film.mp4", *options, tmp_path / "a.json") == 0
+    for hand in json.loads((tmp_path / "a.json").read_text()):
+        np.testing.assert_allclose(hand["K"], [[500, 0, 20], [0, 510, 15], [0, 0, 1]])
+        assert hand["bone_length"] == 0.03 and hand["unit"] == "metres"
+    assert capsys.readouterr().err.count("K doesn't fit an image of 400 x 300 pixels") == 1
+
+
+def test_ctrl_c_ends_a_film_and_keeps_what_was_found(main, tmp_path, monkeypatch, capsys):
+    write_film(tmp_path / "film.mp4", moving(), 24.0)
+    drawn, original = [], command._draw
+
+    def draw(*given):
+        drawn.append(1)
+        if len(drawn) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return original(*given)
+
+    monkeypatch.setattr(command, "_draw", draw)
+    outputs = ["--json", tmp_path / "a.json", "--csv", tmp_path / "a.csv"]
+    assert main(tmp_path / "film.mp4", *outputs) == 130
+    assert "stopped after 5 frames" in capsys.readouterr().err
+    assert len(list(Film(tmp_path / "film_hand.mp4"))) == 5
+    hands = json.loads((tmp_path / "a.json").read_text())
+    assert [hand["frame"] for hand in hands] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert (tmp_path / "a.csv").read_text().count("\n") == 1 + 10 * 21
+    assert {path.name for path in tmp_path.iterdir()} == {"film.mp4", "film_hand.mp4", "a.json", "a.csv"}
+
+
+def test_ctrl_c_in_an_image_is_one_line(main, tmp_path, monkeypatch, capsys):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "search", stop)
+    assert main(write(tmp_path / "photo.png", RIGHT)) == 130
+    assert capsys.readouterr().err.strip() == f"{command.PROGRAM}: stopped"
+
+
+def test_the_network_of_the_repository_has_a_name(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(command, "load_pose_network", lambda *path: asked.append(path) or DiscNetwork())
+    assert command.main([str(write(tmp_path / "photo.png", RIGHT)), "--weights", "hand"]) == 0
+    assert asked == [("hand",)]
+
+
+def test_a_table_without_a_usable_box_is_skipped_line_by_line(main, tmp_path, capsys):
+    folder, table = tmp_path / "photos", tmp_path / "boxes.csv"
+    folder.mkdir()
+    write(folder / "a.png", RIGHT)
+    table.write_text("name,x1,y1,x2,y2\na.png,500,400,600,500\na.png,700,400,800,500\n")
+    assert main(folder, "--boxes", table, "--json", tmp_path / "a.json") == 1
+    said = capsys.readouterr()
+    assert said.err.count("outside the image") == 2
+    assert "done; skipped 2 of 2; 0 hands in 0 images" in said.out
+    assert json.loads((tmp_path / "a.json").read_text()) == []
+
+
+def test_what_is_not_finite_is_null_in_json_and_unsure_in_words():
+    (hand,) = find(picture(RIGHT))
+    lost = replace(hand, keypoints_2d=hand.keypoints_2d * np.nan, keypoints_3d=hand.keypoints_3d * np.inf)
+    values = json.loads(json.dumps(command.numbers(replace(lost, spread=np.inf)), allow_nan=False))
+    assert values["spread"] is None and values["keypoints_2d"] == [[None] * 2] * 21
+    assert values["keypoints_3d"] == [[None] * 3] * 21 and values["presence"] == hand.presence
+    said = command.describe(replace(hand, spread=np.inf), 300, 400)
+    assert "unsure, turned copies of the image disagree" in said and "inf" not in said
+    assert "disagree by 25% of" in command.describe(replace(hand, spread=0.25), 300, 400)
+    assert "unsure" not in command.describe(replace(hand, spread=0.05), 300, 400)
+    assert "hand (" in (said := command.describe(lost, 300, 400)) and "without a finite keypoint" in said
+
+
+def test_a_hand_is_described_by_its_keypoints_in_the_image():
+    (hand,) = find(picture(RIGHT))
+    (x1, y1), (x2, y2) = (
+        end(axis=0).round().astype(int) for end in (hand.keypoints_2d.min, hand.keypoints_2d.max)
+    )
+    assert f"within x {x1}..{x2}, y {y1}..{y2}," in command.describe(hand, 300, 400)
+    assert f"within x {x1}..99, y {y1}..79," in command.describe(hand, 80, 100)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +173,14 @@ def test_a_film_becomes_a_film(main, tmp_path, capsys):
         (["photo.png", "--smooth"], "--smooth: expected a film"),
         (["photo.png", "--left"], "--left: expected --box with it"),
         (["photo.png", "--smallest", "0"], "smallest must be from 0.02"),
+        (["photo.png", "--most", "0"], "most must be at least 1"),
+        (["photo.png", "--size", "64"], "--size: expected none; where hands are searched"),
+        (["film.mp4", "--view-factor", "1.5"], "--view-factor: expected none"),
+        (
+            ["photo.png", *"--box 70 60 170 160 --most 2".split()],
+            "--most: expected none; hands are searched only",
+        ),
+        (["photo.png", *"--box 70 60 170 160 --smallest 0.2".split()], "--smallest: expected none"),
         (["film.mp4", "--box", "1", "2", "30", "40"], "in a film hands are searched"),
         (["film.mp4", "--output", "film.png"], "ends in .mp4"),
         (["film.mp4"], "can't read a frame"),
