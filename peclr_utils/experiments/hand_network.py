@@ -2,12 +2,12 @@
 
     python -m peclr_utils.experiments.hand_network --photographs FOLDER --output runs/hand
 
-Three steps, each of which resumes. PeCLR pre-trains an encoder on rendered hands and on unlabelled photographs
+Three steps, each of which resumes. PeCLR pre-trains an encoder on rendered hands and unlabelled photographs
 (`training.pretrain`). Rendered labels teach it the pose and whether a hand is in its place, in two rounds
 (`training.finetune`); the second counts errors in the image more, and puts people behind the hands.
 
-With `label_photographs` there is a fourth: the network labels the photographs itself, where its predictions for
-turned copies agree, and learns from them beside other rendered hands. Whether that helps has not been measured.
+With `self_label` there is a fourth step: the network labels the photographs itself, where its predictions for
+turned copies agree, and learns from them beside other rendered hands. Whether that helps is not measured.
 """
 
 import warnings
@@ -52,9 +52,7 @@ class HandNetworkConfig(Settings):
         f"synthetic:20000?seed=11&view=45,180&{RENDERED}",
         f"synthetic:20000?seed=12&view=90,180&{RENDERED}",
     )
-    label_photographs: bool = (
-        False  # Learn from photographs that the network labels itself, as the last step.
-    )
+    self_label: bool = False  # As the last step, learn from photographs that the network labels itself.
     # Other labelled hands, for the last step; photographs are added to them.
     last_labelled: tuple[str, ...] = (
         f"synthetic:8000?seed=13&view=45,180&{RENDERED}",
@@ -74,7 +72,7 @@ class HandNetworkConfig(Settings):
             output="runs/smoke/hand", cache="", unlabelled=("synthetic:32?seed=1",),
             labelled=("synthetic:32?seed=2",), last_labelled=("synthetic:16?seed=3",),
             pretrain={"epochs": 1, "warmup_epochs": 0.5, **tiny},
-            first=steps, second=steps, photographed=steps, label_photographs=True,
+            first=steps, second=steps, photographed=steps, self_label=True,
         )  # fmt: skip
         return start.replace(**changes)
 
@@ -181,7 +179,7 @@ def train_hand_network(config: HandNetworkConfig) -> Path | None:
         result = finetune(config.finetune_config(step))
         if not result.finished:
             return None
-    if config.photographs and config.label_photographs:
+    if config.photographs and config.self_label:
         file = Path(config.output, "photographs.json").absolute()
         if not file.is_file():
             print(f"Labelled {label_photographs(result.model, config.photographs, file)} photographs.")

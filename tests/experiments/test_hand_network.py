@@ -95,7 +95,8 @@ def test_no_step_starts_from_one_that_stopped_early(stopped, tmp_path, monkeypat
     monkeypatch.setattr(hand_network, "pretrain", train)
     monkeypatch.setattr(hand_network, "finetune", train)
     monkeypatch.setattr(hand_network, "label_photographs", lambda *_: 1)
-    assert main(["--output", str(tmp_path), "--photographs", str(tmp_path)]) == 0
+    flags = ["--output", str(tmp_path), "--photographs", str(tmp_path), "--self_label"]
+    assert main(flags) == 0
     steps = ["pretrain", "first", "second", "photographed"]
     assert started == steps[: steps.index(stopped) + 1] and not list(tmp_path.glob("*.safetensors"))
     assert "stopped early; the same command resumes it" in capsys.readouterr().out
