@@ -63,7 +63,7 @@ def predict(
             at the labels.
         is_left: whether it is a left hand, or one for each: it is mirrored, and the result mirrored back. A
             sample that says it is a left hand is treated as one. None takes a right hand; where hands are
-            searched, the likelier side.
+            searched, the more likely side.
         size: side of the crops in pixels. None takes the model's `image_size` if it has one, otherwise 224.
         view_factor: half a crop's side over the distance of the farthest keypoint from the mean one, as in
             training. None takes the model's own, which networks of this project have; the published ones have
