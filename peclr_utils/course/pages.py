@@ -4,7 +4,8 @@
     python -m peclr_utils.course.pages notebooks/figures/*.png
 
 A page names the file of each table in a comment on the line before it: `<!-- FILE -->` for the errors of a
-label-fraction table, `<!-- FILE: turns -->` for how its projections turn. Paths start at the page.
+label-fraction table or on photographs, `<!-- FILE: turns -->` for how a table's projections turn. Paths start at
+the page.
 """
 
 import json
@@ -23,6 +24,7 @@ from peclr_utils.crops import crop, open_crops
 from peclr_utils.datasets import UPRIGHT, SyntheticHands
 from peclr_utils.evaluation.report import NAMES
 from peclr_utils.evaluation.turning import turned_by
+from peclr_utils.experiments import photographs, transfer
 from peclr_utils.experiments.results import CELL, load_results, markdown, turns_markdown
 from peclr_utils.plotting import (
     WIDTH,
@@ -50,7 +52,10 @@ def fill_tables(page: Path) -> str:
 
     def table(found: re.Match[str]) -> str:
         results = json.loads((page.parent / found["file"]).read_text(encoding="utf-8"))
-        shown = turns_markdown(results["turns"]) if found["part"] else markdown(results)
+        layouts = {photographs.FORMAT: photographs.photographs_markdown}
+        layouts |= {transfer.FORMAT: transfer.transfer_markdown}
+        errors = layouts.get(results["format"], markdown)
+        shown = turns_markdown(results["turns"]) if found["part"] else errors(results)
         return f"{found[0].splitlines()[0]}\n{shown}\n"
 
     return _TABLE.sub(table, page.read_text(encoding="utf-8"))
