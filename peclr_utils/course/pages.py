@@ -4,8 +4,8 @@
     python -m peclr_utils.course.pages notebooks/figures/*.png
 
 A page names the file of each table in a comment on the line before it: `<!-- FILE -->` for the errors of a
-label-fraction table or on photographs, `<!-- FILE: turns -->` for how a table's projections turn. Paths start at
-the page.
+label-fraction table or on photographs, `<!-- FILE: turns -->` for how a table's projections turn. Paths
+start at the page.
 """
 
 import json
