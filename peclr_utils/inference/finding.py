@@ -22,6 +22,7 @@ from peclr_utils.inference.cutting import USUAL_REACH, Cut, square_cut
 from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single, other_side
 from peclr_utils.inference.prediction import HandPrediction, Seen, evaluating, make_prediction, run
 from peclr_utils.models import PoseNetwork25D
+from peclr_utils.training.device import autocast, choose_dtype
 
 RATIO = 1.5
 """Side of one size of windows over the next smaller one's; presence is learnt from 0.75 to 1.33."""
@@ -43,6 +44,10 @@ SAME, WITHIN = 0.3, 0.6
 
 LIKELY = 0.5
 """Presence from which a hand counts as found."""
+
+ALIKE = 0.15
+"""Largest `HandPrediction.spread` of a hand that counts as found: what isn't a hand is seen differently in
+each turned copy of a crop."""
 
 SMALLEST = 0.2
 """The smallest hand that is looked for, as a share of the image's shorter side."""
@@ -259,8 +264,20 @@ def best_hands(
 ) -> list[HandPrediction]:
     """Crop from each start until the crop stays; the likely hands, each once, the most likely first."""
     best = [max(crops, key=lambda one: one.seen.presence) for crops in _settle(network, starts)]
-    order, likely = network.keypoint_order, [one for one in best if one.seen.presence >= least]
-    return each_once([make_prediction(one.given, one.seen, order, one.cut) for one in likely], most)
+    likely = [one for one in best if one.seen.presence >= least]
+    likely = sorted(likely, key=lambda one: -one.seen.presence)[: 2 * most]
+    if not likely:
+        return []
+    given, cuts = [one.given for one in likely], [one.cut for one in likely]
+    seen = run(network, given, cuts, network.image_size)  # now in turned copies, too
+    hands = map(make_prediction, given, seen, [network.keypoint_order] * len(likely), cuts)
+    return each_once((hand for hand in hands if _is_found(hand, least)), most)
+
+
+def _is_found(hand: HandPrediction, least: float) -> bool:
+    """Whether a hand is likely, and seen alike in turned copies; anything if `least` is 0."""
+    alike = hand.spread is None or hand.spread <= ALIKE
+    return hand.presence >= least and (alike or least == 0)
 
 
 def each_once(hands: Iterable[HandPrediction], most: int) -> list[HandPrediction]:
@@ -282,7 +299,9 @@ def _likely_windows(
         for start in range(0, len(level.centre), batch_size):
             some = slice(start, start + batch_size)
             batch = to_batch(level.cut(some), like.device).to(like.dtype)
-            logits = network(batch).presence.float().cpu().numpy()
+            # Half precision is enough to rank them, and there are many.
+            with autocast(like.device, choose_dtype("auto", like.device)):
+                logits = network(batch).presence.float().cpu().numpy()
             scored += [(float(s), c, level.side) for s, c in zip(logits, level.centre[some], strict=True)]
     best: list[tuple[float, np.ndarray, float]] = []
     for score, centre, side in sorted(scored, key=lambda one: -one[0]):
@@ -302,7 +321,7 @@ def _settle(network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]]) ->
         if not moving:
             break
         given, cuts = zip(*moving.values(), strict=True)
-        seen = run(network, given, cuts, network.image_size)
+        seen = run(network, given, cuts, network.image_size, once=True)
         following = {}
         for key, (image, cut), one in zip(moving, moving.values(), seen, strict=True):
             crops[key].append(found := Found(image, cut, one))

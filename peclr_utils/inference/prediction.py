@@ -93,11 +93,13 @@ class Seen(NamedTuple):
     spread: float | None  # pixels of the crop
 
 
-def run(model: Model, batch: Sequence[HandImage], cuts: Sequence[Cut], size: int) -> list[Seen]:
+def run(
+    model: Model, batch: Sequence[HandImage], cuts: Sequence[Cut], size: int, once: bool = False
+) -> list[Seen]:
     """Crop the images, each with K' = T K, and predict.
 
-    A network that was trained on hands at any angle sees each crop four times, turned by 90 degrees each. Its
-    predictions are turned back, and their median is the result.
+    A network that was trained on hands at any angle sees each crop four times, turned by 90 degrees each,
+    unless `once` is set. Its predictions are turned back, and their median is the result.
 
     Returns:
         What it sees in each crop; `presence` and `spread` as in `HandPrediction`, but the spread in pixels.
@@ -118,7 +120,7 @@ def run(model: Model, batch: Sequence[HandImage], cuts: Sequence[Cut], size: int
         output = PoseOutput(*(None if f is None else f.cpu().double().numpy() for f in output))
         return output._replace(keypoints_2d=transform_points(np.linalg.inv(turn), output.keypoints_2d))
 
-    seen = [see(turns) for turns in range(4 if getattr(model, "any_angle", False) else 1)]
+    seen = [see(turns) for turns in range(4 if getattr(model, "any_angle", False) and not once else 1)]
     uv, xyz, logit = seen[0].keypoints_2d, seen[0].keypoints_3d, seen[0].presence
     presence = spread = [None] * len(batch)
     if len(seen) > 1:

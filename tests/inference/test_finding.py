@@ -230,3 +230,13 @@ def test_crops_that_follow_one_another_come_to_the_hand(side):
 def test_crops_of_an_image_that_is_missing_name_it(tmp_path):
     with pytest.raises(FileNotFoundError, match="gone.png"):
         crop_again(DiscNetwork(), tmp_path / "gone.png", (5, 5), 9)
+
+
+def test_what_is_seen_differently_in_turned_copies_is_no_hand():
+    """The keypoints of discs don't turn with the image, which a network for any angle should never see."""
+    network, image = DiscNetwork(), picture((200, 150, 60, "right"))
+    assert len(find_hands(network, image)) == 1
+    network.any_angle = True
+    assert find_hands(network, image) == []
+    # Asked for the hand of an image, it still gives the likeliest one, and says how unsure it is.
+    assert predict(network, image).spread > 0.15
