@@ -38,7 +38,7 @@ class PhotographsConfig(Settings):
 
     photographs: str = ""  # Hands with 2D keypoints, such as "coco:PATH?labels=keypoints.json".
     weights: str = "hand"  # The pose network; "hand" is the one that comes with the repository.
-    find: bool = True  # Also search each image for its hand, if the network can.
+    find: bool = True  # Also search each image as it is for its hand, if the network can.
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
     output: str = ""  # JSON file for the numbers; "" for none.
 
@@ -111,7 +111,7 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
     scores = score_in_boxes(network, samples)
     for degrees, score in scores.items():
         row = {"turned": degrees, "hands": len(samples), "error": score.error, "pck": score.pck}
-        if config.find and network.knows_presence:
+        if config.find and network.knows_presence and degrees == 0:
             row["found"] = float(np.mean([_is_found(network, turn(sample, degrees)) for sample in samples]))
         rows.append(row)
     errors = zip(samples, scores[0].per_hand_error.tolist(), strict=True)
