@@ -2,7 +2,7 @@
 
     python -m peclr_utils.experiments.photographs --photographs "coco:PATH?labels=keypoints.json"
 
-Every image is also turned by 90, 180 and 270 degrees. Chapter 05 shows such a table. Nothing is trained.
+Every image is also turned by 90, 180 and 270 degrees. `data/results` has such a table. Nothing is trained.
 """
 
 from collections.abc import Sequence
