@@ -43,8 +43,8 @@ SAME, WITHIN = 0.3, 0.6
 """Two found boxes are one hand if they share this much of their union, or of the smaller one."""
 
 LIKELY = 0.95
-"""Presence from which a hand counts as found. An image has hundreds of windows, so it must be high: 93% of 40
-rendered hands are found then, and 2 false ones in 40 backgrounds."""
+"""Presence from which a hand counts as found. An image has hundreds of windows, so it must be high: 34 of 40
+rendered hands are found then, and 1 false one in 40 painted backgrounds."""
 
 ALIKE = 0.1
 """Largest `HandPrediction.spread` of a hand that counts as found: what isn't a hand is seen differently in

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from peclr_utils.camera import project
 from peclr_utils.datasets import open_source
 from peclr_utils.datasets.images import write_jpeg
 from peclr_utils.experiments import hand_network
@@ -51,6 +52,8 @@ def test_turned_copies_of_a_crop_agree_if_the_network_turns_with_the_image():
     hand = predict(TurningNetwork(), image, box=(30, 25, 90, 85))
     np.testing.assert_allclose(hand.keypoints_2d, np.array([60, 55]) + 30 * CIRCLE, atol=2)
     assert hand.spread < 0.04 and hand.presence > 0.9
+    # What is lifted to 3D from all copies lies where the camera of the whole image sees it.
+    np.testing.assert_allclose(project(hand.keypoints_3d, hand.K), hand.keypoints_2d, atol=1e-6)
     # A network whose keypoints don't turn with the hand disagrees with itself; one copy can't tell.
     still = DiscNetwork()
     assert predict(still, image, box=(30, 25, 90, 85)).spread is None
