@@ -28,7 +28,7 @@ from peclr_utils.hands.scene import ViewRange
 KINDS: dict[str, tuple[Callable[..., HandDataset], tuple[str, ...]]] = {
     "synthetic": (
         SyntheticHands,
-        ("seed", "size", "border", "versions", "view", "left_fraction", "backgrounds"),
+        ("seed", "size", "border", "versions", "view", "left_fraction", "counting", "backgrounds"),
     ),
     "freihand": (FreiHAND, ("split", "versions", "val_fraction", "split_seed")),
     "youtube": (YouTube3DHands, ("split", "regressor", "cache")),
@@ -136,7 +136,7 @@ def _value(key: str, text: str) -> object:
         return int(text)
     if key == "disc":
         return bool(int(text))
-    if key in ("left_fraction", "val_fraction", "border"):
+    if key in ("left_fraction", "counting", "val_fraction", "border"):
         return float(text)
     if key == "versions":
         numbers = tuple(map(int, text.split(",")))

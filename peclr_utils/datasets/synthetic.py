@@ -33,6 +33,8 @@ class SyntheticHands:
         versions: images of each hand: same pose, skin and camera, another background and light.
         view: the directions that the hands are seen from, `ViewRange()` by default.
         left_fraction: share of left hands. FreiHAND has none.
+        counting: share of hands whose fingers are each stretched or folded, as in counting; the others are
+            as without it.
         backgrounds: folder of photographs to put behind the hands, or None for procedural ones.
 
     Raises:
@@ -52,6 +54,7 @@ class SyntheticHands:
         versions: int = 1,
         view: ViewRange | None = None,
         left_fraction: float = 0.0,
+        counting: float = 0.0,
         backgrounds: str | Path | None = None,
     ):
         numbers = {"length": (length, 0), "seed": (seed, 0), "size": (size, 16), "versions": (versions, 1)}
@@ -62,11 +65,15 @@ class SyntheticHands:
         self.length, self.seed, self.size, self.versions = int(length), int(seed), int(size), int(versions)
         if self.length % self.versions:
             raise ValueError(f"SyntheticHands: length {length} must be a multiple of versions, {versions}")
-        for name, value, most in [("left_fraction", left_fraction, 1), ("border", border, 2)]:
+        for name, value, most in [
+            ("left_fraction", left_fraction, 1),
+            ("counting", counting, 1),
+            ("border", border, 2),
+        ]:
             if not 0 <= value <= most:
                 raise ValueError(f"SyntheticHands: {name} must be from 0 to {most}, found {value}")
         self.view = view or ViewRange()
-        self.left_fraction, self.border = left_fraction, border
+        self.left_fraction, self.counting, self.border = left_fraction, counting, border
         if backgrounds is not None:
             list_photos(backgrounds)
         self.backgrounds = backgrounds
@@ -82,7 +89,7 @@ class SyntheticHands:
     def scene(self, index: int) -> HandScene:
         """Everything in image `index`, as a value, before it is drawn; raises IndexError past the end."""
         version, identity = divmod(range(self.length)[index], self.length // self.versions)
-        names = ("size", "border", "view", "left_fraction", "backgrounds")
+        names = ("size", "border", "view", "left_fraction", "counting", "backgrounds")
         options = {name: getattr(self, name) for name in names}
         return sample_scene(self.seed, identity, version, **options)
 

@@ -3,8 +3,9 @@
     python -m peclr_utils.experiments.hand_network --photographs FOLDER --output runs/hand
 
 Three steps, each of which resumes. PeCLR pre-trains an encoder on rendered hands and unlabelled photographs
-(`training.pretrain`). Rendered labels teach it the pose and whether a hand is in its place, in two rounds
-(`training.finetune`); the second counts errors in the image more, and puts people behind the hands.
+(`training.pretrain`). Rendered labels teach it the pose and whether a hand is in its place, in three rounds
+(`training.finetune`): the second counts errors in the image more, and puts people behind the hands; the third
+shows other hands, many of which hold each finger stretched or folded, before more backgrounds.
 
 With `self_label` there is a fourth step: the network labels the photographs itself, where its predictions for
 turned copies agree, and learns from them beside other rendered hands. Whether that helps is not measured.
@@ -40,7 +41,7 @@ STRONG_VIEWS: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class HandNetworkConfig(Settings):
-    """Settings of `train_hand_network`; the defaults take an hour or two on two cores without a GPU."""
+    """Settings of `train_hand_network`; the defaults take four hours on two fast cores without a GPU."""
 
     output: str = "runs/hand"  # Folder: a run folder for each step, and hand_rn18.safetensors.
     cache: str = "data/cache"  # Folder for packed crops, 6 GB; "" for a temporary one.
@@ -52,15 +53,21 @@ class HandNetworkConfig(Settings):
         f"synthetic:20000?seed=11&view=45,180&{RENDERED}",
         f"synthetic:20000?seed=12&view=90,180&{RENDERED}",
     )
+    # Hands of the third round: gestures of photographs, in which each finger is stretched or folded.
+    counting: tuple[str, ...] = tuple(
+        f"synthetic:15000?seed={seed}&view={view},180&counting={share}&{RENDERED}"
+        for seed, view, share in ((21, 45, 0.7), (22, 45, 0.3), (23, 90, 0.5), (24, 90, 0.2))
+    )
     self_label: bool = False  # As the last step, learn from photographs that the network labels itself.
     # Other labelled hands, for the last step; photographs are added to them.
-    last_labelled: tuple[str, ...] = (
-        f"synthetic:8000?seed=13&view=45,180&{RENDERED}",
-        f"synthetic:8000?seed=14&view=90,180&{RENDERED}",
+    last_labelled: tuple[str, ...] = tuple(
+        f"synthetic:4000?seed={seed}&view={view},180&counting={share}&{RENDERED}"
+        for seed, view, share in ((25, 45, 0.7), (26, 45, 0.3), (27, 90, 0.5), (28, 90, 0.2))
     )
     pretrain: JSON = field(default_factory=dict)  # Fields of PretrainConfig that differ from `laptop()`.
     first: JSON = field(default_factory=dict)  # Fields of FinetuneConfig that differ from `finetune_config`.
     second: JSON = field(default_factory=dict)  # The same for the second round.
+    third: JSON = field(default_factory=dict)  # The same for the third round.
     photographed: JSON = field(default_factory=dict)  # The same for the last step.
 
     @classmethod
@@ -70,9 +77,10 @@ class HandNetworkConfig(Settings):
         steps = {"steps": 4, "warmup_steps": 1, **tiny}
         start = cls(
             output="runs/smoke/hand", cache="", unlabelled=("synthetic:32?seed=1",),
-            labelled=("synthetic:32?seed=2",), last_labelled=("synthetic:16?seed=3",),
+            labelled=("synthetic:32?seed=2",), counting=("synthetic:16?seed=4&counting=0.5",),
+            last_labelled=("synthetic:16?seed=3",),
             pretrain={"epochs": 1, "warmup_epochs": 0.5, **tiny},
-            first=steps, second=steps, photographed=steps, self_label=True,
+            first=steps, second=steps, third=steps, photographed=steps, self_label=True,
         )  # fmt: skip
         return start.replace(**changes)
 
@@ -83,15 +91,21 @@ class HandNetworkConfig(Settings):
         return PretrainConfig.laptop(epochs=4).replace(cache=self.cache, **own).replace(**self.pretrain)
 
     def finetune_config(self, step: str) -> FinetuneConfig:
-        """Settings of one of the steps "first", "second" and "photographed"."""
-        start = {name: f"{self.output}/{name}/{CHECKPOINT}" for name in ("pretrain", "first", "second")}
+        """Settings of one of the steps "first", "second", "third" and "photographed"."""
+        start = {
+            name: f"{self.output}/{name}/{CHECKPOINT}" for name in ("pretrain", "first", "second", "third")
+        }
         later: dict[str, Any] = {"weight_2d": 15.0, "absent": 0.2, "people": 0.4}
         own: dict[str, Any] = {
             "first": {"encoder": start["pretrain"], "steps": 1600, **_rate(1.5e-3)},
             "second": {"network": start["first"], "steps": 3000, **_rate(1.5e-3), **later},
+            "third": {
+                "network": start["second"], "sources": self.counting, "steps": 6400, **_rate(1.5e-3),
+                **later, "backgrounds": 8192,
+            },
             "photographed": {
-                "network": start["second"], "sources": self.last_labelled, "batch_size": 128,
-                "steps": 1500, **_rate(3e-4), **later,
+                "network": start["third"], "sources": self.last_labelled, "steps": 1000, **_rate(5e-4),
+                **later, "backgrounds": 8192,
             },
         }[step]  # fmt: skip
         common = FinetuneConfig(
@@ -175,7 +189,7 @@ def train_hand_network(config: HandNetworkConfig) -> Path | None:
     config.validate()
     if not pretrain(config.pretrain_config()).finished:
         return None
-    for step in ("first", "second"):
+    for step in ("first", "second", "third"):
         result = finetune(config.finetune_config(step))
         if not result.finished:
             return None

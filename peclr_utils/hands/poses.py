@@ -159,15 +159,35 @@ def _free(rng: np.random.Generator) -> HandPose:
     return HandPose(flexion, abduction, opposition, rng.uniform(_LOW.arch, _HIGH.arch))
 
 
-def sample_pose(rng: np.random.Generator) -> HandPose:
+def _counted(rng: np.random.Generator) -> HandPose:
+    """Every finger stretched or folded on its own, as in counting and in sign language."""
+    flexion, abduction = GESTURES["fist"].flexion.copy(), GESTURES["fist"].abduction.copy()
+    stretched = rng.random(4) < 0.5
+    spread = (GESTURES["flat"] if rng.random() < 0.4 else GESTURES["spread"]).abduction[1:]
+    flexion[1:][stretched] = GESTURES["open"].flexion[1:][stretched]
+    abduction[1:] = np.where(stretched, spread * rng.random(), abduction[1:])
+    # Out beside the palm, along it, or across the palm in one of the ways in which gestures fold it.
+    thumb = GESTURES[("thumbs_up", "open", "flat", "point", "peace", "three", "four")[rng.integers(7)]]
+    flexion[0], abduction[0] = thumb.flexion[0], thumb.abduction[0]
+    return HandPose(flexion, abduction, thumb.opposition, thumb.arch)
+
+
+def sample_pose(rng: np.random.Generator, counting: float = 0.0) -> HandPose:
     """Draw one possible pose: 35% are near a gesture, 40% between two, and 25% are bent freely.
 
     It is within `JOINT_LIMITS`, and its fingers overlap by at most half a millimetre (see `penetration`).
+
+    Args:
+        rng: where the randomness comes from.
+        counting: share of poses whose fingers are each stretched or folded, instead of those above.
     """
+    counted = bool(counting) and rng.random() < counting
     kind = rng.random()
     best, depth = None, np.inf
     for _ in range(8):
-        if kind < 0.35:
+        if counted:
+            pose = _loosen(_counted(rng), rng, 0.8)
+        elif kind < 0.35:
             pose = _loosen(_GESTURES[rng.integers(len(_GESTURES))], rng, 1.0)
         elif kind < 0.75:
             pose = _loosen(_between(rng), rng, 0.6)

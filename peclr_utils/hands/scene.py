@@ -138,6 +138,7 @@ def sample_scene(
     border: float = 0.0,
     view: ViewRange | None = None,
     left_fraction: float = 0.0,
+    counting: float = 0.0,
     backgrounds: str | Path | None = None,
 ) -> HandScene:
     """Draw everything in one image.
@@ -151,10 +152,11 @@ def sample_scene(
             as without it.
         view: from where the hand is seen; `ViewRange()` by default.
         left_fraction: share of left hands.
+        counting: share of hands whose fingers are each stretched or folded; see `poses.sample_pose`.
         backgrounds: folder of photographs, or None for painted backgrounds.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0, identity)))
-    pose, shape, skin = sample_pose(rng), sample_shape(rng), sample_appearance(rng)
+    pose, shape, skin = sample_pose(rng, counting), sample_shape(rng), sample_appearance(rng)
     handedness = "left" if rng.random() < left_fraction else "right"
     rotation = (view or ViewRange()).sample(rng)
     focal = size * rng.uniform(*FOCAL)

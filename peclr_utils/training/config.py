@@ -220,6 +220,7 @@ class FinetuneConfig(RunSettings):
     # Share of the views that are moved away from their hands, 0 to 0.6, so that the network learns whether a
     # hand is in its place (`training.presence`); 0: it doesn't.
     absent: float = 0.0
+    backgrounds: int = 512  # Painted backgrounds that the views' own are exchanged with.
     people: float = 0.0  # Share of the painted backgrounds that show a person, 0 to 1; for photographs.
     weight_presence: float = 0.5  # Weight of the presence's cross entropy.
 
@@ -232,6 +233,7 @@ class FinetuneConfig(RunSettings):
         self._require(self.warmup_steps < self.steps, "warmup_steps", f"less than steps ({self.steps})")
         self._require(0 <= self.absent <= 0.6, "absent", "0 to 0.6")
         self._require(0 <= self.people <= 1, "people", "0 to 1")
+        self._require(self.backgrounds >= 1, "backgrounds", "at least 1")
         alone = not (self.network and self.encoder)
         self._require(alone, "encoder", "none with a network to continue from, which has its own")
 

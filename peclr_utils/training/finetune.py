@@ -116,7 +116,9 @@ def finetune(
         test = config.test_sources if test_dataset is None else test_dataset
         test = open_crops(test, *cut) if len(test) else None
         labelled = choose_labels(crops.identities, config.labels, config.seed)
-        backgrounds = paint_backgrounds(augmentation, crops, config.image_size, config.seed, config.people)
+        backgrounds = paint_backgrounds(
+            augmentation, crops, config.image_size, config.seed, config.people, config.backgrounds
+        )
         poses = PoseDataset(
             crops,
             labelled,

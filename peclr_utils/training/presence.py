@@ -9,7 +9,7 @@ Chapter 05 finds hands with what is learnt from them.
 | off-centre | shifted by 0.4 to 0.6 | 0 | not asked |
 | wrong scale | less than half as large as it should be, or more than twice | 0 | not asked |
 | mirrored | the other hand: a left one is found in the mirrored image | 0 | not asked |
-| no hand | a background alone; black if the view's background is not exchanged | 0 | not asked |
+| no hand | a background alone; black if the crop has no mask | 0 | not asked |
 
 The pose of near hands lets a second crop correct a first one that is a little off.
 """
@@ -73,10 +73,13 @@ def misplace(parameters: ViewParameters, share: float, margin: float, rng: np.ra
         shift[is_kind[name]] = (heading * between(limits, 2)[:, None])[is_kind[name]]
     # Far enough for the hand to leave the view, whatever its scale.
     shift[is_kind["no hand"]] = 10.0 * heading[is_kind["no hand"]]
+    # What is left is the background that the view's own is exchanged with, so it must be exchanged.
+    bare = is_kind["no hand"] & (parameters.background < 0)
+    background = np.where(bare, (draws[:, 2] * 2**31).astype(np.int64), parameters.background)
     small = draws[:, 4] < 0.5
     scale = parameters.scale.copy()
     scale[is_kind["near"]] = margin * between(NEAR_SCALE, 3)[is_kind["near"]]
     wrong = np.where(small, between(SMALL_SCALE, 3), between(LARGE_SCALE, 3))
     scale[is_kind["wrong scale"]] = margin * wrong[is_kind["wrong scale"]]
     presence = np.where(is_kind["in place"], 1.0, np.where(is_kind["near"], np.nan, 0.0))
-    return Placed(replace(parameters, shift=shift, scale=scale), kind, presence)
+    return Placed(replace(parameters, shift=shift, scale=scale, background=background), kind, presence)

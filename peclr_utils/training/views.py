@@ -33,7 +33,7 @@ ORDER, VIEWS, BACKGROUNDS, FRAMES = 1, 2, 3, 5
 """Keep apart the streams of random numbers that are drawn from one seed."""
 
 BACKGROUND_COUNT = 512
-"""Painted backgrounds that views draw from: a second of painting, and 6 MB at 64 pixels."""
+"""Painted backgrounds that views draw from by default: a second of painting, and 6 MB at 64 pixels."""
 
 
 class Views(NamedTuple):
@@ -114,15 +114,20 @@ def plain_views(
 
 
 def paint_backgrounds(
-    augmentation: AugmentationConfig, crops: CropSet, image_size: int, seed: int, people: float = 0.0
+    augmentation: AugmentationConfig,
+    crops: CropSet,
+    image_size: int,
+    seed: int,
+    people: float = 0.0,
+    count: int = BACKGROUND_COUNT,
 ) -> np.ndarray | None:
-    """Paint (M, S, S, 3) uint8 RGB to exchange the images' own backgrounds with.
+    """Paint (`count`, S, S, 3) uint8 RGB to exchange the images' own backgrounds with.
 
     A person is in each with chance `people`. None if the augmentation exchanges none, or no image has a mask.
     """
     if augmentation.background == 0 or not crops.has_mask.any():
         return None
-    rngs = (np.random.default_rng((seed, BACKGROUNDS, index)) for index in range(BACKGROUND_COUNT))
+    rngs = (np.random.default_rng((seed, BACKGROUNDS, index)) for index in range(count))
     return np.stack([sample_background(rng, (image_size, image_size), people) for rng in rngs])
 
 

@@ -78,10 +78,11 @@ def test_options_are_replaced_and_paths_made_absolute(tmp_path, monkeypatch):
 
 
 def test_options_become_arguments(freihand_root):
-    hands = open_source("synthetic:6?seed=3&versions=2&size=48&left_fraction=0.5&view=25&border=0.5")
+    options = "versions=2&size=48&left_fraction=0.5&view=25&border=0.5&counting=0.3"
+    hands = open_source(f"synthetic:6?seed=3&{options}")
     assert isinstance(hands, SyntheticHands)
     assert (len(hands), hands.seed, hands.versions, hands.size, hands.left_fraction) == (6, 3, 2, 48, 0.5)
-    assert hands.view == ViewRange(max_angle_degrees=25) and hands.border == 0.5
+    assert hands.view == ViewRange(max_angle_degrees=25) and (hands.border, hands.counting) == (0.5, 0.3)
     assert open_source("synthetic:6?view=anywhere").view == ViewRange.anywhere()
     assert open_source("synthetic:6?view=40,45").view == ViewRange(max_angle_degrees=40, roll_degrees=45)
     root = freihand_root(count=10, versions=4)

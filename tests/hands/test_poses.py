@@ -144,3 +144,21 @@ def test_few_fingers_go_through_fingers():
         buried.append(count / len(part))
     assert np.mean(buried) < 0.005
     assert np.mean(np.array(buried) > 0.01) < 0.15
+
+
+def test_counting_hands_hold_every_finger_stretched_or_folded_in_all_ways():
+    poses = [sample_pose(np.random.default_rng([1, k]), counting=1.0) for k in range(150)]
+    bend = np.array([pose.flexion[1:, :2].sum(axis=1) for pose in poses])
+    assert ((bend < 50) | (bend > 120)).mean() > 0.95
+    fingers = (bend < 85) @ [1, 2, 4, 8]
+    assert len(np.unique(fingers)) == 16
+    angles = np.array([pose.angles for pose in poses])
+    assert (angles >= LOW - 1e-9).all() and (angles <= HIGH + 1e-9).all()
+    assert max(map(penetration, poses)) <= SOFTNESS
+
+
+def test_a_share_of_counting_hands_leaves_the_default_hands_as_they_are():
+    np.testing.assert_array_equal(SAMPLES[3].angles, sample_pose(np.random.default_rng([0, 3]), 0.0).angles)
+    alone = [sample_pose(np.random.default_rng([2, k]), counting=0.5) for k in range(200)]
+    bend = np.array([pose.flexion[1:, :2].sum(axis=1) for pose in alone])
+    assert 0.35 < ((bend < 50) | (bend > 120)).all(axis=1).mean() < 0.75

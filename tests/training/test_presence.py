@@ -50,6 +50,18 @@ def test_hands_lie_where_their_kind_says(placed):
     assert 0.6 <= size[_of(after, "near")].min() and size[_of(after, "near")].max() <= 1.7
 
 
+def test_a_view_without_a_hand_shows_another_background_and_the_others_keep_theirs():
+    """Otherwise it would be black, and the network would learn nothing from it."""
+    config = AugmentationConfig.weak(margin=MARGIN, background=0.5)
+    before = sample_parameters(config, 2000, np.random.default_rng(0))
+    after = misplace(before, 0.4, MARGIN, np.random.default_rng(1))
+    bare = _of(after, "no hand")
+    assert (before.background[bare] < 0).any() and (after.parameters.background[bare] >= 0).all()
+    kept = ~bare | (before.background >= 0)
+    np.testing.assert_array_equal(after.parameters.background[kept], before.background[kept])
+    assert len(np.unique(after.parameters.background[bare] % 512)) > 100
+
+
 def test_presence_is_asked_of_what_is_in_place_or_away_and_the_pose_of_what_is_near(placed):
     _, after = placed
     assert (after.presence[_of(after, "in place")] == 1).all()
