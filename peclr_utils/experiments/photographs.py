@@ -23,13 +23,17 @@ from peclr_utils.settings import Settings, run_and_exit, run_command_line
 from peclr_utils.training.device import choose_device
 from peclr_utils.weights import load_pose_network
 
-FORMAT = "peclr_utils photographs 2"
+FORMAT = "peclr_utils photographs 3"
 
 TURNS = (0, 90, 180, 270)
 """Degrees by which every photograph is turned, counter-clockwise."""
 
 FOUND = 0.5
 """Intersection over union of the predicted and the true keypoints' box from which a hand is found."""
+
+
+ROOM, SMALLEST_BACKGROUND = 0.35, 64
+"""What `beside` leaves out around a hand, in sides of its box, and its smallest side in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +101,9 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
 
     Returns:
         format; config; rows, one per turn: turned, hands, error and pck with the hands' boxes (in sides of
-        the box, `evaluate_in_image`), and found, the share of hands that are found without; per_hand, one per
-        hand: name of its image, and error upright. Also written to `config.output`.
+        the box, `evaluate_in_image`); upright also found, the share of hands that are found without, and
+        false_hands, how many are found in so many backgrounds: what lies `beside` the hands. per_hand, one
+        per hand: name of its image, and error upright. Also written to `config.output`.
 
     Raises:
         ValueError: if a setting is wrong, or a photograph has no 2D keypoints.
@@ -112,7 +117,10 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
     for degrees, score in scores.items():
         row = {"turned": degrees, "hands": len(samples), "error": score.error, "pck": score.pck}
         if config.find and network.knows_presence and degrees == 0:
-            row["found"] = float(np.mean([_is_found(network, turn(sample, degrees)) for sample in samples]))
+            backgrounds = [part for part in map(beside, samples) if part is not None]
+            row["found"] = float(np.mean([_is_found(network, sample) for sample in samples]))
+            row["false_hands"] = sum(len(find_hands(network, part)) for part in backgrounds)
+            row["backgrounds"] = len(backgrounds)
         rows.append(row)
     errors = zip(samples, scores[0].per_hand_error.tolist(), strict=True)
     per_hand = [{"name": sample.name, "error": error} for sample, error in errors]
@@ -142,6 +150,18 @@ def around(points: np.ndarray) -> np.ndarray:
     return np.concatenate([np.nanmin(points, axis=0), np.nanmax(points, axis=0)])
 
 
+def beside(sample: HandSample) -> np.ndarray | None:
+    """The largest part of an image beside, above or below its hand, (H, W, 3); None if that is little."""
+    box = around(sample.keypoints_2d)
+    room = ROOM * (box[2:] - box[:2]).max()
+    left, top = np.maximum(box[:2] - room, 0).astype(int)
+    right, bottom = np.maximum(box[2:] + room, 0).astype(int)
+    image = sample.image
+    parts = [image[:, :left], image[:, right:], image[:top], image[bottom:]]
+    largest = max(parts, key=lambda part: part.size)
+    return np.ascontiguousarray(largest) if min(largest.shape[:2]) >= SMALLEST_BACKGROUND else None
+
+
 def _is_found(network: PoseNetwork25D, sample: HandSample) -> bool:
     """Whether one of the hands that are found in an image is the labelled one."""
     true = around(sample.keypoints_2d)
@@ -155,6 +175,8 @@ def photographs_markdown(results: dict[str, Any]) -> str:
         "error": "error (box sides)",
         "pck": "PCK@0.2",
         "found": "found without box",
+        "false_hands": "false hands",
+        "backgrounds": "backgrounds",
     }
     rows = [
         {"turned": f"{row['turned']}°"} | {head: row[key] for key, head in headings.items() if key in row}

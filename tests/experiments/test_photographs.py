@@ -104,12 +104,25 @@ def test_a_network_that_knows_the_discs_is_right_and_finds_them(source, monkeypa
     assert json.loads((tmp_path / "out.json").read_text()) == results
     upright = results["rows"][0]
     assert upright["error"] < 0.05 and upright["pck"] == 1 and upright["found"] == 1
+    assert (upright["false_hands"], upright["backgrounds"]) == (0, 2)
     assert [row["turned"] for row in results["rows"]] == [0, 90, 180, 270]
     assert all("found" not in row for row in results["rows"][1:])
     assert [hand["name"] for hand in results["per_hand"]] == ["1.jpg", "2.jpg"]
     assert np.mean([hand["error"] for hand in results["per_hand"]]) == pytest.approx(upright["error"])
     assert main(["--photographs", source, "--no-find", "--device", "cpu"]) == 0
     assert "PCK@0.2" in (said := capsys.readouterr().out) and "found without box" not in said
+
+
+def test_a_background_is_what_is_beside_a_hand_without_the_hand():
+    sample = hand(x=120, y=90, radius=40)
+    part = photographs.beside(sample)
+    left, _, right, _ = around(sample.keypoints_2d)
+    assert part.shape[1] == sample.image.shape[1] - int(right + 0.35 * (right - left))
+    np.testing.assert_array_equal(part, sample.image[:, -part.shape[1] :])
+    assert not (part == (255, 0, 0)).all(axis=2).any()
+    x1, y1, x2, y2 = around(sample.keypoints_2d).astype(int)
+    tight = replace(sample, image=sample.image[y1:y2, x1:x2], keypoints_2d=sample.keypoints_2d - (x1, y1))
+    assert photographs.beside(tight) is None
 
 
 def test_photographs_must_be_named():
