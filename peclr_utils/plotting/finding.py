@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from peclr_utils.camera import transform_points
 from peclr_utils.crops.cropping import warp
 from peclr_utils.datasets.sample import HandSample
-from peclr_utils.inference.finding import Windows
 from peclr_utils.inference.prediction import HandPrediction
+from peclr_utils.inference.sliding import Windows
 from peclr_utils.plotting.sheets import show_samples
 from peclr_utils.plotting.skeletons import draw_skeleton
 from peclr_utils.plotting.style import SMALL, WIDTH, new_figure, show_image
