@@ -89,6 +89,17 @@ def open_results(config: Settings, new: Mapping[str, Any]) -> dict[str, Any]:
     return {**results, "config": here}
 
 
+def require_table(
+    config: Settings, methods: Sequence[str], tunings: Sequence[str], pretrained: Sequence[str]
+) -> None:
+    """Check the fields that the settings of every table have; errors as `Settings.validate`."""
+    config._require(bool(config.output), "output", "a folder, because a table takes long and resumes there")
+    for name, known in (("methods", methods), ("tunings", tunings)):
+        found = getattr(config, name)
+        config._require(bool(found) and set(found) <= set(known), name, f"some of {known}")
+    config._require(set(config.encoders) <= set(pretrained), "encoders", f"some of {pretrained}")
+
+
 def new_results(config: Mapping[str, Any], cells: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """Start a table from plain settings and the cells that are finished already."""
     return {"format": FORMAT, "config": dict(config), "cells": list(cells), "turns": []}
