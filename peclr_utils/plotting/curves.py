@@ -94,17 +94,15 @@ def plot_learning_curves(
     histories: Mapping[str, Sequence[Mapping[str, float]]],
     panels: Mapping[str, str] | None = None,
     *,
-    x: str = "step",
     smooth: float = 0,
 ) -> Figure:
-    """Draw quantities of several runs over time, one panel per quantity.
+    """Draw quantities of several runs against the step, one panel per quantity.
 
     Args:
         histories: by run: the lines of its log, in order; lines without the quantity are skipped.
         panels: key of each quantity in the log, and the label of its axis with the unit; None takes the loss.
-        x: key of what the curves run over, and the label of its axis.
-        smooth: width, in units of `x`, of the window that the bold curve is averaged over, in front of the
-            pale raw one. 0 draws the raw one alone.
+        smooth: width, in steps, of the window that the bold curve is averaged over, in front of the pale raw
+            one. 0 draws the raw one alone.
     """
     panels = panels or {"loss": "training loss"}
     figure = new_figure(WIDTH if len(panels) > 1 else 6.5, 3.6)
@@ -112,7 +110,7 @@ def plot_learning_curves(
     styles = method_styles(histories)
     for ax, (key, label) in zip(axes, panels.items(), strict=True):
         for name, rows in histories.items():
-            points = [(row[x], row[key]) for row in rows if None not in (row.get(x), row.get(key))]
+            points = [(row["step"], row[key]) for row in rows if None not in (row.get("step"), row.get(key))]
             if not points:
                 continue
             across, values = np.array(points).T
@@ -122,31 +120,26 @@ def plot_learning_curves(
                 values = _running_mean(across, values, smooth)
             ax.plot(across, values, label=name, linewidth=2, **style)
         if not ax.lines:
-            raise ValueError(f"no run's log has both {x!r} and {key!r}")
-        label_axes(ax, x, label)
+            raise ValueError(f"no run's log has both 'step' and {key!r}")
+        label_axes(ax, "step", label)
     if len(histories) > 1:
         axes[0].legend(**_LEGEND, handlelength=3)
     return figure
 
 
 def plot_label_fractions(
-    results: Mapping[str, Mapping[int, Sequence[float]]],
-    ax: Axes | None = None,
-    *,
-    ylabel: str = "PA-EPE (mm)",
-    title: str | None = None,
+    results: Mapping[str, Mapping[int, Sequence[float]]], *, title: str | None = None
 ) -> Figure:
-    """Draw error against the number of labels: mean and deviation over seeds, and each seed as a dot.
+    """Draw PA-EPE against the number of labels: mean and deviation over seeds, and each seed as a dot.
 
     Args:
-        results: by method, by number of labels: one error per seed.
-        ax: axes to draw into; None makes a figure.
-        ylabel: what the error is, with its unit.
+        results: by method, by number of labels: mm, one error per seed.
         title: of the axes.
     """
     counts = sorted({count for by_count in results.values() for count in by_count})
     several = any(len(seeds) > 1 for by_count in results.values() for seeds in by_count.values())
-    figure, ax = figure_and_axes(ax, 6.5, 4.2)
+    figure = new_figure(6.5, 4.2)
+    ax = figure.add_subplot()
     styles = method_styles(results)
     for k, (name, by_count) in enumerate(results.items()):
         labels = sorted(by_count)
@@ -163,7 +156,7 @@ def plot_label_fractions(
     ax.set_xticks(counts, [f"{count:,}" for count in counts])
     ax.set_xticks([], minor=True)
     ax.set_xlim(counts[0] / 1.35, counts[-1] * 1.35)
-    label_axes(ax, "labelled hands", ylabel, title)
+    label_axes(ax, "labelled hands", "PA-EPE (mm)", title)
     # At least 15% of the error high, or differences that mean nothing would look large; the legend on top.
     low, high = ax.get_ylim()
     margin = max(0.0, 0.15 * high - (high - low)) / 2
