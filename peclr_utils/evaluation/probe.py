@@ -1,6 +1,6 @@
-"""What frozen features already contain: a ridge regression on them, and the mean pose as the bar to clear.
+"""What frozen features already contain: a ridge regression on them, and the mean pose as the baseline.
 
-Chapter 03 judges pre-training by it. The closed-form solution takes seconds and tells how much of the pose a
+Chapter 03 judges pre-training by it. The closed-form solution takes seconds and shows how much of the pose a
 linear map can read off.
 """
 

@@ -4,7 +4,7 @@
 
 Chapter 04 reads the table; `make table` makes it. Unlabelled hands stand upright, as most photographs show
 them; the hands to find are turned by any angle. For every seed each method pre-trains once. Its encoder is
-then probed and fine-tuned, frozen or (`--tunings full`) whole, all from equally many labels in as many steps.
+then probed and fine-tuned, frozen or (`--tunings full`) whole, all with the same number of labels and steps.
 Every finished cell is saved at once (`experiments.results`), so a killed run resumes, inside a training too.
 """
 

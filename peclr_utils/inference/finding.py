@@ -211,7 +211,7 @@ def best_hands(
 
 
 def _is_found(hand: HandPrediction, least: float) -> bool:
-    """Whether a hand is likely, and seen alike in turned copies; anything if `least` is 0."""
+    """Whether a hand is likely, and seen the same in turned copies; any hand if `least` is 0."""
     alike = hand.spread is None or hand.spread <= ALIKE
     return hand.presence >= least and (alike or least == 0)
 

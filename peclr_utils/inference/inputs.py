@@ -233,7 +233,7 @@ def _hand_image(
 
 
 def other_side(given: HandImage) -> HandImage:
-    """The same image as if it showed a hand of the other side: mirrored once more."""
+    """The same image as if it showed a hand of the other side: mirrored."""
     plain = HandSample(given.image, identity=0, source="", K=given.K, box=given.box)
     mirrored = mirror(plain)
     return replace(given, image=mirrored.image, K=mirrored.K, box=mirrored.box, is_left=not given.is_left)
