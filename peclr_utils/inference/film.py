@@ -165,7 +165,7 @@ def _starts(
 def _numbered(
     hands: Sequence[HandPrediction], last: Sequence[HandPrediction], unused: Iterator[int]
 ) -> list[HandPrediction]:
-    """Number each hand as the nearest of its side in the last frame, within half its size; else newly."""
+    """Number each hand as the nearest of its side a frame ago, within half its size, or with a new number."""
     pairs = sorted(
         (np.linalg.norm((hand.keypoints_2d - other.keypoints_2d).mean(axis=0)), place, other.index)
         for place, hand in enumerate(hands)

@@ -1,6 +1,8 @@
 """PCK, errors by keypoint and method, learning curves, error by number of labels, turns.
 
 Chapters 02 to 05 draw them.
+
+**Convention.** `ax` are axes to draw into, None makes a figure; `title` is that of the axes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,8 +37,6 @@ def plot_pck(
 
     Args:
         curves: by method: thresholds (T,) in metres, and PCK (T,) between 0 and 1.
-        ax: axes to draw into; None makes a figure.
-        title: of the axes.
     """
     figure, ax = figure_and_axes(ax, 6.5, 4.0)
     styles = method_styles(curves)
@@ -134,7 +134,6 @@ def plot_label_fractions(
 
     Args:
         results: by method, by number of labels: mm, one error per seed.
-        title: of the axes.
     """
     counts = sorted({count for by_count in results.values() for count in by_count})
     several = any(len(seeds) > 1 for by_count in results.values() for seeds in by_count.values())
@@ -178,8 +177,6 @@ def plot_turns(
     Args:
         turned: by method: (A, N) degrees that the points of N images turn by; see `turning.turned_by`.
         angles: (A,) degrees that the images are turned by, ascending.
-        ax: axes to draw into; None makes a figure.
-        title: of the axes.
     """
     figure, ax = figure_and_axes(ax, 6.5, 4.6)
     _turn_axes(ax, angles, "the image turns", "its points turn", title)
@@ -198,9 +195,7 @@ def plot_intervals(
 
     Args:
         found: by method: the number, and half its interval.
-        ax: axes to draw into; None makes a figure.
         label: of the horizontal axis, with the unit.
-        title: of the axes.
     """
     figure, ax = figure_and_axes(ax, 6.5, 3.0)
     for k, (name, style) in enumerate(method_styles(found).items()):
@@ -253,12 +248,7 @@ def heat_map(
 ) -> None:
     """Draw a small square matrix with its numbers, and a frame around one entry of each row.
 
-    Args:
-        ax: axes to draw into.
-        values: (N, N).
-        title: of the axes.
-        names: N names of rows and columns.
-        framed: column of each row's frame.
+    `values` is (N, N); `names` are N names of rows and columns, `framed` the column of each row's frame.
     """
     matrix = as_array(values)
     ax.imshow(matrix, cmap="Blues", vmin=matrix.min(), vmax=1.6 * matrix.max() - 0.6 * matrix.min())
