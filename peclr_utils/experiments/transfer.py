@@ -170,12 +170,7 @@ def _measure(network: Any, samples: Sequence[HandSample]) -> dict[str, float]:
 
 
 def load_transfer(path: str | Path) -> dict[str, Any]:
-    """Read a table that `run_transfer` wrote, from its file or its folder.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it holds something else.
-    """
+    """Read a table that `run_transfer` wrote, from its file or its folder; errors as `load_results`."""
     return load_results(path, FORMAT)
 
 
