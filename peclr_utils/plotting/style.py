@@ -96,12 +96,6 @@ def show_image(ax: Axes, image: np.ndarray) -> None:
     ax.spines[:].set_visible(False)
 
 
-def curve_style(position: int) -> dict[str, Any]:
-    """Colour, marker and dash of a figure's curve at a position from 0; after seven they repeat."""
-    k = position % len(PALETTE)
-    return {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k]}
-
-
 def method_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Give each compared method a look of its own: the course's methods the same in every figure.
 
@@ -117,7 +111,8 @@ def method_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     free = [k for k in range(len(PALETTE)) if k not in taken.values()]
     others = [name for name in names if name not in taken]
     taken |= {name: free[k % len(free)] for k, name in enumerate(others)}
-    return {name: curve_style(taken[name]) for name in names}
+    places = ((name, taken[name]) for name in names)
+    return {name: {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k]} for name, k in places}
 
 
 def as_array(values: np.ndarray | torch.Tensor) -> np.ndarray:
