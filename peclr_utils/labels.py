@@ -1,6 +1,6 @@
-"""Are these labels of hands? Units, axes, orders, sides and cameras that are not this package's.
+"""Check labels of hands: units, axes, orders, sides and cameras that are not this package's.
 
-`datasets.check` asks this of a folder, and fine-tuning of some of the hands that it is given.
+`datasets.check` does this for a folder, and fine-tuning for some of the hands that it is given.
 """
 
 import numpy as np

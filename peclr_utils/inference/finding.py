@@ -25,7 +25,7 @@ from peclr_utils.models import PoseNetwork25D
 from peclr_utils.training.device import autocast, choose_dtype
 
 ROUNDS = 4
-"""Crops that follow one another at most."""
+"""Largest number of successive crops."""
 
 STAYS = 0.05
 """Share of its side by which a crop may move or grow and count as the same."""
@@ -45,7 +45,7 @@ SMALLEST = 0.2
 """The smallest hand that is looked for, as a share of the image's shorter side."""
 
 MOST = 4
-"""Hands of an image at most."""
+"""Largest number of hands to find in an image."""
 
 
 class Found(NamedTuple):
@@ -73,13 +73,12 @@ def find_hands(
         image, K, scale: as in `predict`; boxes and sides of samples are not used.
         smallest: the smallest hand to look for, as a share of an image's shorter side. Windows for smaller
             hands are many: half the size takes four times as long.
-        most: hands of an image at most.
+        most: the largest number of hands to find in an image.
         batch_size: windows at once.
 
     Returns:
         The hands in the order of the images, the most likely of an image first. `index` says which image a
-        hand is in; of an image without a hand there is none. Images that can't be used are skipped with one
-        warning.
+        hand is in. Images that can't be used are skipped with one warning.
 
     Raises:
         ValueError: if the network doesn't know presence, `smallest` isn't from 0.02 to 1, or `most` isn't
@@ -179,12 +178,12 @@ def find_in(
         network: one with `knows_presence`, in evaluation mode.
         sides: the image as it is, and mirrored, to find left hands.
         smallest: see `windows`.
-        most: hands to return at most.
+        most: the largest number of hands to return.
         batch_size: windows at once.
         least: presence from which a hand counts.
 
     Returns:
-        The hands found, the most likely first; none if there is none.
+        The hands found, the most likely first.
     """
     starts: list[tuple[float, HandImage, Cut]] = []
     for given in sides:
