@@ -182,11 +182,11 @@ def _lines(file: Path) -> tuple[list[str], str]:
 
 def _columns(found: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """A table's own name for each key of `COLUMNS`, and its other columns."""
-    bare = {column: re.sub(r"\(.*\)|b?box|[\W_]", "", column.lower()) for column in found}
+    plain = {column: re.sub(r"\(.*\)|b?box|[\W_]", "", column.lower()) for column in found}
     columns: dict[str, str] = {}
     for key, names in COLUMNS.items():
         free = [column for column in found if column not in columns.values()]
-        match = [column for name in names.split() for column in free if bare[column] == name]
+        match = [column for name in names.split() for column in free if plain[column] == name]
         if match:
             columns[key] = match[0]
     return columns, [column for column in found if column and column not in columns.values()]

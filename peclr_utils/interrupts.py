@@ -10,9 +10,9 @@ import threading
 class HeldInterrupt:
     """Defers Ctrl-C inside a `with` block; a second one stops at once.
 
-    A KeyboardInterrupt can be raised between any two bytecodes, also while a lock is held: whoever shares
-    that lock then waits forever. Code that shares locks with other threads, such as a pool of processes,
-    checks `came` where it can stop instead.
+    A KeyboardInterrupt can be raised between any two bytecodes, also while a lock is held: every thread that
+    shares the lock then waits forever. Code that shares locks with other threads, such as a pool of
+    processes, checks `came` where it can stop instead.
 
     Only the main thread receives Ctrl-C; in any other thread this does nothing.
 

@@ -1,6 +1,6 @@
-"""Are these labels of hands? Units, axes, orders, sides and cameras that are not this package's.
+"""Check labels of hands: units, axes, orders, sides and cameras that are not this package's.
 
-`datasets.check` asks this of a folder, and fine-tuning of some of the hands that it is given.
+`datasets.check` does this for a folder, and fine-tuning for some of the hands that it is given.
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ def label_problems(
     palm = np.cross(xyz[:, 5] - xyz[:, 0], xyz[:, 17] - xyz[:, 0])
     fingers = (xyz[:, 8:21:4] - xyz[:, 5:18:4]).sum(1)
     bend = (palm * fingers).sum(1) / np.linalg.norm(palm, axis=1) / np.linalg.norm(fingers, axis=1)
-    bend = bend[np.abs(bend) > 0.1]  # flat hands have no say
+    bend = bend[np.abs(bend) > 0.1]  # flat hands don't count
     wrong = np.mean((bend > 0) == (handedness == "left")) if len(bend) > 7 else 0.0
     if handedness and not mixed_up and wrong > 0.75:
         remedy = "is an axis mirrored, or are left hands said to be right ones?"

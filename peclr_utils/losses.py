@@ -93,7 +93,7 @@ def pose_loss(
     """L1 losses on the 2D keypoints, their relative depths and the refined root depth; and on the presence.
 
     The authors did not publish their fine-tuning losses; these are ours. A crop of a rendered hand is about
-    five reference bones wide, so the default weights count errors in the image and in depth alike, in bone
+    five reference bones wide, so the default weights count errors in the image and in depth equally, in bone
     lengths. The root's depth, which one image says little about, counts a tenth. Labels may be NaN where they
     are not known; each term is the mean over those that are, and 0 without any.
 

@@ -144,7 +144,7 @@ def _describe(kind: Any) -> str:
     if origin is Literal:
         return "one of " + ", ".join(map(repr, arguments))
     if origin is tuple:
-        # A lone string is a sequence of letters: the most common slip.
+        # A lone string is a sequence of letters: the most common mistake.
         items = {str: 'strings such as ("a",)', int: "whole numbers such as (1, 2)"}
         return "a tuple of " + items.get(arguments[0], f"any of {typing.get_args(arguments[0])}")
     names = {bool: "True or False", str: "a string", int: "a whole number", float: "a finite number"}

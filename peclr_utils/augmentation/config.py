@@ -98,7 +98,7 @@ class AugmentationConfig:
 
         Rotation and shift are meant to be undone on the projection; without the undoing the same views teach
         invariance to rotation. Where masks and backgrounds are given every background is exchanged: two views
-        then share nothing but the hand, and no black frame beyond the image's edge tells the angle.
+        then share nothing but the hand, and no black frame beyond the image's edge shows the angle.
         """
         preset = cls(
             rotation=rotation,

@@ -19,7 +19,7 @@ from .runner import report, run_course, select_chapters
 class Options:
     """Run the five chapters in order, without JupyterLab, and print the result table."""
 
-    # smoke checks that all works; laptop shows the effect; night makes the encoders of data/weights anew; the
+    # smoke checks that all works; laptop shows the effect; night trains the encoders of data/weights; the
     # others need photographs and a GPU.
     profile: Literal["smoke", "laptop", "night", "paper", "paper_rn152"] = "laptop"
     # Photographs: a folder with FreiHAND, YouTube3DHands or both, a folder of images, or

@@ -145,7 +145,7 @@ def turns_of_encoders(
 
     Args:
         folder: from `find_finetuned`.
-        methods, labels: of networks in it; those that started from random weights are left out.
+        methods, labels: of networks in it; those that started from random weights are skipped.
         hands: images to turn, the first 256 of them.
         angles: (A,) degrees to turn them by.
 

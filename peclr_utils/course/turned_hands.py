@@ -35,13 +35,9 @@ def turned_hands(
 
 
 def angle_to_sight(points: np.ndarray) -> np.ndarray:
-    """Angle between the reference bone and the line of sight to its middle.
+    """Angle between the reference bone of (N, 21, 3) points and the line of sight to its middle.
 
-    Args:
-        points: (N, 21, 3) metres, camera frame.
-
-    Returns:
-        (N,) degrees: 0 for a bone seen end-on, 90 for one seen from the side.
+    (N,) degrees: 0 for a bone seen end-on, 90 for one seen from the side.
     """
     base, tip = (points[:, k] for k in REFERENCE_BONE)
     bone, sight = tip - base, tip + base

@@ -61,7 +61,7 @@ def verdict(result: Measured) -> str:
     if "split=evaluation" not in result.source:
         return (
             f"{hands} of FreiHAND's training set, because the evaluation set's labels are missing. The "
-            "published networks learned from these, so the row flatters them."
+            "published networks learned from these, so their errors here are too low."
         )
     if result.hands != EVALUATION_HANDS:
         return f"{hands} of FreiHAND's evaluation set, the published numbers on {every}: close, not equal."

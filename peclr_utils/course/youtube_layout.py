@@ -19,15 +19,9 @@ VERTICES = 778  # of MANO's mesh, which the real labels have
 
 
 def write_youtube_set(folder: Path, frames: int, seed: int) -> dict[str, Any]:
-    """Write frames with a right hand beside a left one, and their labels.
+    """Write frames with a right hand beside a left one, and their labels, over earlier files.
 
-    Args:
-        folder: made if missing; earlier files are overwritten.
-        frames: how many.
-        seed: of the rendered hands.
-
-    Returns:
-        What `youtube_train.json` now holds: "images" and "annotations".
+    Returns what `youtube_train.json` now holds: "images" and "annotations".
     """
     sets = [SyntheticHands(frames, seed + is_left, left_fraction=is_left) for is_left in (0, 1)]
     size = sets[0].size

@@ -66,15 +66,9 @@ def crop_box(sample: HandSample, factor: float = 1.0) -> tuple[np.ndarray, float
 
 
 def crop_matrix(centre: np.ndarray, side: float, size: int) -> np.ndarray:
-    """Affine from the image to a crop.
+    """Affine (3, 3) from pixels of the image to those of a crop with side `size`.
 
-    Args:
-        centre: (2,) centre of the box in pixels.
-        side: side of the box in pixels.
-        size: side of the crop in pixels.
-
-    Returns:
-        (3, 3) float64, source to output pixels.
+    `centre` (2,) and `side` are the box's, in pixels of the image.
     """
     scale = size / side
     x, y = (size - 1) / 2 - scale * np.asarray(centre, dtype=np.float64)

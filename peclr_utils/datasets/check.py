@@ -63,11 +63,14 @@ def check(
     """
     root = Path(path).expanduser()
     report = Report(f"{kind} in {root}")
-    if kind == "folder":
-        _check_folder(report, root, boxes, decode)
-        return report
-    if kind == "coco":
-        _check_coco(report, root, labels, decode)
+    if kind in ("folder", "coco"):
+        try:
+            if kind == "folder":
+                _check_folder(report, root, boxes, decode)
+            else:
+                _check_coco(report, root, labels, decode)
+        except (ValueError, OSError) as error:
+            report.problems.append(str(error))
         return report
     parts, files, check_part = {
         "freihand": (PARTS, "{}*", _check_freihand),
@@ -156,42 +159,36 @@ def _check_youtube(report: Report, root: Path, split: str, decode: int | None) -
 
 
 def _check_folder(report: Report, root: Path, boxes: str | None, decode: int | None) -> None:
-    try:
-        with warnings.catch_warnings(record=True, action="always") as caught:
-            dataset = ImageFolderHands(root, boxes)
-            report.found.append(f"{len(dataset.names):,} images")
-            _decode(report, [root / name for name in dataset.names], decode, "images")
-            if dataset.boxes is not None:
-                boxed = len({box.name for box in dataset.boxes})
-                report.found.append(f"{len(dataset.boxes):,} boxes in {boxed:,} images; skipped the others")
-                for k in _spread(len(dataset), decode):
-                    dataset[k]
-        for text in (str(warning.message) for warning in caught):
-            (report.found if "ignored the columns" in text else report.problems).append(text)
-    except (ValueError, OSError) as error:
-        report.problems.append(str(error))
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        dataset = ImageFolderHands(root, boxes)
+        report.found.append(f"{len(dataset.names):,} images")
+        _decode(report, [root / name for name in dataset.names], decode, "images")
+        if dataset.boxes is not None:
+            boxed = len({box.name for box in dataset.boxes})
+            report.found.append(f"{len(dataset.boxes):,} boxes in {boxed:,} images; skipped the others")
+            for k in _spread(len(dataset), decode):
+                dataset[k]
+    for text in (str(warning.message) for warning in caught):
+        (report.found if "ignored the columns" in text else report.problems).append(text)
 
 
 def _check_coco(report: Report, root: Path, labels: str, decode: int | None) -> None:
-    try:
-        with warnings.catch_warnings(record=True, action="always") as caught:
-            dataset = CocoHands(root, labels)
-            chosen = [dataset[k] for k in _spread(len(dataset), decode)]
-        report.problems += [str(warning.message) for warning in caught]
-        unknown = np.mean([np.isnan(sample.keypoints_2d).any(axis=1).mean() for sample in chosen])
-        left = np.mean([sample.handedness == "left" for sample in chosen])
-        report.found.append(f"{len(dataset):,} hands; decoded {len(chosen)}: {left:.0%} left hands, ")
-        report.found[-1] += f"{unknown:.0%} of the keypoints not known"
-        outside = []
-        for sample in chosen:
-            size = np.array(sample.image.shape[1::-1])
-            known = sample.keypoints_2d[np.isfinite(sample.keypoints_2d).all(axis=1)]
-            outside.append(((known < -1) | (known > size)).any(axis=1).mean())
-        if np.mean(outside) > 0.1:
-            text = f"{np.mean(outside):.0%} of the keypoints lie outside their images"
-            report.problems.append(f"{text}; were the images resized after they were labelled?")
-    except (ValueError, OSError) as error:
-        report.problems.append(str(error))
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        dataset = CocoHands(root, labels)
+        chosen = [dataset[k] for k in _spread(len(dataset), decode)]
+    report.problems += [str(warning.message) for warning in caught]
+    unknown = np.mean([np.isnan(sample.keypoints_2d).any(axis=1).mean() for sample in chosen])
+    left = np.mean([sample.handedness == "left" for sample in chosen])
+    counted = f"{len(dataset):,} hands; decoded {len(chosen)}: {left:.0%} left hands"
+    report.found.append(f"{counted}, {unknown:.0%} of the keypoints not known")
+    outside = []
+    for sample in chosen:
+        size = np.array(sample.image.shape[1::-1])
+        known = sample.keypoints_2d[np.isfinite(sample.keypoints_2d).all(axis=1)]
+        outside.append(((known < -1) | (known > size)).any(axis=1).mean())
+    if np.mean(outside) > 0.1:
+        text = f"{np.mean(outside):.0%} of the keypoints lie outside their images"
+        report.problems.append(f"{text}; were the images resized after they were labelled?")
 
 
 def _decode(report: Report, paths: list[Path], wanted: int | None, what: str) -> dict[Path, tuple[int, int]]:

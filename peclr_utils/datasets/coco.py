@@ -217,7 +217,7 @@ def _numbers(value: Any) -> np.ndarray | None:
 
 
 def _order(names: Any, where: str) -> np.ndarray:
-    """Positions of FreiHAND's keypoints by their names; as they are if these tell nothing."""
+    """Positions of FreiHAND's keypoints by their names; as they are if the names say nothing."""
     words = [str(name).lower() for name in names or ()]
     if not any(re.search("[a-z]{3}", word) for word in words):  # none, or numbers
         return np.arange(NUM_KEYPOINTS)

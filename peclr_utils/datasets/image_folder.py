@@ -24,7 +24,7 @@ class ImageFolderHands:
             hands; one row for each hand. A path, or a name in the folder; `peclr_utils.boxes` says what is
             understood. With it, the samples are its rows, each with its box; without, whole images.
         disc: give whole images a mask: the largest ellipse in them. Views that turn then exchange what lies
-            outside; otherwise the image's corners, and the black beyond them, tell the angle. Not with boxes.
+            outside; otherwise the image's corners, and the black beyond them, show the angle. Not with boxes.
 
     Attributes:
         names: images found, relative to the folder.

@@ -87,8 +87,7 @@ class Subset:
     """Some samples of a data set, in the order given.
 
     Args:
-        dataset: any data set.
-        indices: positions in it, or a mask of the data set's length.
+        indices: positions in the data set, or a mask of its length.
 
     Raises:
         IndexError: if an index is outside the data set or not a whole number, or a mask has another length.
@@ -211,13 +210,7 @@ def even_indices(sources: np.ndarray, rng: np.random.Generator, count: int) -> n
     A source is drawn without replacement until it is exhausted, then from the start again: a small source's
     samples come several times in an epoch, and their counts differ by at most one.
 
-    Args:
-        sources: (N,) which source each sample is of; any integers.
-        rng: where the randomness comes from.
-        count: how many to draw.
-
-    Returns:
-        (count,) int64 positions in `sources`.
+    `sources` (N,) says which source each sample is of. Returns (count,) int64 positions in it.
     """
     members = [np.flatnonzero(sources == source) for source in np.unique(sources)]
     groups = -(-count // len(members))

@@ -41,7 +41,7 @@ MARKS = {
     "freihand": ("training_K.json", "training/rgb"),
     "youtube": ("youtube_train.json", "youtube_val.json", "youtube_test.json"),
 }
-"""What tells each data set's folder: any of these in it. An evaluation set alone is not FreiHAND."""
+"""What identifies each data set's folder: any of these in it. An evaluation set alone is not FreiHAND."""
 
 _EXAMPLES = (
     "synthetic:4096?seed=1, freihand:PATH?split=train, youtube:PATH, folder:PATH?boxes=FILE, "

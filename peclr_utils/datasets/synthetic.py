@@ -29,7 +29,7 @@ class SyntheticHands:
         seed: of the whole set; sets of different seeds share nothing.
         size: side of the square images without their border, pixels.
         border: how much farther they reach on each side, as a share of `size`, for views that turn: where an
-            image ends, a forearm is cut, and a turned cut would tell the angle. 0.62 fits `peclr` views.
+            image ends, a forearm is cut, and a turned cut would show the angle. 0.62 fits `peclr` views.
         versions: images of each hand: same pose, skin and camera, another background and light.
         view: the directions that the hands are seen from, `ViewRange()` by default.
         left_fraction: share of left hands. FreiHAND has none.

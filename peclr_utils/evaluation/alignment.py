@@ -56,12 +56,8 @@ def align_root(pred: ArrayLike, gt: ArrayLike, root: int = ROOT) -> np.ndarray:
     """Shift each predicted hand so that its root lies on the true one.
 
     Args:
-        pred: (..., J, C).
-        gt: (..., J, C), the same unit.
+        pred, gt: (..., J, C), in one unit; the result is float64.
         root: the keypoint to align: the wrist, or whatever a paper uses (middle MCP: 9).
-
-    Returns:
-        (..., J, C) float64.
     """
     predicted, true = as_pair(pred, gt)
     return predicted - predicted[..., root : root + 1, :] + true[..., root : root + 1, :]

@@ -107,12 +107,10 @@ def evaluate_keypoints(
     """Score predicted 3D keypoints exactly as FreiHAND's official evaluation does.
 
     Args:
-        pred: (N, 21, 3) metres, camera frame; an array, or a tensor of any float type on any device.
-        gt: (N, 21, 3) likewise, the truth.
+        pred, gt: (N, 21, 3) metres, camera frame; arrays, or tensors of any float type on any device.
         proper_rotation: align without mirroring, as most papers describe it. Not official; see the module's
             text.
-        pred_2d: (N, 21, 2) pixels; with `gt_2d`, gives `epe_2d` and `in_plane_error_degrees` too.
-        gt_2d: (N, 21, 2) pixels.
+        pred_2d, gt_2d: (N, 21, 2) pixels; with them, `epe_2d` and `in_plane_error_degrees` are found too.
         check_units: refuse hands that are far too large for metres. Turn it off for toy data.
 
     Raises:
@@ -150,15 +148,7 @@ def evaluate_keypoints(
 
 
 def joint_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
-    """Distance of each keypoint from the true one.
-
-    Args:
-        pred: (..., J, C), in 2D or 3D.
-        gt: (..., J, C), the same unit.
-
-    Returns:
-        (..., J) float64, in the input's unit.
-    """
+    """Distance of each keypoint (..., J, C), 2D or 3D, from the true one: (..., J) float64 in their unit."""
     predicted, true = as_pair(pred, gt)
     difference = predicted - true
     # Coordinate by coordinate is as fast as einsum, and rounds as a sum over the axis does: an error that
@@ -197,8 +187,7 @@ def in_plane_errors(pred: ArrayLike, gt: ArrayLike) -> np.ndarray:
     without extent has no direction: its error is 0.
 
     Args:
-        pred: (N, 21, 2) pixels.
-        gt: (N, 21, 2) pixels of the same image.
+        pred, gt: (N, 21, 2) pixels of the same image.
 
     Returns:
         (N,) float64, degrees from 0 to 180, whichever way it is turned.
@@ -232,12 +221,7 @@ def pck(errors: ArrayLike, thresholds: np.ndarray) -> np.ndarray:
 def auc(curve: np.ndarray, thresholds: np.ndarray) -> float:
     """Area under a PCK curve by the trapezoid rule, divided by the area under the constant one.
 
-    Args:
-        curve: (T,) PCK at the thresholds, T > 1.
-        thresholds: (T,) ascending.
-
-    Returns:
-        Between 0 and 1.
+    Between 0 and 1, from the PCK (T,) at ascending thresholds (T,), T > 1.
     """
     return float(np.trapezoid(curve, thresholds) / (thresholds[-1] - thresholds[0]))
 

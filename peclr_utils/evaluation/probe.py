@@ -1,6 +1,6 @@
-"""What frozen features already contain: a ridge regression on them, and the mean pose as the bar to clear.
+"""What frozen features already contain: a ridge regression on them, and the mean pose as the baseline.
 
-Chapter 03 judges pre-training by it. The closed-form solution takes seconds and tells how much of the pose a
+Chapter 03 judges pre-training by it. The closed-form solution takes seconds and shows how much of the pose a
 linear map can read off.
 """
 
@@ -31,9 +31,7 @@ def ridge_probe(
     0 the least squares solution of smallest norm.
 
     Args:
-        train_features: (N, F).
-        train_targets: (N, T).
-        test_features: (M, F).
+        train_features, train_targets, test_features: (N, F), (N, T), (M, F).
         alpha: strength; None tries `ALPHAS` and keeps the one with the smallest squared error, each target
             divided by its own deviation, on held-out training rows; then fits all rows with it.
         identity: (N,) integers, equal for images of one hand in one pose; those are held out together. None
@@ -61,15 +59,7 @@ def fit_ridge(
 
 
 def mean_pose(train_targets: ArrayLike, count: int) -> np.ndarray:
-    """Predict the mean of the training targets for every image.
-
-    Args:
-        train_targets: (N, ...) of any shape.
-        count: number of predictions.
-
-    Returns:
-        (count, ...) float64.
-    """
+    """Predict the mean of the training targets (N, ...) for every image: (count, ...) float64."""
     return np.repeat(as_float64(train_targets, "train_targets").mean(0, keepdims=True), count, axis=0)
 
 

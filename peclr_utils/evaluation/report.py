@@ -21,14 +21,7 @@ NAMES = {
 
 
 def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
-    """Mean and sample standard deviation (n - 1) of a few runs.
-
-    Args:
-        values: one number for each run, at least one.
-
-    Returns:
-        Mean and deviation; the deviation of one run is NaN, because nothing is known about it.
-    """
+    """Mean and sample standard deviation (n - 1) of one or more runs; the deviation of one run is NaN."""
     runs = np.asarray(values, dtype=np.float64).ravel()
     return float(runs.mean()), float(runs.std(ddof=1)) if runs.size > 1 else float("nan")
 

@@ -37,17 +37,10 @@ def write_submission(path: str | Path, xyz: ArrayLike) -> Path:
 
 
 def read_submission(path: str | Path) -> np.ndarray:
-    """Read the keypoints of a submission.
+    """Read the keypoints of a submission, (N, 21, 3) float64 metres, from its file or the folder with it.
 
-    Args:
-        path: the file, or the folder with its `pred.json`.
-
-    Returns:
-        (N, 21, 3) float64 metres.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it isn't two lists, the first with (N, 21, 3) finite numbers.
+    FileNotFoundError if there is no such file, ValueError if it isn't two lists, the first with (N, 21, 3)
+    finite numbers.
     """
     return _read(path, "pred.json", "[xyz, verts]")
 
@@ -55,8 +48,7 @@ def read_submission(path: str | Path) -> np.ndarray:
 def load_truth(path: str | Path) -> np.ndarray:
     """Read the evaluation set's keypoints, (N, 21, 3) float64 metres; errors as in `read_submission`.
 
-    Args:
-        path: `evaluation_xyz.json`, or FreiHAND's folder that holds it; data/README.md says where to get it.
+    `path` is `evaluation_xyz.json` or FreiHAND's folder with it; data/README.md says where to get it.
     """
     return _read(path, "evaluation_xyz.json", "xyz")
 

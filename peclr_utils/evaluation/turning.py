@@ -1,4 +1,4 @@
-"""How a projection turns when its image turns, and what a read-out that turns with it can tell.
+"""How a projection turns when its image turns, and what a read-out that turns with it can predict.
 
 Chapter 03 trains the projections that they measure. Neither needs labels in 3D.
 
@@ -55,7 +55,7 @@ def turn_of_points(still: ArrayLike, moved: ArrayLike, angles: ArrayLike) -> Tur
     """The slope of the points' angle over the image's: 1 where the projection turns with the image.
 
     Each image's slope is that of the least-squares line through zero over its angles; turns are measured
-    from -180 to 180 degrees, so angles far beyond 90 tell less.
+    from -180 to 180 degrees, so angles far beyond 90 say less.
 
     Args:
         still: (N, D) projections of N images.

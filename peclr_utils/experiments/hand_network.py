@@ -172,7 +172,7 @@ def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | P
         reasons = "; ".join(unreadable[:3]) + "; ..." * (len(unreadable) > 3)
         warnings.warn(f"{folder}: {counted}: {reasons}", stacklevel=2)
     if not annotations:
-        raise ValueError(f"{folder}: the network is sure of no right hand in {len(photographs)} images")
+        raise ValueError(f"{folder}: no right hand is predicted reliably in {len(photographs)} images")
     write_json(Path(file), {"images": images, "annotations": annotations})
     return len(annotations)
 

@@ -4,7 +4,7 @@
 
 Chapter 04 reads the table; `make table` makes it. Unlabelled hands stand upright, as most photographs show
 them; the hands to find are turned by any angle. For every seed each method pre-trains once. Its encoder is
-then probed and fine-tuned, frozen or (`--tunings full`) whole, all from equally many labels in as many steps.
+then probed and fine-tuned, frozen or (`--tunings full`) whole, all with the same number of labels and steps.
 Every finished cell is saved at once (`experiments.results`), so a killed run resumes, inside a training too.
 """
 
@@ -111,16 +111,12 @@ class LabelFractionsConfig(Settings):
     def validate(self) -> None:
         """Check every field, and the settings of the trainings; errors as `Settings.validate`."""
         super().validate()
-        self._require(bool(self.output), "output", "a folder, because a table takes long and resumes there")
-        for name, known in (("methods", METHODS), ("tunings", TUNINGS)):
-            found = getattr(self, name)
-            self._require(bool(found) and set(found) <= set(known), name, f"some of {known}")
+        table.require_table(self, METHODS, TUNINGS, tuple(PRETRAINED))
         self._require(min(self.seeds, default=-1) >= 0, "seeds", "at least one, none negative")
         least = 2 * HELD_OUT if "probe" in self.tunings else 2
         fine = min(self.labels, default=0) >= least
         self._require(fine, "labels", f"at least one number, none below {least}")
         self._require(bool(self.labelled), "labelled", "at least one name with its source")
-        self._require(set(self.encoders) <= set(PRETRAINED), "encoders", f"some of {tuple(PRETRAINED)}")
         self.pretrain_config(self.seeds[0], "peclr").validate()
         for cell in self.cells(self.seeds[0], "peclr"):
             if cell.tuning != "probe":

@@ -48,15 +48,9 @@ DIGITS = {"in-plane (°)": 1, "PA-AUC": 3, "training loss": 3}
 
 
 def load_results(path: str | Path, expected: str = FORMAT) -> dict[str, Any]:
-    """Read a table from its file, or from the folder that holds `results.json`.
+    """Read a table of the `expected` format from its file, or from the folder that holds `results.json`.
 
-    Args:
-        path: file or folder.
-        expected: the table's format; a label-fraction table's unless said otherwise.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it holds something else.
+    FileNotFoundError if there is no such file, ValueError if it holds something else.
     """
     file = Path(path) / RESULTS if Path(path).is_dir() else Path(path)
     if not file.is_file():
@@ -89,6 +83,17 @@ def open_results(config: Settings, new: Mapping[str, Any]) -> dict[str, Any]:
     return {**results, "config": here}
 
 
+def require_table(
+    config: Settings, methods: Sequence[str], tunings: Sequence[str], pretrained: Sequence[str]
+) -> None:
+    """Check the fields that the settings of every table have; errors as `Settings.validate`."""
+    config._require(bool(config.output), "output", "a folder, because a table takes long and resumes there")
+    for name, known in (("methods", methods), ("tunings", tunings)):
+        found = getattr(config, name)
+        config._require(bool(found) and set(found) <= set(known), name, f"some of {known}")
+    config._require(set(config.encoders) <= set(pretrained), "encoders", f"some of {pretrained}")
+
+
 def new_results(config: Mapping[str, Any], cells: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """Start a table from plain settings and the cells that are finished already."""
     return {"format": FORMAT, "config": dict(config), "cells": list(cells), "turns": []}
@@ -105,12 +110,9 @@ def measures(evaluation: Evaluation) -> dict[str, float]:
 
 
 def make_cell(cell: Sequence[Any], evaluation: Evaluation, losses: Sequence[float] = ()) -> dict[str, Any]:
-    """Make the record of a finished cell, without its seconds.
+    """Make the record of a finished `label_fractions.Cell`, without its seconds.
 
-    Args:
-        cell: method, labelled, tuning, labels, seed; see `label_fractions.Cell`.
-        evaluation: of its network on the test hands.
-        losses: that its training logged; none if nothing was trained.
+    `losses` are what its training logged; none if nothing was trained.
     """
     last = losses[-max(1, len(losses) // 10) :]
     record = dict(zip(CELL, cell, strict=True)) | measures(evaluation)
@@ -225,13 +227,9 @@ def turns_markdown(turns: Sequence[Mapping[str, Any]]) -> str:
 
 
 def thin_log(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-    """Average a log over steps: each of the first 16 alone, then in windows that grow with the step.
+    """Average a pre-training's log over steps: each of the first 16 alone, then in windows that grow.
 
-    Args:
-        rows: of a pre-training, from `training.read_log`.
-
-    Returns:
-        At most 75 rows: step (the window's mean), loss, alignment.
+    Returns at most 75 rows: step (the window's mean), loss, alignment.
     """
     steps = sorted({row["step"]: row for row in rows if "loss" in row}.items())
     edges = np.unique(np.round([*range(16), *np.geomspace(16, len(steps), 60)])).astype(int).tolist()

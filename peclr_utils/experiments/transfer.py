@@ -25,6 +25,7 @@ from peclr_utils.experiments.results import (
     load_results,
     open_results,
     paired_values,
+    require_table,
     write_results,
 )
 from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
@@ -92,12 +93,8 @@ class TransferConfig(Settings):
     def validate(self) -> None:
         """Check every field; errors as `Settings.validate`."""
         super().validate()
-        self._require(bool(self.output), "output", "a folder, because a table takes long and resumes there")
-        for name, known in (("methods", METHODS), ("tunings", TUNINGS)):
-            found = getattr(self, name)
-            self._require(bool(found) and set(found) <= set(known), name, f"some of {tuple(known)}")
         trained = tuple(method for method, own in METHODS.items() if own is not None)
-        self._require(set(self.encoders) <= set(trained), "encoders", f"some of {trained}")
+        require_table(self, tuple(METHODS), TUNINGS, trained)
         self._require(bool(self.test), "test", 'labelled photographs, such as "coco:PATH"')
         own = [METHODS[method] for method in self.methods if method not in self.encoders]
         needed = any(one is not None and one[2] for one in own)
@@ -173,12 +170,7 @@ def _measure(network: Any, samples: Sequence[HandSample]) -> dict[str, float]:
 
 
 def load_transfer(path: str | Path) -> dict[str, Any]:
-    """Read a table that `run_transfer` wrote, from its file or its folder.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it holds something else.
-    """
+    """Read a table that `run_transfer` wrote, from its file or its folder; errors as `load_results`."""
     return load_results(path, FORMAT)
 
 

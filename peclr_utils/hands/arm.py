@@ -1,6 +1,6 @@
 """A forearm for a hand mesh that ends at the wrist, bare or in a sleeve.
 
-Chapter 01 shows hands with it. A flat cut would tell a network where the wrist is, so a tube continues its
+Chapter 01 shows hands with it. A flat cut would show a network where the wrist is, so a tube continues its
 rim, bends at the wrist and widens towards the elbow.
 
 **Convention.** The hand's own frame of `mesh`: it is the arm that turns, opposite to `ArmPose`.

@@ -143,7 +143,7 @@ def _between(rng: np.random.Generator) -> HandPose:
 
 
 def _free(rng: np.random.Generator) -> HandPose:
-    """Every joint anywhere within its limits; neighbouring joints and fingers bend alike."""
+    """Every joint anywhere within its limits; neighbouring joints and fingers bend similarly."""
     closing = _NEIGHBOURS @ rng.standard_normal(4)
     own = _NEIGHBOURS @ rng.standard_normal((4, 2))
     # A logistic curve for the normal distribution's gives nearly uniform shares; the power opens the hand.

@@ -179,7 +179,7 @@ def _nearest(
     near *= position
     near += level.take(row, mode=FAST)
     # The bits of positive floats, read as integers, keep the floats' order. With the row in the lower half,
-    # the largest integer is the nearest sample and tells its row.
+    # the largest integer is the nearest sample and gives its row.
     packed = near.astype(np.float32).view(np.int32).astype(np.int64)
     packed <<= 32
     packed |= row

@@ -61,7 +61,7 @@ class ViewRange:
 
     @classmethod
     def anywhere(cls) -> "ViewRange":
-        """Every direction and roll alike."""
+        """Every direction and roll, equally likely."""
         return cls(max_angle_degrees=90.0, roll_degrees=180.0)
 
     def sample(self, rng: np.random.Generator) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The skin of the hand as a few maps over its texture: palm, redness, nails, creases, mottling.
 
-Chapter 01 shows them. They are drawn once per process from the mesh, whose joints tell where things go.
+Chapter 01 shows them. They are drawn once per process from the mesh, whose joints give their places.
 
 **Convention.** Texture coordinates (u, v) in 0..1, u right, v down; texel centres at half-integers.
 """

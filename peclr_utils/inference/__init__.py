@@ -8,9 +8,10 @@ command line::
     python -m peclr_utils.inference photo.jpg
 """
 
-from peclr_utils.inference.finding import crop_again, find_hands, windows
+from peclr_utils.inference.finding import crop_again, find_hands
 from peclr_utils.inference.inputs import AVERAGE_BONE
 from peclr_utils.inference.prediction import HandPrediction
+from peclr_utils.inference.sliding import windows
 from peclr_utils.inference.two_crops import predict
 
 __all__ = ["AVERAGE_BONE", "HandPrediction", "crop_again", "find_hands", "predict", "windows"]

@@ -3,8 +3,6 @@
 `python -m peclr_utils.inference photo.jpg` writes `photo_hand.png`; `--help` lists the rest.
 """
 
-import csv
-import io
 import itertools
 import sys
 import time
@@ -21,20 +19,18 @@ from tqdm import tqdm
 
 from peclr_utils.datasets import ImageFolderHands
 from peclr_utils.datasets.images import read_image
-from peclr_utils.files import atomic, write_json, write_text
+from peclr_utils.files import write_json, write_text
 from peclr_utils.inference.film import FILMS, Film, follow, write_film
 from peclr_utils.inference.finding import search
+from peclr_utils.inference.output import WRITABLE, describe, numbers, table, write_image
 from peclr_utils.inference.prediction import HandPrediction
 from peclr_utils.inference.two_crops import predict_all
 from peclr_utils.interrupts import HeldInterrupt
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.settings import run_and_exit
-from peclr_utils.skeleton import KEYPOINT_NAMES
 from peclr_utils.weights import load_pose_network
 
 PROGRAM = "python -m peclr_utils.inference"
-UNSURE = 0.1  # spread, in sides of the hand's box, from which a prediction is called unsure
-WRITABLE = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -210,12 +206,14 @@ def _run_images(
         names = [name for name in source.names if str(options.image / name) not in broken]
         names = names if options.boxes is None else list(by_image)
     for name in names:
-        image = read_image(options.image / name if many else options.image)
-        written = name if name.lower().endswith(WRITABLE) else f"{name}.png"
-        _write(options.target / written if many else options.target, _draw(image, by_image.get(name, [])))
-        for hand in by_image.get(name, []):
+        image, found = read_image(options.image / name if many else options.image), by_image.get(name, [])
+        output = options.target
+        if many:
+            output = output / (name if name.lower().endswith(WRITABLE) else f"{name}.png")
+        write_image(output, _draw(image, found))
+        for hand in found:
             print(describe(hand, *image.shape[:2]))
-        if name not in by_image:
+        if not found:
             print(f"{name}: no hand found")
     return hands, skipped, len(names), total
 
@@ -259,81 +257,6 @@ def _show(image: np.ndarray) -> bool:
         return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
     except cv2.error:
         raise ValueError("--camera: OpenCV can't open a window here; it needs a screen") from None
-
-
-def table(hands: Sequence[HandPrediction], frames: Sequence[int] = ()) -> str:
-    """Keypoints as CSV: a row for each keypoint of each hand; the hands of a film with the frame of each."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow("image frame hand side presence keypoint x y X Y Z unit".split())
-    numbered: dict[str, int] = {}
-    for hand, frame in itertools.zip_longest(hands, frames):
-        number = numbered[hand.name] = numbered.get(hand.name, -1) + 1
-        about = [hand.name, frame, number if frame is None else hand.index]
-        about += ["left" if hand.is_left else "right"]
-        about += ["" if hand.presence is None else f"{hand.presence:.3f}"]
-        for name, uv, xyz in zip(KEYPOINT_NAMES, hand.keypoints_2d, hand.keypoints_3d, strict=True):
-            values = [f"{v:.2f}" for v in uv] + [f"{v:.5f}" for v in xyz]
-            writer.writerow([*about, name, *values, hand.unit])
-    return text.getvalue()
-
-
-def _write(path: Path, image: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _, encoded = cv2.imencode(path.suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    except cv2.error:
-        raise ValueError(f"{path}: OpenCV can't write an image of {image.shape} like this") from None
-    with atomic(path) as temporary:
-        temporary.write_bytes(encoded)
-
-
-def numbers(hand: HandPrediction, frame: int | None = None) -> dict[str, object]:
-    """A prediction as plain values, with the frame and the hand's number if it is from a film."""
-    return {
-        "image": hand.name,
-        **({} if frame is None else {"frame": frame, "hand": hand.index}),
-        "keypoints_2d": _plain(hand.keypoints_2d),
-        "keypoints_3d": _plain(hand.keypoints_3d),
-        "unit": hand.unit,
-        "bone_length": _plain(hand.bone_length),
-        "K": _plain(hand.K),
-        "metric_depth_is_a_guess": hand.metric_depth_is_a_guess,
-        "is_left": hand.is_left,
-        "presence": _plain(hand.presence),
-        "spread": _plain(hand.spread),
-    }
-
-
-def _plain(values: np.ndarray | float | None) -> Any:
-    """A number or an array as JSON has it, in lists; None for what is not known or not finite."""
-    values = np.asarray(values, dtype=np.float64)
-    return np.where(np.isfinite(values), values, None).tolist()
-
-
-def describe(hand: HandPrediction, height: int, width: int) -> str:
-    """Say in one line where in an image of this size the hand is, and what that rests on."""
-    points = hand.keypoints_2d[np.isfinite(hand.keypoints_2d).all(axis=1)]
-    place = "without a finite keypoint"
-    if len(points):
-        ends = np.clip([points.min(axis=0), points.max(axis=0)], 0, [width - 1, height - 1])
-        (x1, y1), (x2, y2) = ends.round().astype(int)
-        place = f"within x {x1}..{x2}, y {y1}..{y2}"
-    doubts = ["the camera is unknown, so it is the authors' default"] * hand.K_is_default
-    doubts += ["the intrinsics don't fit the image"] * hand.K_is_doubtful
-    doubts += ["the bone is an average adult's"] * hand.bone_is_average
-    guess = f" (a guess: {' and '.join(doubts)})" if doubts else ""
-    lost = "; no hand was found in the first crop, give --box" if hand.fell_back else ""
-    if hand.spread is not None and not hand.spread <= UNSURE:
-        by = f" by {hand.spread:.0%} of the hand's size" if np.isfinite(hand.spread) else ""
-        lost += f"; unsure, turned copies of the image disagree{by}"
-    depth = f"{hand.keypoints_3d[0, 2]:.2f} {hand.unit}"
-    kind = (
-        "hand"
-        if hand.presence is None
-        else f"{'left' if hand.is_left else 'right'} hand ({hand.presence:.0%})"
-    )
-    return f"{hand.name}: {kind} {place}, wrist at a depth of {depth}{guess}{lost}"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

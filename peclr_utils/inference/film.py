@@ -165,7 +165,7 @@ def _starts(
 def _numbered(
     hands: Sequence[HandPrediction], last: Sequence[HandPrediction], unused: Iterator[int]
 ) -> list[HandPrediction]:
-    """Number each hand as the nearest of its side in the last frame, within half its size; else anew."""
+    """Number each hand as the nearest of its side a frame ago, within half its size, or with a new number."""
     pairs = sorted(
         (np.linalg.norm((hand.keypoints_2d - other.keypoints_2d).mean(axis=0)), place, other.index)
         for place, hand in enumerate(hands)
@@ -188,7 +188,7 @@ class OneEuro:
     """The One Euro filter (Casiez, Roussel and Vogel, CHI 2012): steady at rest, quick in motion.
 
     A first-order low-pass filter whose cut-off frequency rises with the speed of what it filters. Speeds are
-    in sizes of the hand per second, so that it works alike in images of any size.
+    in sizes of the hand per second, so that it works the same in images of any size.
     """
 
     rate: float  # frames per second

@@ -8,33 +8,24 @@ centres at integers.
 """
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from tqdm import tqdm
 
 from peclr_utils.augmentation import to_batch
 from peclr_utils.camera import transform_points
-from peclr_utils.inference.cutting import USUAL_REACH, Cut, square_cut
+from peclr_utils.inference.cutting import Cut, square_cut
 from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single, other_side
 from peclr_utils.inference.prediction import HandPrediction, Seen, evaluating, make_prediction, run
+from peclr_utils.inference.sliding import windows
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.training.device import autocast, choose_dtype
 
-RATIO = 1.5
-"""Side of one size of windows over the next smaller one's; presence is learnt from 0.75 to 1.33."""
-
-STRIDE = 0.25
-"""Distance of neighbouring windows as a share of their side; presence is learnt for shifts up to 0.1."""
-
-MAGNIFIED = 16
-"""Pixels of a window's side that one pixel of the image takes at most; larger ones show nothing new."""
-
 ROUNDS = 4
-"""Crops that follow one another at most."""
+"""Largest number of successive crops."""
 
 STAYS = 0.05
 """Share of its side by which a crop may move or grow and count as the same."""
@@ -54,26 +45,7 @@ SMALLEST = 0.2
 """The smallest hand that is looked for, as a share of the image's shorter side."""
 
 MOST = 4
-"""Hands of an image at most."""
-
-
-class Windows(NamedTuple):
-    """Windows of one size over an image."""
-
-    resized: np.ndarray  # (H, W, 3) uint8, the image with a black border, in which a window has `size` pixels
-    corner: np.ndarray  # (N, 2) int, the first x and y of each window in it
-    size: int  # pixels
-    centre: np.ndarray  # (N, 2) pixels of the image
-    side: float  # pixels of the image
-
-    def cut(self, some: slice) -> np.ndarray:
-        """Cut some of the windows out: (n, size, size, 3) uint8."""
-        return np.stack([self.resized[y : y + self.size, x : x + self.size] for x, y in self.corner[some]])
-
-    @property
-    def crops(self) -> np.ndarray:
-        """(N, size, size, 3) uint8, all windows: up to 16 times as much memory as `resized`."""
-        return self.cut(slice(None))
+"""Largest number of hands to find in an image."""
 
 
 class Found(NamedTuple):
@@ -82,45 +54,6 @@ class Found(NamedTuple):
     given: HandImage
     cut: Cut
     seen: Seen
-
-
-def windows(image: np.ndarray, size: int, view_factor: float, smallest: float) -> Iterator[Windows]:
-    """Lay windows over an image, from hands as large as the image to small ones.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        size: side of a crop in pixels.
-        view_factor: see `PoseNetwork25D`; a crop is about 2 * 0.63 * view_factor times as wide as its hand.
-        smallest: the smallest hand to look for, as a share of the image's shorter side.
-
-    Yields:
-        All windows of one size, which cover the image; beyond its edge they are black. The largest size
-        always comes; smaller ones magnify the image at most by `MAGNIFIED`.
-    """
-    height, width = image.shape[:2]
-    per_hand = 2 * USUAL_REACH * view_factor
-    last = max(per_hand * smallest * min(height, width) / RATIO**0.5, size / MAGNIFIED)
-    sides = [per_hand * max(height, width)]
-    while sides[-1] / RATIO > last:
-        sides.append(sides[-1] / RATIO)
-    for side in sides:
-        scale = size / side
-        # One resize for all windows of a size, which are then cut out of it.
-        small = (max(1, round(width * scale)), max(1, round(height * scale)))
-        shrunk = cv2.resize(image, small, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        padded = cv2.copyMakeBorder(shrunk, size, size, size, size, cv2.BORDER_CONSTANT)
-        across, down = (_places(length, size) for length in small)
-        grid = np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2)
-        centre = (grid + size / 2) / small * (width, height) - 0.5
-        yield Windows(padded, grid + size, size, centre, side)
-
-
-def _places(length: int, size: int) -> np.ndarray:
-    """Where windows of `size` begin along an axis of `length`: the hands in them lie inside the image."""
-    inside = 0.3 * size  # of a hand in the middle of its window, from its centre to its edge
-    low, high = min(inside, length / 2), max(length - inside, length / 2)
-    count = int(np.ceil((high - low) / (STRIDE * size))) + 1
-    return np.unique(np.round(np.linspace(low, high, count) - size / 2).astype(int))
 
 
 def find_hands(
@@ -140,13 +73,12 @@ def find_hands(
         image, K, scale: as in `predict`; boxes and sides of samples are not used.
         smallest: the smallest hand to look for, as a share of an image's shorter side. Windows for smaller
             hands are many: half the size takes four times as long.
-        most: hands of an image at most.
+        most: the largest number of hands to find in an image.
         batch_size: windows at once.
 
     Returns:
         The hands in the order of the images, the most likely of an image first. `index` says which image a
-        hand is in; of an image without a hand there is none. Images that can't be used are skipped with one
-        warning.
+        hand is in. Images that can't be used are skipped with one warning.
 
     Raises:
         ValueError: if the network doesn't know presence, `smallest` isn't from 0.02 to 1, or `most` isn't
@@ -235,8 +167,8 @@ def check_search(network: PoseNetwork25D, smallest: float, most: int) -> None:
 def find_in(
     network: PoseNetwork25D,
     sides: Sequence[HandImage],
-    smallest: float = SMALLEST,
-    most: int = MOST,
+    smallest: float,
+    most: int,
     batch_size: int = 64,
     least: float = LIKELY,
 ) -> list[HandPrediction]:
@@ -246,12 +178,12 @@ def find_in(
         network: one with `knows_presence`, in evaluation mode.
         sides: the image as it is, and mirrored, to find left hands.
         smallest: see `windows`.
-        most: hands to return at most.
+        most: the largest number of hands to return.
         batch_size: windows at once.
         least: presence from which a hand counts.
 
     Returns:
-        The hands found, the most likely first; none if there is none.
+        The hands found, the most likely first.
     """
     starts: list[tuple[float, HandImage, Cut]] = []
     for given in sides:
@@ -278,7 +210,7 @@ def best_hands(
 
 
 def _is_found(hand: HandPrediction, least: float) -> bool:
-    """Whether a hand is likely, and seen alike in turned copies; anything if `least` is 0."""
+    """Whether a hand is likely, and seen the same in turned copies; any hand if `least` is 0."""
     alike = hand.spread is None or hand.spread <= ALIKE
     return hand.presence >= least and (alike or least == 0)
 

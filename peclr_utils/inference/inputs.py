@@ -226,16 +226,14 @@ def _hand_image(
     if box is not None:
         box = np.asarray(box, dtype=np.float64)
         doubt = check_box(box, (width, height), name) or doubt
-    image = sample.image
-    is_left = is_left or sample.handedness == "left"
-    if is_left:
-        mirrored = mirror(HandSample(image, identity=0, source=sample.source, K=K, box=box))
-        image, K, box = mirrored.image, mirrored.K, mirrored.box
-    return HandImage(image, K, K_is_default, K_is_doubtful, length, average, box, is_left, name, index, doubt)
+    right = HandImage(
+        sample.image, K, K_is_default, K_is_doubtful, length, average, box, False, name, index, doubt
+    )
+    return other_side(right) if is_left or sample.handedness == "left" else right
 
 
 def other_side(given: HandImage) -> HandImage:
-    """The same image as if it showed a hand of the other side: mirrored once more."""
+    """The same image as if it showed a hand of the other side: mirrored."""
     plain = HandSample(given.image, identity=0, source="", K=given.K, box=given.box)
     mirrored = mirror(plain)
     return replace(given, image=mirrored.image, K=mirrored.K, box=mirrored.box, is_left=not given.is_left)

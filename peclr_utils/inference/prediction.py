@@ -113,7 +113,7 @@ def run(
     dtype = torch.promote_types(like.dtype, torch.float32)
 
     def see(turns: int) -> PoseOutput:
-        """Predict the crops turned counter-clockwise by so many quarters; the pixels are turned back."""
+        """Predict the crops after quarter turns, counter-clockwise; the pixels are turned back."""
         turn = np.linalg.matrix_power(np.array([[0.0, 1, 0], [-1, 0, size - 1], [0, 0, 1]]), turns)
         seen = torch.rot90(images, turns, (2, 3)).contiguous(memory_format=torch.channels_last)
         output = model(seen, torch.as_tensor(turn @ K).to(like.device, dtype))

@@ -1,6 +1,8 @@
 """PCK, errors by keypoint and method, learning curves, error by number of labels, turns.
 
 Chapters 02 to 05 draw them.
+
+**Convention.** `ax` are axes to draw into, None makes a figure; `title` is that of the axes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,8 +37,6 @@ def plot_pck(
 
     Args:
         curves: by method: thresholds (T,) in metres, and PCK (T,) between 0 and 1.
-        ax: axes to draw into; None makes a figure.
-        title: of the axes.
     """
     figure, ax = figure_and_axes(ax, 6.5, 4.0)
     styles = method_styles(curves)
@@ -94,17 +94,15 @@ def plot_learning_curves(
     histories: Mapping[str, Sequence[Mapping[str, float]]],
     panels: Mapping[str, str] | None = None,
     *,
-    x: str = "step",
     smooth: float = 0,
 ) -> Figure:
-    """Draw quantities of several runs over time, one panel per quantity.
+    """Draw quantities of several runs against the step, one panel per quantity.
 
     Args:
         histories: by run: the lines of its log, in order; lines without the quantity are skipped.
         panels: key of each quantity in the log, and the label of its axis with the unit; None takes the loss.
-        x: key of what the curves run over, and the label of its axis.
-        smooth: width, in units of `x`, of the window that the bold curve is averaged over, in front of the
-            pale raw one. 0 draws the raw one alone.
+        smooth: width, in steps, of the window that the bold curve is averaged over, in front of the pale raw
+            one. 0 draws the raw one alone.
     """
     panels = panels or {"loss": "training loss"}
     figure = new_figure(WIDTH if len(panels) > 1 else 6.5, 3.6)
@@ -112,7 +110,7 @@ def plot_learning_curves(
     styles = method_styles(histories)
     for ax, (key, label) in zip(axes, panels.items(), strict=True):
         for name, rows in histories.items():
-            points = [(row[x], row[key]) for row in rows if None not in (row.get(x), row.get(key))]
+            points = [(row["step"], row[key]) for row in rows if None not in (row.get("step"), row.get(key))]
             if not points:
                 continue
             across, values = np.array(points).T
@@ -122,31 +120,25 @@ def plot_learning_curves(
                 values = _running_mean(across, values, smooth)
             ax.plot(across, values, label=name, linewidth=2, **style)
         if not ax.lines:
-            raise ValueError(f"no run's log has both {x!r} and {key!r}")
-        label_axes(ax, x, label)
+            raise ValueError(f"no run's log has both 'step' and {key!r}")
+        label_axes(ax, "step", label)
     if len(histories) > 1:
         axes[0].legend(**_LEGEND, handlelength=3)
     return figure
 
 
 def plot_label_fractions(
-    results: Mapping[str, Mapping[int, Sequence[float]]],
-    ax: Axes | None = None,
-    *,
-    ylabel: str = "PA-EPE (mm)",
-    title: str | None = None,
+    results: Mapping[str, Mapping[int, Sequence[float]]], *, title: str | None = None
 ) -> Figure:
-    """Draw error against the number of labels: mean and deviation over seeds, and each seed as a dot.
+    """Draw PA-EPE against the number of labels: mean and deviation over seeds, and each seed as a dot.
 
     Args:
-        results: by method, by number of labels: one error per seed.
-        ax: axes to draw into; None makes a figure.
-        ylabel: what the error is, with its unit.
-        title: of the axes.
+        results: by method, by number of labels: mm, one error per seed.
     """
     counts = sorted({count for by_count in results.values() for count in by_count})
     several = any(len(seeds) > 1 for by_count in results.values() for seeds in by_count.values())
-    figure, ax = figure_and_axes(ax, 6.5, 4.2)
+    figure = new_figure(6.5, 4.2)
+    ax = figure.add_subplot()
     styles = method_styles(results)
     for k, (name, by_count) in enumerate(results.items()):
         labels = sorted(by_count)
@@ -163,7 +155,7 @@ def plot_label_fractions(
     ax.set_xticks(counts, [f"{count:,}" for count in counts])
     ax.set_xticks([], minor=True)
     ax.set_xlim(counts[0] / 1.35, counts[-1] * 1.35)
-    label_axes(ax, "labelled hands", ylabel, title)
+    label_axes(ax, "labelled hands", "PA-EPE (mm)", title)
     # At least 15% of the error high, or differences that mean nothing would look large; the legend on top.
     low, high = ax.get_ylim()
     margin = max(0.0, 0.15 * high - (high - low)) / 2
@@ -185,8 +177,6 @@ def plot_turns(
     Args:
         turned: by method: (A, N) degrees that the points of N images turn by; see `turning.turned_by`.
         angles: (A,) degrees that the images are turned by, ascending.
-        ax: axes to draw into; None makes a figure.
-        title: of the axes.
     """
     figure, ax = figure_and_axes(ax, 6.5, 4.6)
     _turn_axes(ax, angles, "the image turns", "its points turn", title)
@@ -205,9 +195,7 @@ def plot_intervals(
 
     Args:
         found: by method: the number, and half its interval.
-        ax: axes to draw into; None makes a figure.
         label: of the horizontal axis, with the unit.
-        title: of the axes.
     """
     figure, ax = figure_and_axes(ax, 6.5, 3.0)
     for k, (name, style) in enumerate(method_styles(found).items()):
@@ -260,12 +248,7 @@ def heat_map(
 ) -> None:
     """Draw a small square matrix with its numbers, and a frame around one entry of each row.
 
-    Args:
-        ax: axes to draw into.
-        values: (N, N).
-        title: of the axes.
-        names: N names of rows and columns.
-        framed: column of each row's frame.
+    `values` is (N, N); `names` are N names of rows and columns, `framed` the column of each row's frame.
     """
     matrix = as_array(values)
     ax.imshow(matrix, cmap="Blues", vmin=matrix.min(), vmax=1.6 * matrix.max() - 0.6 * matrix.min())

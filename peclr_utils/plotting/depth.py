@@ -1,4 +1,4 @@
-"""What an image tells about depth, and where the formula for the root's depth fails; chapter 01 draws it."""
+"""What an image shows about depth, and where the formula for the root's depth fails; chapter 01 draws it."""
 
 from collections.abc import Mapping, Sequence
 

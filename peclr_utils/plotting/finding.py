@@ -6,14 +6,13 @@ Chapter 05 shows each step of `inference.find_hands` with it.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from peclr_utils.camera import transform_points
 from peclr_utils.crops.cropping import warp
 from peclr_utils.datasets.sample import HandSample
-from peclr_utils.inference.finding import Windows
 from peclr_utils.inference.prediction import HandPrediction
+from peclr_utils.inference.sliding import Windows
 from peclr_utils.plotting.sheets import show_samples
 from peclr_utils.plotting.skeletons import draw_skeleton
 from peclr_utils.plotting.style import SMALL, WIDTH, new_figure, show_image
@@ -58,13 +57,10 @@ def plot_windows(
             ax.scatter(*level.centre.T, c=score, zorder=4, **look)
             title, drawn = f"{title}, at best {score[best]:.2f}", [best]
         for k in drawn:
-            _draw_square(ax, level.centre[k], level.side)
+            square = level.centre[k] + level.side * _CORNERS
+            ax.plot(*square.T, color="#E69F00", linewidth=1.6, zorder=5)
         ax.set_title(title, fontsize=SMALL, loc="left")
     return figure
-
-
-def _draw_square(ax: Axes, centre: np.ndarray, side: float) -> None:
-    ax.plot(*(centre + side * _CORNERS).T, color="#E69F00", linewidth=1.6, zorder=5)
 
 
 def plot_crops(image: np.ndarray, rows: Mapping[str, Sequence[HandPrediction]], size: int) -> Figure:
@@ -98,13 +94,6 @@ def plot_found(image: np.ndarray, hands: Sequence[HandPrediction]) -> Figure:
     for hand in hands:
         draw_skeleton(ax, hand.keypoints_2d)
         text = f"{'left' if hand.is_left else 'right'}, {hand.presence:.2f}"
-        ax.annotate(
-            text,
-            hand.keypoints_2d[0],
-            (6, -12),
-            textcoords="offset points",
-            fontsize=SMALL,
-            bbox=box,
-            zorder=9,
-        )
+        look = {"fontsize": SMALL, "bbox": box, "zorder": 9}
+        ax.annotate(text, hand.keypoints_2d[0], (6, -12), textcoords="offset points", **look)
     return figure

@@ -20,7 +20,6 @@ from peclr_utils.plotting.style import SMALL, TEXT, WIDTH, as_array, as_images, 
 Images = np.ndarray | torch.Tensor | Sequence[np.ndarray]
 
 _GAP, _LINE, _MARGIN = 0.06, 0.17, 0.08  # inches
-_HIGHLIGHT = "#0072B2"
 
 
 def show_samples(
@@ -49,25 +48,17 @@ def show_samples(
     return _sheet(rows, heads=row_names)[0]
 
 
-def plot_view_pairs(
-    views1: Images,
-    views2: Images,
-    *,
-    captions: Sequence[str] | None = None,
-    title: str | None = None,
-) -> Figure:
+def plot_view_pairs(views1: Images, views2: Images, *, captions: Sequence[str] | None = None) -> Figure:
     """Show pairs of views, one pair per column.
 
     Args:
-        views1: N images.
-        views2: N images.
+        views1, views2: N images each.
         captions: N texts below the columns, or None.
-        title: of the sheet.
     """
     first, second = as_images(views1, "views1"), as_images(views2, "views2")
     below = zip(second, _each("captions", captions, first), strict=True)
     rows = [[(view, None, None) for view in first], [(view, None, caption) for view, caption in below]]
-    return _sheet(rows, title, ("view 1", "view 2"))[0]
+    return _sheet(rows, heads=("view 1", "view 2"))[0]
 
 
 def plot_neighbours(
@@ -75,7 +66,6 @@ def plot_neighbours(
     neighbours: np.ndarray | torch.Tensor,
     distances: np.ndarray | torch.Tensor,
     *,
-    highlight: np.ndarray | None = None,
     title: str | None = None,
 ) -> Figure:
     """Show, row by row, an image and its nearest neighbours in some embedding.
@@ -84,7 +74,6 @@ def plot_neighbours(
         queries: Q images.
         neighbours: (Q, k, H, W, 3) uint8, or a tensor (Q, k, 3, H, W); nearest first.
         distances: (Q, k), shown below the neighbours.
-        highlight: (Q, k) booleans: neighbours to frame in blue (the same pose, say), or None.
         title: of the sheet; None says what it shows.
     """
     query_images, distances = as_images(queries, "queries"), as_array(distances)
@@ -96,10 +85,7 @@ def plot_neighbours(
     for query, images, numbers in zip(query_images, neighbours, distances, strict=True):
         near = zip(as_images(images, "neighbours"), numbers, strict=True)
         rows.append([(query, None, "query"), *((image, None, f"{number:.3f}") for image, number in near)])
-    figure, axes = _sheet(rows, title, split=True)
-    for row, k in np.argwhere(np.zeros_like(distances) if highlight is None else highlight):
-        axes[row][k + 1].spines[:].set(visible=True, color=_HIGHLIGHT, linewidth=3)
-    return figure
+    return _sheet(rows, title, split=True)[0]
 
 
 def plot_predictions(
@@ -114,8 +100,7 @@ def plot_predictions(
 
     Args:
         images: N images.
-        predicted: (N, 21, 2) pixels.
-        true: (N, 21, 2) pixels.
+        predicted, true: (N, 21, 2) pixels.
         errors: (N,) mm to sort by and to print, such as `Evaluation.per_hand_pa_epe_mm`.
         count: images in a row, at most N.
     """

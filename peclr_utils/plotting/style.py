@@ -47,27 +47,18 @@ class NotebookFigure(Figure):
 
 
 def new_figure(width: float = WIDTH, height: float = 4.0, tidy: bool = True) -> NotebookFigure:
-    """Start an empty white figure at 100 dots per inch.
+    """Start an empty white figure, `width` x `height` inches at 100 dots per inch.
 
-    Args:
-        width: inches.
-        height: inches.
-        tidy: let matplotlib make room for labels; without, axes stay where they are put.
+    `tidy` lets matplotlib make room for labels; without, axes stay where they are put.
     """
     layout = "constrained" if tidy else "none"
     return NotebookFigure(figsize=(width, height), dpi=100, layout=layout, facecolor="white")
 
 
 def compact(figure: Figure, quality: int = 80, dpi: int = 90):
-    """Encode a figure as JPEG, to be shown in its place: for sheets of photographs, which PNG makes large.
+    """Encode a figure as JPEG, quality 1 to 95: PNG makes photographs large, but suits lines and text better.
 
-    Args:
-        figure: any figure; for lines and text PNG is better.
-        quality: 1 to 95.
-        dpi: dots per inch.
-
-    Returns:
-        An `IPython.display.Image`, which a cell should end with.
+    Returns an `IPython.display.Image`, which a cell should end with.
     """
     from IPython.display import Image
 
@@ -105,12 +96,6 @@ def show_image(ax: Axes, image: np.ndarray) -> None:
     ax.spines[:].set_visible(False)
 
 
-def curve_style(position: int) -> dict[str, Any]:
-    """Colour, marker and dash of a figure's curve at a position from 0; after seven they repeat."""
-    k = position % len(PALETTE)
-    return {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k]}
-
-
 def method_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Give each compared method a look of its own: the course's methods the same in every figure.
 
@@ -126,7 +111,8 @@ def method_styles(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     free = [k for k in range(len(PALETTE)) if k not in taken.values()]
     others = [name for name in names if name not in taken]
     taken |= {name: free[k % len(free)] for k, name in enumerate(others)}
-    return {name: curve_style(taken[name]) for name in names}
+    places = ((name, taken[name]) for name in names)
+    return {name: {"color": PALETTE[k], "marker": MARKERS[k], "linestyle": DASHES[k]} for name, k in places}
 
 
 def as_array(values: np.ndarray | torch.Tensor) -> np.ndarray:

@@ -78,8 +78,8 @@ class PretrainConfig(RunSettings):
     method: Literal["peclr", "simclr"] = "peclr"
     undo_shift: bool = True  # False: "peclr" undoes the rotation only, and the shift is one more invariance.
     # "peclr" undoes both views of a pair to one random angle instead of to 0, so that different hands don't
-    # all point the same way when they are compared. Where they do, as upright ones, the loss first teaches
-    # nothing but that way; the paper has no such frames.
+    # all point the same way when they are compared. Where they do, as upright hands do, the loss first
+    # teaches only that direction; the paper has no such frames.
     random_frames: bool = False
     rotation_degrees: float = 45.0  # Views turn by up to this much either way, 0 to 180; the paper's is 45.
     temperature: float = 0.5  # Of NT-Xent, positive; the paper's.

@@ -34,7 +34,7 @@ class PoseBatch(NamedTuple):
     K: Tensor  # (B, 3, 3) intrinsics of the view
     keypoints_3d: Tensor  # (B, 21, 3) metres, camera frame
     bone_length: Tensor  # (B,) metres
-    presence: Tensor  # (B,) 1 where the hand is in its place, 0 where it is not, NaN where that isn't asked
+    presence: Tensor  # (B,) 1 where the hand is in its place, 0 where it isn't, NaN to ignore
 
     def to(self, device: torch.device, image_size: int, backgrounds: Tensor | None = None) -> "PoseBatch":
         """Move the batch to the device and finish its views there; see `views.finish_views`."""

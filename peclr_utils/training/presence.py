@@ -5,11 +5,11 @@ Chapter 05 finds hands with what is learnt from them.
 | kind | what the view shows | presence | pose |
 |---|---|---|---|
 | in place | the hand as training draws it | 1 | learnt |
-| near | shifted by 0.1 to 0.3 of the view, or somewhat too large or small | not asked | learnt |
-| off-centre | shifted by 0.4 to 0.6 | 0 | not asked |
-| wrong scale | less than half as large as it should be, or more than twice | 0 | not asked |
-| mirrored | the other hand: a left one is found in the mirrored image | 0 | not asked |
-| no hand | a background alone; black if the crop has no mask | 0 | not asked |
+| near | shifted by 0.1 to 0.3 of the view, or somewhat too large or small | ignored | learnt |
+| off-centre | shifted by 0.4 to 0.6 | 0 | ignored |
+| wrong scale | less than half as large as it should be, or more than twice | 0 | ignored |
+| mirrored | the other hand: a left one is found in the mirrored image | 0 | ignored |
+| no hand | a background alone; black if the crop has no mask | 0 | ignored |
 
 The pose of near hands lets a second crop correct a first one that is a little off.
 """
@@ -32,7 +32,7 @@ class Placed(NamedTuple):
 
     parameters: ViewParameters
     kind: np.ndarray  # (B,) positions in KINDS
-    presence: np.ndarray  # (B,) float64: 1, 0, or NaN where it is not asked
+    presence: np.ndarray  # (B,) float64: 1, 0, or NaN where the loss ignores it
 
     @property
     def mirrored(self) -> np.ndarray:
@@ -74,8 +74,8 @@ def misplace(parameters: ViewParameters, share: float, margin: float, rng: np.ra
     # Far enough for the hand to leave the view, whatever its scale.
     shift[is_kind["no hand"]] = 10.0 * heading[is_kind["no hand"]]
     # What is left is the background that the view's own is exchanged with, so it must be exchanged.
-    bare = is_kind["no hand"] & (parameters.background < 0)
-    background = np.where(bare, (draws[:, 2] * 2**31).astype(np.int64), parameters.background)
+    kept = is_kind["no hand"] & (parameters.background < 0)
+    background = np.where(kept, (draws[:, 2] * 2**31).astype(np.int64), parameters.background)
     small = draws[:, 4] < 0.5
     scale = parameters.scale.copy()
     scale[is_kind["near"]] = margin * between(NEAR_SCALE, 3)[is_kind["near"]]

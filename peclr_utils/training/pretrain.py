@@ -1,7 +1,7 @@
 """Pre-training: PeCLR, and SimCLR as the same call without undoing.
 
-Chapter 03 derives the loss and has this loop in small. One page: data, model, optimiser, resume, steps, log,
-save.
+Chapter 03 derives the loss and has a small version of this loop. One page: data, model, optimiser, resume,
+steps, log, save.
 """
 
 import itertools

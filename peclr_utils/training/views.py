@@ -53,7 +53,7 @@ def crop_margin(augmentation: AugmentationConfig) -> float:
 
 
 def fit_margin(augmentation: AugmentationConfig, crops: CropSet, view_factor: float) -> AugmentationConfig:
-    """Tell an augmentation how much wider than a view of scale 1 the stored crops are."""
+    """Set how much wider than a view of scale 1 the stored crops are."""
     return replace(augmentation, margin=max(1.0, crops.factor / view_factor))
 
 

@@ -118,14 +118,14 @@ def _flatten(found: Mapping[Any, Any], path: str) -> dict[str, Tensor]:
     for place, mapping in waiting:
         for key, value in mapping.items():
             full = f"{place}{key}"
-            bare = ".".join(part for part in full.split(".") if part not in WRAPPERS)
+            plain = ".".join(part for part in full.split(".") if part not in WRAPPERS)
             if isinstance(value, Mapping) and id(value) not in seen:
                 seen.add(id(value))
                 waiting.append((f"{full}.", value))
-            elif isinstance(value, Tensor) and bare in state:
+            elif isinstance(value, Tensor) and plain in state:
                 raise ValueError(f"{path}: {full} is there twice, with and without {' or '.join(WRAPPERS)}")
             elif isinstance(value, Tensor):
-                state[bare] = value
+                state[plain] = value
     return state
 
 

@@ -82,7 +82,7 @@ def save_encoder(path: str | Path, model: nn.Module) -> Path:
 
 
 def remove_leftovers(path: str | Path) -> None:
-    """Remove what processes left that were killed while they wrote this file; nobody may be writing it."""
+    """Remove temporary files of processes killed while writing this file; no process may be writing it."""
     path = Path(path)
     for temporary in path.parent.glob(f".[0-9]*-????????-{glob.escape(path.name)}"):
         temporary.unlink(missing_ok=True)

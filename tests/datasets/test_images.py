@@ -26,7 +26,7 @@ NO_IMAGES = {
     "a film": (b"\x00\x00\x00\x18ftypisom\x00\x00", "a film; extract its frames"),
     "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
     "a page": (b"<!DOCTYPE html><html></html>", "a web page or drawing, not an image"),
-    "text": (b"Dear reader, this is no image.", "a text file, not an image"),
+    "text": (b"A letter to a reader, no image.", "a text file, not an image"),
     "noise": (bytes(range(200, 240)), "its 40 bytes can't be decoded as an image"),
     "a huge header": (HUGE, "more pixels than OpenCV reads"),
 }

@@ -1,4 +1,4 @@
-"""The recipe of the network for photographs: it labels what it is sure of; its steps follow one another."""
+"""The recipe of the network for photographs: it labels what it predicts reliably; its steps resume."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_only_hands_that_the_network_is_sure_of_are_labelled(tmp_path):
     np.testing.assert_allclose(hands[0].keypoints_2d, np.array([60, 60]) + 30 * CIRCLE, atol=3)
     unsure = DiscNetwork()
     unsure.any_angle = True
-    with pytest.raises(ValueError, match="sure of no right hand in 3"):
+    with pytest.raises(ValueError, match="no right hand is predicted reliably in 3"):
         label_photographs(unsure, folder, tmp_path / "none.json")
 
 

@@ -170,7 +170,7 @@ def read_angle(rng: Generator) -> Case:
         "y points down: counter-clockwise on screen is the other sign.": -right,
         "Those are radians: np.degrees.": np.radians(right),
         "Subtract the centroids of both first.": -np.degrees(np.angle((a.conj() * b).sum())),
-        "Sum the products, then take one angle: far points tell it best.": -np.degrees(np.angle(each)).mean(),
+        "Sum the products, then take one angle: far points count more.": -np.degrees(np.angle(each)).mean(),
     }
     return (before, after), right, mistakes
 
@@ -219,7 +219,7 @@ def one_angle_for_both_views(rng: Generator) -> Case:
         "A turn of both rows by one angle keeps the cosine between them.": [True, True, True, False],
         "Two pairs are turned by two angles: are their cosines the same once both are undone?": [False] * 4,
         "The loss also compares with the negatives, and their cosines change.": [False, True, False, False],
-        "One angle for all turns every row alike, and keeps every cosine.": [False, True, True, True],
+        "One angle for all turns every row equally, and keeps every cosine.": [False, True, True, True],
         "Not every cosine changes: think of two rows that are turned by one angle.": [True] * 4,
     }
     return (), np.array(answer), mistakes

@@ -66,7 +66,7 @@ def loss_with_gaps(rng: Generator) -> Case:
         "You divided by the number of all coordinates: count the known ones.": known.sum()
         / error.size
         / size,
-        "Each known keypoint counts alike: don't average by hand first.": by_hand / size,
+        "Each known keypoint counts equally: don't average by hand first.": by_hand / size,
     }
     return (predicted, true, size), known.mean() / size, mistakes
 
