@@ -29,6 +29,7 @@ from peclr_utils.experiments.results import CELL, load_results, markdown, turns_
 from peclr_utils.plotting import (
     WIDTH,
     new_figure,
+    plot_label_fractions,
     plot_method,
     plot_turns,
     show_samples,
@@ -156,6 +157,19 @@ def draw_length() -> Figure:
     return figure
 
 
+def draw_labels() -> Figure:
+    """Draw errors of a ridge regression on each method's features against the number of labels."""
+    cells, errors = _results("labels.json")["cells"], {}
+    for cell in cells:
+        if (cell["labelled"], cell["tuning"]) == ("any angle", "probe"):
+            of_method = errors.setdefault(NAMES[cell["method"]], {})
+            of_method.setdefault(cell["labels"], []).append(cell["root_relative_epe_mm"])
+    ordered = {name: errors[name] for name in NAMES.values() if name in errors}
+    return plot_label_fractions(
+        ordered, label="root-relative error (mm)", title=_USES["probe"].replace("\n", " ")
+    )
+
+
 def _results(name: str) -> dict[str, Any]:
     return load_results(base_folder() / "data" / "results" / name)
 
@@ -175,6 +189,7 @@ FIGURES = {
     "effect": draw_effect,
     "result": draw_result,
     "length": draw_length,
+    "labels": draw_labels,
 }
 
 

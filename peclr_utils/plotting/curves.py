@@ -128,12 +128,16 @@ def plot_learning_curves(
 
 
 def plot_label_fractions(
-    results: Mapping[str, Mapping[int, Sequence[float]]], *, title: str | None = None
+    results: Mapping[str, Mapping[int, Sequence[float]]],
+    *,
+    label: str = "PA-EPE (mm)",
+    title: str | None = None,
 ) -> Figure:
-    """Draw PA-EPE against the number of labels: mean and deviation over seeds, and each seed as a dot.
+    """Draw errors against the number of labels: mean and deviation over seeds, and each seed as a dot.
 
     Args:
-        results: by method, by number of labels: mm, one error per seed.
+        results: by method, by number of labels: one error per seed.
+        label: of the errors' axis, with the unit.
     """
     counts = sorted({count for by_count in results.values() for count in by_count})
     several = any(len(seeds) > 1 for by_count in results.values() for seeds in by_count.values())
@@ -155,7 +159,7 @@ def plot_label_fractions(
     ax.set_xticks(counts, [f"{count:,}" for count in counts])
     ax.set_xticks([], minor=True)
     ax.set_xlim(counts[0] / 1.35, counts[-1] * 1.35)
-    label_axes(ax, "labelled hands", "PA-EPE (mm)", title)
+    label_axes(ax, "labelled hands", label, title)
     # At least 15% of the error high, or differences that mean nothing would look large; the legend on top.
     low, high = ax.get_ylim()
     margin = max(0.0, 0.15 * high - (high - low)) / 2
