@@ -19,9 +19,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from peclr_utils.datasets import UPRIGHT, ImageFolderHands
+from peclr_utils.datasets import UPRIGHT, HandSample, ImageFolderHands
 from peclr_utils.files import write_json
-from peclr_utils.inference import predict
+from peclr_utils.inference import HandPrediction, predict
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
@@ -104,7 +104,7 @@ class HandNetworkConfig(Settings):
                 **later, "backgrounds": 8192,
             },
             "photographed": {
-                "network": start["third"], "sources": self.last_labelled, "steps": 1000, **_rate(5e-4),
+                "network": start["third"], "sources": self.last_labelled, "steps": 700, **_rate(5e-4),
                 **later, "backgrounds": 8192,
             },
         }[step]  # fmt: skip
@@ -156,7 +156,7 @@ def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | P
                 unreadable.append(str(error))
             else:
                 samples.append(replace(sample, box=middle * np.tile(sample.image.shape[1::-1], 2)))
-        right, left = (predict(network, samples, is_left=side) for side in (False, True))
+        right, left = (_predict_twice(network, samples, side) for side in (False, True))
         mirrored = {hand.index: hand.presence for hand in left}
         for hand in right:
             if hand.presence < max(LIKELY, mirrored[hand.index]) or not hand.spread <= AGREEMENT:
@@ -175,6 +175,16 @@ def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | P
         raise ValueError(f"{folder}: no right hand is predicted reliably in {len(photographs)} images")
     write_json(Path(file), {"images": images, "annotations": annotations})
     return len(annotations)
+
+
+def _predict_twice(
+    network: PoseNetwork25D, samples: Sequence[HandSample], is_left: bool
+) -> list[HandPrediction]:
+    """Predict in the samples' boxes, and again in the boxes of what was predicted."""
+    hands = predict(network, samples, is_left=is_left)
+    boxes = [np.concatenate([hand.keypoints_2d.min(axis=0), hand.keypoints_2d.max(axis=0)]) for hand in hands]
+    again = [replace(samples[hand.index], box=box) for hand, box in zip(hands, boxes, strict=True)]
+    return predict(network, again, is_left=is_left)
 
 
 def train_hand_network(config: HandNetworkConfig) -> Path | None:
