@@ -33,8 +33,8 @@ class SyntheticHands:
         versions: images of each hand: same pose, skin and camera, another background and light.
         view: the directions that the hands are seen from, `ViewRange()` by default.
         left_fraction: share of left hands. FreiHAND has none.
-        counting: share of hands whose fingers are each stretched or folded, as in counting; the others are
-            as without it.
+        counting: share of hands whose fingers are each stretched or folded, as in counting. With more than 0
+            the other hands are drawn anew, too.
         backgrounds: folder of photographs to put behind the hands, or None for procedural ones.
 
     Raises:

@@ -75,12 +75,13 @@ class HandNetworkConfig(Settings):
         """The same steps in seconds, for tests; the network learns next to nothing."""
         tiny = {"image_size": 32, "batch_size": 8}
         steps = {"steps": 4, "warmup_steps": 1, **tiny}
+        later = {**steps, "backgrounds": 16}
         start = cls(
             output="runs/smoke/hand", cache="", unlabelled=("synthetic:32?seed=1",),
             labelled=("synthetic:32?seed=2",), counting=("synthetic:16?seed=4&counting=0.5",),
             last_labelled=("synthetic:16?seed=3",),
             pretrain={"epochs": 1, "warmup_epochs": 0.5, **tiny},
-            first=steps, second=steps, third=steps, photographed=steps, self_label=True,
+            first=steps, second=steps, third=later, photographed=later, self_label=True,
         )  # fmt: skip
         return start.replace(**changes)
 
@@ -122,6 +123,9 @@ def _rate(rate: float) -> dict[str, float]:
 
 LIKELY, AGREEMENT = 0.5, 0.05
 """Least presence and largest `HandPrediction.spread` of a predicted hand that becomes a label."""
+
+SMALLEST_BOX = 8.0
+"""Pixels; the second prediction keeps the first one's box if its own would be smaller."""
 
 CHUNK = 64
 """Photographs that are in memory at once."""
@@ -180,10 +184,15 @@ def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | P
 def _predict_twice(
     network: PoseNetwork25D, samples: Sequence[HandSample], is_left: bool
 ) -> list[HandPrediction]:
-    """Predict in the samples' boxes, and again in the boxes of what was predicted."""
-    hands = predict(network, samples, is_left=is_left)
-    boxes = [np.concatenate([hand.keypoints_2d.min(axis=0), hand.keypoints_2d.max(axis=0)]) for hand in hands]
-    again = [replace(samples[hand.index], box=box) for hand, box in zip(hands, boxes, strict=True)]
+    """Predict in the samples' boxes, and again in the predicted boxes where these can be used."""
+    again = list(samples)
+    for hand in predict(network, samples, is_left=is_left):
+        sample, points = samples[hand.index], hand.keypoints_2d
+        box = np.concatenate([points.min(axis=0), points.max(axis=0)])
+        middle, size = (box[:2] + box[2:]) / 2, np.array(sample.image.shape[1::-1])
+        # False for NaN, too.
+        if ((middle >= 0) & (middle < size)).all() and (box[2:] - box[:2]).min() >= SMALLEST_BOX:
+            again[hand.index] = replace(sample, box=box)
     return predict(network, again, is_left=is_left)
 
 

@@ -117,7 +117,7 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
     for degrees, score in scores.items():
         row = {"turned": degrees, "hands": len(samples), "error": score.error, "pck": score.pck}
         if config.find and network.knows_presence and degrees == 0:
-            backgrounds = [part for part in map(beside, samples) if part is not None]
+            backgrounds = _backgrounds(samples)
             row["found"] = float(np.mean([_is_found(network, sample) for sample in samples]))
             row["false_hands"] = sum(len(find_hands(network, part)) for part in backgrounds)
             row["backgrounds"] = len(backgrounds)
@@ -150,13 +150,22 @@ def around(points: np.ndarray) -> np.ndarray:
     return np.concatenate([np.nanmin(points, axis=0), np.nanmax(points, axis=0)])
 
 
-def beside(sample: HandSample) -> np.ndarray | None:
-    """The largest part of an image beside, above or below its hand, (H, W, 3); None if that is little."""
-    box = around(sample.keypoints_2d)
+def _backgrounds(samples: Sequence[HandSample]) -> list[np.ndarray]:
+    """What is `beside` the hands of each image."""
+    images: dict[str, list[HandSample]] = {}
+    for sample in samples:
+        images.setdefault(sample.name, []).append(sample)
+    hands = (np.concatenate([sample.keypoints_2d for sample in own]) for own in images.values())
+    parts = (beside(own[0].image, points) for own, points in zip(images.values(), hands, strict=True))
+    return [part for part in parts if part is not None]
+
+
+def beside(image: np.ndarray, points: np.ndarray) -> np.ndarray | None:
+    """The largest part of an image beside, above or below the points of its hands; None if that is little."""
+    box = around(points)
     room = ROOM * (box[2:] - box[:2]).max()
     left, top = np.maximum(box[:2] - room, 0).astype(int)
     right, bottom = np.maximum(box[2:] + room, 0).astype(int)
-    image = sample.image
     parts = [image[:, :left], image[:, right:], image[:top], image[bottom:]]
     largest = max(parts, key=lambda part: part.size)
     return np.ascontiguousarray(largest) if min(largest.shape[:2]) >= SMALLEST_BACKGROUND else None

@@ -9,7 +9,7 @@ Chapter 05 finds hands with what is learnt from them.
 | off-centre | shifted by 0.4 to 0.6 | 0 | ignored |
 | wrong scale | less than half as large as it should be, or more than twice | 0 | ignored |
 | mirrored | the other hand: a left one is found in the mirrored image | 0 | ignored |
-| no hand | a background alone; black if the crop has no mask | 0 | ignored |
+| no hand | a background alone; black if the crop has no mask or none is painted | 0 | ignored |
 
 The pose of near hands lets a second crop correct a first one that is a little off.
 """

@@ -73,6 +73,19 @@ def test_only_hands_that_the_network_is_sure_of_are_labelled(tmp_path):
         label_photographs(unsure, folder, tmp_path / "none.json")
 
 
+def test_a_hand_away_from_the_middle_is_labelled_in_the_box_of_a_first_prediction(tmp_path, monkeypatch):
+    folder = folder_of_discs(tmp_path, [(48, 70, 22, "right")])
+    boxes = []
+
+    def record(network, samples, is_left):
+        boxes.append(samples[0].box)
+        return predict(network, samples, is_left=is_left)
+
+    monkeypatch.setattr(hand_network, "predict", record)
+    assert label_photographs(TurningNetwork(), folder, tmp_path / "labels.json") == 1
+    np.testing.assert_allclose(boxes[1], (26, 48, 70, 92), atol=4)
+
+
 def test_photographs_that_cannot_be_read_are_skipped_with_one_warning(tmp_path, monkeypatch):
     monkeypatch.setattr(hand_network, "CHUNK", 2)
     folder = folder_of_discs(tmp_path, [(52 + 4 * k, 60, 30, "right") for k in range(5)])

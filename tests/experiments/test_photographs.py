@@ -115,14 +115,21 @@ def test_a_network_that_knows_the_discs_is_right_and_finds_them(source, monkeypa
 
 def test_a_background_is_what_is_beside_a_hand_without_the_hand():
     sample = hand(x=120, y=90, radius=40)
-    part = photographs.beside(sample)
+    part = photographs.beside(sample.image, sample.keypoints_2d)
     left, _, right, _ = around(sample.keypoints_2d)
     assert part.shape[1] == sample.image.shape[1] - int(right + 0.35 * (right - left))
     np.testing.assert_array_equal(part, sample.image[:, -part.shape[1] :])
     assert not (part == (255, 0, 0)).all(axis=2).any()
     x1, y1, x2, y2 = around(sample.keypoints_2d).astype(int)
-    tight = replace(sample, image=sample.image[y1:y2, x1:x2], keypoints_2d=sample.keypoints_2d - (x1, y1))
-    assert photographs.beside(tight) is None
+    assert photographs.beside(sample.image[y1:y2, x1:x2], sample.keypoints_2d - (x1, y1)) is None
+
+
+def test_the_hands_of_one_photograph_share_a_background_without_any_of_them():
+    image = picture((90, 90, 30, "right"), (330, 90, 30, "right"))
+    points = [(np.array([x, 90]) + 30 * CIRCLE).astype(np.float32) for x in (90, 330)]
+    samples = [HandSample(image, 0, "disc", keypoints_2d=each, name="one") for each in points]
+    (part,) = photographs._backgrounds(samples)
+    assert not part.any()
 
 
 def test_photographs_must_be_named():
