@@ -20,9 +20,6 @@ RATIO = 1.5
 STRIDE = 0.25
 """Distance of neighbouring windows as a share of their side; presence is learnt for shifts up to 0.1."""
 
-MAGNIFIED = 16
-"""Pixels of a window's side that one pixel of the image takes at most; larger ones show nothing new."""
-
 
 class Windows(NamedTuple):
     """Windows of one size over an image."""
@@ -54,11 +51,11 @@ def windows(image: np.ndarray, size: int, view_factor: float, smallest: float) -
 
     Yields:
         All windows of one size, which cover the image; beyond its edge they are black. The largest size
-        always comes; smaller ones magnify the image at most by `MAGNIFIED`.
+        always comes; hands that would be magnified are not looked for: magnified texture looks like them.
     """
     height, width = image.shape[:2]
     per_hand = 2 * USUAL_REACH * view_factor
-    last = max(per_hand * smallest * min(height, width) / RATIO**0.5, size / MAGNIFIED)
+    last = max(per_hand * smallest * min(height, width), size) / RATIO**0.5
     sides = [per_hand * max(height, width)]
     while sides[-1] / RATIO > last:
         sides.append(sides[-1] / RATIO)

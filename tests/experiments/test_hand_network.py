@@ -1,6 +1,7 @@
 """The recipe of the network for photographs: it labels what it predicts reliably; its steps resume."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -121,8 +122,14 @@ def test_no_step_starts_from_one_that_stopped_early(stopped, tmp_path, monkeypat
 def test_the_steps_follow_one_another_and_are_read_back(tmp_path, monkeypatch):
     photographs = tmp_path / "photographs"
     photographs.mkdir()
-    # Whatever an untrained network takes for a right hand: half of them are mirror images of the others.
-    folder_of_discs(photographs, [(60, 60, 30, side) for side in ("right", "left")] * 4)
+    folder_of_discs(photographs, [(60, 60, 30, "right")] * 8)
+
+    def right_hands(network, samples, is_left):
+        """An untrained network knows no sides: what it predicts is a right hand here."""
+        hands = predict(network, samples, is_left=is_left)
+        return [replace(hand, presence=float(not is_left)) for hand in hands]
+
+    monkeypatch.setattr(hand_network, "predict", right_hands)
     monkeypatch.setattr("peclr_utils.experiments.hand_network.AGREEMENT", np.inf)
     monkeypatch.setattr("peclr_utils.experiments.hand_network.LIKELY", -np.inf)
     config = HandNetworkConfig.smoke(output=str(tmp_path / "run"), photographs=str(photographs))
