@@ -51,11 +51,11 @@ def windows(image: np.ndarray, size: int, view_factor: float, smallest: float) -
 
     Yields:
         All windows of one size, which cover the image; beyond its edge they are black. The largest size
-        always comes; hands that would be magnified are not looked for: magnified texture looks like them.
+        always comes; the others magnify nothing, because magnified texture looks like small hands.
     """
     height, width = image.shape[:2]
     per_hand = 2 * USUAL_REACH * view_factor
-    last = max(per_hand * smallest * min(height, width), size) / RATIO**0.5
+    last = max(per_hand * smallest * min(height, width) / RATIO**0.5, size)
     sides = [per_hand * max(height, width)]
     while sides[-1] / RATIO > last:
         sides.append(sides[-1] / RATIO)
