@@ -116,12 +116,13 @@ def run_chapter(page: Page, chapter: Path, seconds: float) -> list[str]:
     if not page.wait("!!(window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell'))", 60):
         return ["does not open"]
     page.wait(f"{NOTEBOOK}.widgets.length > 5", 30)
-    page.run("window.jupyterapp.commands.execute('notebook:restart-clear-output')")
-    kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel"
+    kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel"
     page.wait(f"{kernel}?.status === 'idle'", 60)
+    # Not the command that also restarts: it asks the reader first, and waits for an answer.
+    page.run("window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
     page.run("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
     cells = f"{NOTEBOOK}.widgets.filter(c => c.model.type === 'code' && c.model.sharedModel.source.trim())"
-    if not page.wait(f"{cells}.every(c => c.model.executionCount) && {kernel}.status === 'idle'", seconds):
+    if not page.wait(f"{cells}.every(c => c.model.executionCount) && {kernel}?.status === 'idle'", seconds):
         wrong = [f"not finished after {seconds:.0f} seconds"]
     else:
         wrong = []
