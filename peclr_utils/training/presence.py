@@ -74,8 +74,8 @@ def misplace(parameters: ViewParameters, share: float, margin: float, rng: np.ra
     # Far enough for the hand to leave the view, whatever its scale.
     shift[is_kind["no hand"]] = 10.0 * heading[is_kind["no hand"]]
     # What is left is the background that the view's own is exchanged with, so it must be exchanged.
-    kept = is_kind["no hand"] & (parameters.background < 0)
-    background = np.where(kept, (draws[:, 2] * 2**31).astype(np.int64), parameters.background)
+    unpainted = is_kind["no hand"] & (parameters.background < 0)
+    background = np.where(unpainted, (draws[:, 2] * 2**31).astype(np.int64), parameters.background)
     small = draws[:, 4] < 0.5
     scale = parameters.scale.copy()
     scale[is_kind["near"]] = margin * between(NEAR_SCALE, 3)[is_kind["near"]]

@@ -17,6 +17,7 @@ from peclr_utils.training import FinetuneConfig, finetune, predict_dataset
 from peclr_utils.training.device import seeded
 from peclr_utils.training.finetune import main, network_loss, train_mode, weak_augmentation
 from peclr_utils.training.poses import PoseDataset, plain_labels
+from peclr_utils.training.views import paint_backgrounds
 
 SMALL = {"batch_size": 8, "image_size": 32, "device": "cpu", "progress": False, "log_every": 1}
 TINY = FinetuneConfig(steps=4, warmup_steps=1, precision="fp32", **SMALL)
@@ -197,3 +198,17 @@ def test_the_command_runs_from_rendered_hands_to_an_evaluation(tmp_path, capsys)
     assert "Fine-tuning resnet18" in output and "8 hands" in output and "px" in output
     saved = weights.load_pose_network(tmp_path / "checkpoint.pt")
     assert (saved.image_size, saved.view_factor) == (32, 1.2)
+
+
+def test_as_many_backgrounds_are_painted_as_asked_and_more_begin_with_the_same(crops16, monkeypatch):
+    painted = []
+
+    def record(*arguments):
+        painted.append(paint_backgrounds(*arguments))
+        return painted[-1]
+
+    monkeypatch.setitem(finetune.__globals__, "paint_backgrounds", record)
+    for count in (3, 5):
+        finetune(TINY.replace(steps=2, warmup_steps=1, output="", backgrounds=count), crops16)
+    assert [len(each) for each in painted] == [3, 5]
+    np.testing.assert_array_equal(painted[0], painted[1][:3])
