@@ -24,7 +24,7 @@ from peclr_utils.crops import crop, open_crops
 from peclr_utils.datasets import UPRIGHT, SyntheticHands
 from peclr_utils.evaluation.report import NAMES
 from peclr_utils.evaluation.turning import turned_by
-from peclr_utils.experiments import photographs, transfer
+from peclr_utils.experiments import changes, photographs, transfer
 from peclr_utils.experiments.results import CELL, load_results, markdown, turns_markdown
 from peclr_utils.plotting import (
     WIDTH,
@@ -54,7 +54,7 @@ def fill_tables(page: Path) -> str:
     def table(found: re.Match[str]) -> str:
         results = json.loads((page.parent / found["file"]).read_text(encoding="utf-8"))
         layouts = {photographs.FORMAT: photographs.photographs_markdown}
-        layouts |= {transfer.FORMAT: transfer.transfer_markdown}
+        layouts |= {transfer.FORMAT: transfer.transfer_markdown, changes.FORMAT: changes.changes_markdown}
         errors = layouts.get(results["format"], markdown)
         shown = turns_markdown(results["turns"]) if found["part"] else errors(results)
         return f"{found[0].splitlines()[0]}\n{shown}\n"
@@ -170,6 +170,35 @@ def draw_labels() -> Figure:
     )
 
 
+def draw_changes() -> Figure:
+    """Draw what single changes of a short pre-training do; the band spans the runs without a change."""
+    results = changes.load_changes(base_folder() / "data" / "results" / "changes.json")
+    same = changes.unchanged(results)
+    rows = {"as it is, three seeds": [results["runs"][name] for name in same]}
+    rows |= {name: [run] for name, run in results["runs"].items() if name not in same}
+    panels = {
+        "64 labels": ("root-relative error (mm)", lambda run: _probe_error(run, 64)),
+        "1,024 labels": ("root-relative error (mm)", lambda run: _probe_error(run, 1024)),
+        "read-out, 64 upright labels": ("2D error (px)", lambda run: run["turns"][0]["read_out_px"]),
+    }
+    figure, color = new_figure(WIDTH, 5.2), method_styles([NAMES["peclr"]])[NAMES["peclr"]]["color"]
+    axes = figure.subplots(1, len(panels), sharey=True)
+    for ax, (title, (label, value)) in zip(axes, panels.items(), strict=True):
+        values = [[value(run) for run in runs] for runs in rows.values()]
+        ax.axvspan(min(values[0]), max(values[0]), color="0.9", lw=0)
+        for y, own in enumerate(values):
+            ax.plot(own, [y] * len(own), "o", color=color, markersize=6)
+        label_axes(ax, label, "", title, grid="x")
+    axes[0].set(yticks=range(len(rows)), yticklabels=rows, ylim=(len(rows) - 0.5, -0.5))
+    return figure
+
+
+def _probe_error(run: Mapping[str, Any], labels: int) -> float:
+    """A change's root-relative error from labels at any angle."""
+    found = [c for c in run["cells"] if (c["labelled"], c["labels"]) == ("any angle", labels)]
+    return found[0]["root_relative_epe_mm"]
+
+
 def _results(name: str) -> dict[str, Any]:
     return load_results(base_folder() / "data" / "results" / name)
 
@@ -190,6 +219,7 @@ FIGURES = {
     "result": draw_result,
     "length": draw_length,
     "labels": draw_labels,
+    "changes": draw_changes,
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from peclr_utils.evaluation import format_table
 from peclr_utils.experiments.label_fractions import LabelFractionsConfig, run_label_fractions
-from peclr_utils.experiments.results import COLUMNS, DIGITS
+from peclr_utils.experiments.results import COLUMNS, DIGITS, load_results
 from peclr_utils.files import write_json
 from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
 
@@ -25,7 +25,7 @@ MIDDLE_COLOUR = {"hue": 40.0, "saturation": 0.7, "grey": 0.2}
 
 @dataclass(frozen=True, kw_only=True)
 class ChangesConfig(Settings):
-    """Settings of `run_changes`; the defaults take an hour or two on two cores without a GPU."""
+    """Settings of `run_changes`; the defaults take an hour on two cores without a GPU."""
 
     output: str = "runs/changes"  # Folder: results.json, and a folder per change.
     # What is common to all: fields of LabelFractionsConfig.
@@ -37,11 +37,14 @@ class ChangesConfig(Settings):
             "seeds": [0],
         }
     )
-    pretrain: JSON = field(default_factory=lambda: {"epochs": 3})  # Fields of PretrainConfig common to all.
+    pretrain: JSON = field(default_factory=lambda: {"epochs": 2})  # Fields of PretrainConfig common to all.
     # By name: fields of PretrainConfig; "method" is a method of the label-fraction table instead.
     changes: JSON = field(
         default_factory=lambda: {
             "as it is": {},
+            # What no change at all may do.
+            "another seed": {"seed": 1},
+            "a third seed": {"seed": 2},
             "temperature 0.07": {"temperature": 0.07},
             "temperature 0.2": {"temperature": 0.2},
             "temperature 0.5": {"temperature": 0.5},
@@ -93,6 +96,16 @@ def run_changes(config: ChangesConfig) -> dict[str, Any]:
         results["runs"][name] = {"cells": table["cells"], "turns": table["turns"]}
         write_json(Path(config.output, "results.json"), results)
     return results
+
+
+def load_changes(path: str | Path) -> dict[str, Any]:
+    """Read what `run_changes` wrote, from its file or its folder; errors as `load_results`."""
+    return load_results(path, FORMAT)
+
+
+def unchanged(results: Mapping[str, Any]) -> list[str]:
+    """The names of the runs with the common settings, which differ by their seeds at most."""
+    return [name for name, change in results["config"]["changes"].items() if set(change) <= {"seed"}]
 
 
 def changes_markdown(results: Mapping[str, Any]) -> str:

@@ -8,21 +8,19 @@ centres at integers.
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from peclr_utils.augmentation import to_batch
 from peclr_utils.camera import transform_points
 from peclr_utils.inference.cutting import Cut, square_cut
 from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single, other_side
 from peclr_utils.inference.prediction import HandPrediction, Seen, evaluating, make_prediction, run
-from peclr_utils.inference.sliding import windows
+from peclr_utils.inference.sightings import Sightings, look, shared_area
 from peclr_utils.models import PoseNetwork25D
-from peclr_utils.training.device import autocast, choose_dtype
 
 ROUNDS = 4
 """Largest number of successive crops."""
@@ -33,9 +31,12 @@ STAYS = 0.05
 SAME, WITHIN = 0.3, 0.6
 """Two found boxes are one hand if they share this much of their union, or of the smaller one."""
 
-LIKELY = 0.95
-"""Presence from which a hand counts as found. An image has hundreds of windows, so it must be high: 34 of 40
-rendered hands are found then, and 1 false one in 40 painted backgrounds."""
+LIKELY = 0.7
+"""Presence from which a hand counts as found."""
+
+VOTES = 3.0
+"""Windows that must agree on a hand, each counted by its presence: a hand looks like one in several windows
+beside and around each other, most other things in one or two."""
 
 ALIKE = 0.1
 """Largest `HandPrediction.spread` of a hand that counts as found: what isn't a hand is seen differently in
@@ -185,28 +186,42 @@ def find_in(
     Returns:
         The hands found, the most likely first.
     """
-    starts: list[tuple[float, HandImage, Cut]] = []
-    for given in sides:
-        starts += _likely_windows(network, given, smallest, 3 * most, batch_size)
+    seen = {given.is_left: look(network, given, smallest, batch_size) for given in sides}
+    starts = [(score, given, cut) for given in sides for score, cut in seen[given.is_left].starts(3 * most)]
     starts = sorted(starts, key=lambda start: -start[0])[: 4 * most]
-    return best_hands(network, [(given, cut) for _, given, cut in starts], most, least)
+    return best_hands(network, [start[1:] for start in starts], most, least, seen if least else None)
 
 
 def best_hands(
-    network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]], most: int, least: float = LIKELY
+    network: PoseNetwork25D,
+    starts: Sequence[tuple[HandImage, Cut]],
+    most: int,
+    least: float = LIKELY,
+    sightings: Mapping[bool, Sightings] | None = None,
 ) -> list[HandPrediction]:
-    """Crop from each start until the crop stays; the likely hands, each once, the most likely first."""
+    """Crop from each start until the crop stays; the likely hands, each once, the most likely first.
+
+    `sightings` are those of the image as it shows right hands (False) and left ones (True). Hands that they
+    don't support are left out.
+    """
     best = [max(crops, key=lambda one: one.seen.presence) for crops in _settle(network, starts)]
     order, likely = network.keypoint_order, [one for one in best if one.seen.presence >= least]
     hands = [make_prediction(one.given, one.seen, order, one.cut) for one in likely]
-    kept = each_once(hands, 2 * most)
+    kept = each_once((hand for hand in hands if _is_supported(hand, sightings)), 2 * most)
     likely = [one for one, hand in zip(likely, hands, strict=True) if any(hand is other for other in kept)]
     if not likely:
         return []
     given, cuts = [one.given for one in likely], [one.cut for one in likely]
     seen = run(network, given, cuts, network.image_size)  # now in turned copies, too
     hands = map(make_prediction, given, seen, [order] * len(likely), cuts)
-    return each_once((hand for hand in hands if _is_found(hand, least)), most)
+    return each_once(
+        (hand for hand in hands if _is_found(hand, least) and _is_supported(hand, sightings)), most
+    )
+
+
+def _is_supported(hand: HandPrediction, sightings: Mapping[bool, Sightings] | None) -> bool:
+    """Whether enough windows predict a hand."""
+    return sightings is None or sightings[hand.is_left].votes(_box(hand)) >= VOTES
 
 
 def _is_found(hand: HandPrediction, least: float) -> bool:
@@ -222,30 +237,6 @@ def each_once(hands: Iterable[HandPrediction], most: int) -> list[HandPrediction
         if not any(is_same(_box(hand), _box(other)) for other in kept):
             kept.append(hand)
     return kept[:most]
-
-
-def _likely_windows(
-    network: PoseNetwork25D, given: HandImage, smallest: float, most: int, batch_size: int
-) -> list[tuple[float, HandImage, Cut]]:
-    """The windows in which a hand is most likely, none of which lies mostly on a better one."""
-    size, like = network.image_size, next(network.parameters())
-    scored = []
-    for level in windows(given.image, size, network.view_factor, smallest):
-        for start in range(0, len(level.centre), batch_size):
-            some = slice(start, start + batch_size)
-            batch = to_batch(level.cut(some), like.device).to(like.dtype)
-            # Half precision is enough to rank them, and there are many.
-            with autocast(like.device, choose_dtype("auto", like.device)):
-                logits = network(batch).presence.float().cpu().numpy()
-            scored += [(float(s), c, level.side) for s, c in zip(logits, level.centre[some], strict=True)]
-    best: list[tuple[float, np.ndarray, float]] = []
-    for score, centre, side in sorted(scored, key=lambda one: -one[0]):
-        box = np.concatenate([centre - side / 2, centre + side / 2])
-        if all(overlap(box, np.concatenate([c - s / 2, c + s / 2])) < 0.5 for _, c, s in best):
-            best.append((score, centre, side))
-        if len(best) == most:
-            break
-    return [(score, given, square_cut(centre, side, size)) for score, centre, side in best]
 
 
 def _settle(network: PoseNetwork25D, starts: Sequence[tuple[HandImage, Cut]]) -> list[list[Found]]:
@@ -293,19 +284,5 @@ def _box(hand: HandPrediction) -> np.ndarray:
 
 def is_same(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether two found boxes (4,) x1, y1, x2, y2 are one hand."""
-    shared, area, areas = _shared(one, other)
-    return shared > SAME * area or shared > WITHIN * min(areas)
-
-
-def overlap(one: np.ndarray, other: np.ndarray) -> float:
-    """Intersection over union of two boxes (4,) x1, y1, x2, y2."""
-    shared, area, _ = _shared(one, other)
-    return shared / max(area, 1e-12)
-
-
-def _shared(one: np.ndarray, other: np.ndarray) -> tuple[float, float, tuple[float, float]]:
-    """Area that two boxes share, that of their union, and of each."""
-    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
-    shared = float(np.prod(np.maximum(high - low, 0)))
-    areas = float(np.prod(one[2:] - one[:2])), float(np.prod(other[2:] - other[:2]))
-    return shared, sum(areas) - shared, areas
+    shared, area, smaller = shared_area(one, other)
+    return bool(shared > SAME * area or shared > WITHIN * smaller)

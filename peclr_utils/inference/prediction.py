@@ -112,24 +112,25 @@ def run(
     # In half precision a focal length would be off by a pixel.
     dtype = torch.promote_types(like.dtype, torch.float32)
 
-    def see(turns: int) -> PoseOutput:
-        """Predict the crops after quarter turns, counter-clockwise; the pixels are turned back."""
-        turn = np.linalg.matrix_power(np.array([[0.0, 1, 0], [-1, 0, size - 1], [0, 0, 1]]), turns)
-        seen = torch.rot90(images, turns, (2, 3)).contiguous(memory_format=torch.channels_last)
-        output = model(seen, torch.as_tensor(turn @ K).to(like.device, dtype))
-        output = PoseOutput(*(None if f is None else f.cpu().double().numpy() for f in output))
-        return output._replace(keypoints_2d=transform_points(np.linalg.inv(turn), output.keypoints_2d))
+    # In quarter turns, counter-clockwise. One batch of all copies takes half the time of a batch for each.
+    copies = 4 if getattr(model, "any_angle", False) and not once else 1
+    quarter = np.array([[0.0, 1, 0], [-1, 0, size - 1], [0, 0, 1]])
+    turns = np.stack([np.linalg.matrix_power(quarter, turned) for turned in range(copies)])[:, None]
+    turned_images = torch.cat([torch.rot90(images, turned, (2, 3)) for turned in range(copies)])
+    turned_K = torch.as_tensor((turns @ K).reshape(-1, 3, 3)).to(like.device, dtype)
+    output = model(turned_images.contiguous(memory_format=torch.channels_last), turned_K)
+    arrays = (None if f is None else f.cpu().double().numpy() for f in output)
+    seen = PoseOutput(*(None if f is None else f.reshape(copies, len(batch), *f.shape[1:]) for f in arrays))
+    each = transform_points(np.linalg.inv(turns), seen.keypoints_2d)
 
-    seen = [see(turns) for turns in range(4 if getattr(model, "any_angle", False) and not once else 1)]
-    uv, xyz, logit = seen[0].keypoints_2d, seen[0].keypoints_3d, seen[0].presence
+    uv, xyz = np.median(each, axis=0), seen.keypoints_3d[0]
     presence = spread = [None] * len(batch)
-    if len(seen) > 1:
-        fields = ("keypoints_2d", "relative_depth", "root_depth", "presence")
-        uv, z, root, logit = (np.median([getattr(one, name) for one in seen], axis=0) for name in fields)
-        xyz = rays(uv, K) * (z + root[:, None])[..., None]
-        off = [np.linalg.norm(one.keypoints_2d - uv, axis=2).mean(axis=1) for one in seen]
-        spread = np.mean(off, axis=0).tolist()
+    if copies > 1:
+        z = np.median(seen.relative_depth, axis=0) + np.median(seen.root_depth, axis=0)[:, None]
+        xyz = rays(uv, K) * z[..., None]
+        spread = np.linalg.norm(each - uv, axis=3).mean(axis=(0, 2)).tolist()
     if getattr(model, "knows_presence", False):
+        logit = np.median(seen.presence, axis=0)
         lost = np.isnan(logit) | ~np.isfinite(uv).all(axis=(1, 2))
         presence = np.where(lost, 0.0, 1 / (1 + np.exp(-np.clip(logit, -50, 50)))).tolist()
     return [Seen(*one) for one in zip(uv, xyz, presence, spread, strict=True)]

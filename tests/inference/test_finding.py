@@ -8,7 +8,9 @@ from torch import nn
 
 from peclr_utils.datasets import HandSample, image_folder
 from peclr_utils.inference import find_hands, predict
-from peclr_utils.inference.finding import ROUNDS, crop_again, is_same, overlap, windows
+from peclr_utils.inference.finding import ROUNDS, crop_again, is_same
+from peclr_utils.inference.sightings import overlap
+from peclr_utils.inference.sliding import windows
 from peclr_utils.models import PoseOutput
 
 SIZE, FACTOR = 64, 1.2
@@ -39,7 +41,7 @@ class DiscNetwork(nn.Module):
         off = (centre - (SIZE - 1) / 2).norm(dim=1) / SIZE
         size = radius * 2 * FACTOR * REACH / SIZE
         side = ((green * axis).sum((1, 2)) / green.sum((1, 2)).clamp_min(1e-9) - centre[:, 0]) / radius
-        presence = 6 - 40 * off - 12 * size.log().abs() - 20 * (side < 0.5) - 20 * (area < 20)
+        presence = 6 - 20 * off - 5 * size.log().abs() - 20 * (side < 0.5) - 20 * (area < 20)
         ones = torch.ones(*points.shape[:2], 1, dtype=torch.float64)
         return PoseOutput(points, ones[..., 0], 9 * ones[:, 0, 0], torch.cat([points, 9 * ones], 2), presence)
 
