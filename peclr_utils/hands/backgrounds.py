@@ -1,6 +1,6 @@
 """Backgrounds to put a rendered hand in front of: painted images, or crops of a folder of photographs.
 
-Chapter 01 shows a row of them; `painting` paints them.
+Chapter 01 shows a row of them; `painting` and `people` paint them.
 
 **Convention.** RGB uint8; `size` is (height, width).
 """
@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from peclr_utils.files import IMAGE_SUFFIXES
-from peclr_utils.hands.painting import PAINTERS, SHARES, paint_person, soften
+from peclr_utils.hands.painting import PAINTERS, SHARES, soften
+from peclr_utils.hands.people import paint_person
 
 
 def sample_background(rng: np.random.Generator, size: tuple[int, int], people: float = 0.0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Paint backgrounds: textures, rooms, objects, leaves and people.
+"""Paint backgrounds: textures, rooms, objects and leaves; `people` paints people.
 
 Painted images vary in colour, scale, sharpness and layout, so that two images of one pose share nothing but
 the hand. For speed, waves are looked up in a table of 256 phases, noise is built from coarse to fine, and
@@ -9,8 +9,6 @@ colour comes last.
 
 import cv2
 import numpy as np
-
-from peclr_utils.hands.appearance import LIGHTNESS, skin_tone
 
 _PHASE = np.arange(256) * (2 * np.pi / 256)
 
@@ -27,7 +25,9 @@ def _noise(
     return cv2.resize(total, size[::-1], interpolation=cv2.INTER_CUBIC)
 
 
-def _colours(rng: np.random.Generator, count: int, bright: tuple[float, float] = (0.1, 0.95)) -> np.ndarray:
+def sample_colours(
+    rng: np.random.Generator, count: int, bright: tuple[float, float] = (0.1, 0.95)
+) -> np.ndarray:
     """(count, 3) float32 RGB in 0..255: mostly muted, sometimes vivid."""
     hsv = rng.uniform(0, 360, count), rng.beta(1.2, 2.6, count), rng.uniform(*bright, count)
     return cv2.cvtColor(np.stack(hsv, axis=-1).astype(np.float32)[None], cv2.COLOR_HSV2RGB)[0] * 255
@@ -64,13 +64,13 @@ def _gradient(rng, size):
     if rng.random() < 0.4:
         values = 1.4 * np.sqrt((u - rng.uniform(-0.4, 0.4)) ** 2 + v * v)
     values = values + 0.15 * (_noise(rng, size, 3, 2) - 0.5)
-    return _ramp(values, _colours(rng, rng.integers(2, 4)))
+    return _ramp(values, sample_colours(rng, rng.integers(2, 4)))
 
 
 def _clouds(rng, size):
     values = _noise(rng, size, rng.uniform(1.5, 8), 5, rng.uniform(0.6, 1.6))
     contrast = rng.uniform(1.5, 3)
-    return _ramp(values * contrast + (0.5 - 0.5 * contrast), _colours(rng, rng.integers(2, 5)))
+    return _ramp(values * contrast + (0.5 - 0.5 * contrast), sample_colours(rng, rng.integers(2, 5)))
 
 
 def _wood(rng, size):
@@ -99,7 +99,7 @@ def _fabric(rng, size):
     patterns = (across, cv2.addWeighted(across, 0.5, along, 0.5, 0), cv2.absdiff(across, along))
     values = patterns[rng.integers(3)]
     weave = cv2.add(_wave(u * 60, 0.05 + 0.05 * np.sin(_PHASE)), _wave(v * 60, 0.05 + 0.05 * np.sin(_PHASE)))
-    return _ramp(cv2.addWeighted(values, 0.8, weave, 1.0, 0), _colours(rng, 2))
+    return _ramp(cv2.addWeighted(values, 0.8, weave, 1.0, 0), sample_colours(rng, 2))
 
 
 def _tiles(rng, size):
@@ -114,7 +114,7 @@ def _tiles(rng, size):
     values = cv2.addWeighted(values, 1.0, _noise(rng, size, 12, 3), 75.0, 0.0, dtype=cv2.CV_8U)
     joint = rng.uniform(5, 20)
     gaps = ((row & 255) < joint * aspect) | ((column & 255) < joint)
-    palette = _colours(rng, 3)
+    palette = sample_colours(rng, 3)
     return np.where(gaps[..., None], palette[2].astype(np.uint8), _ramp(values, palette[:2]))
 
 
@@ -123,7 +123,7 @@ def _bokeh(rng, size):
     glow = np.zeros_like(image)
     scale = size[0] / 224
     count = int(rng.integers(8, 24))
-    lamps = _colours(rng, count, (0.5, 1.0)) * rng.uniform(0.2, 0.7, (count, 1))
+    lamps = sample_colours(rng, count, (0.5, 1.0)) * rng.uniform(0.2, 0.7, (count, 1))
     centres = (rng.uniform(0, 1, (count, 2)) * size[::-1]).astype(int)
     radii = np.maximum(2, rng.uniform(4, 24, count) * scale).astype(int)
     for centre, radius, lamp in zip(centres.tolist(), radii.tolist(), lamps.tolist(), strict=True):
@@ -134,7 +134,7 @@ def _bokeh(rng, size):
 def _room(rng, size):
     """A wall over a floor or table, a corner between two walls at times, frames, and a few objects."""
     height, width = size
-    wall, floor = _colours(rng, 1, (0.4, 0.95))[0], _colours(rng, 1, (0.15, 0.8))[0]
+    wall, floor = sample_colours(rng, 1, (0.4, 0.95))[0], sample_colours(rng, 1, (0.15, 0.8))[0]
     image = np.empty((*size, 3), dtype=np.uint8)
     image[:] = wall
     horizon, tilt = rng.uniform(0.35, 0.85) * height, rng.uniform(-0.12, 0.12) * height
@@ -146,7 +146,7 @@ def _room(rng, size):
         top, bottom = [int(x), int(y)], [int(x + w), int(y + h)]
         cv2.rectangle(image, top, bottom, (wall * rng.uniform(0.5, 0.8)).tolist(), -1)
         inner = [v + 3 for v in top], [v - 3 for v in bottom]
-        cv2.rectangle(image, *inner, _colours(rng, 1)[0].tolist(), -1)
+        cv2.rectangle(image, *inner, sample_colours(rng, 1)[0].tolist(), -1)
     left, right = [0, int(horizon - tilt)], [width, int(horizon + tilt)]
     ground = np.array([left, right, [width, height], [0, height]], dtype=np.int32)
     cv2.fillConvexPoly(image, ground, floor.tolist(), cv2.LINE_AA)
@@ -190,7 +190,7 @@ def _objects(rng: np.random.Generator, image: np.ndarray, count: int) -> np.ndar
         return image
     image = image.copy()
     side = image.shape[0]
-    paints = _colours(rng, count)
+    paints = sample_colours(rng, count)
     centres = rng.uniform(-0.05, 1.05, (count, 2)) * image.shape[1::-1]
     extents = rng.uniform(0.02, 0.25, (count, 2)) * side
     kinds, angles = rng.integers(0, 3, count), rng.uniform(0, np.pi, count)
@@ -220,33 +220,13 @@ SHARES = np.array([1, 1, 1, 1, 1, 1, 2, 2, 1])
 """The painters of backgrounds without people, and how often each is chosen, relative to the others."""
 
 
-def paint_person(rng, size):
-    """A head and shoulders before a wall, near and turned by any angle: skin that is not the hand's."""
-    height, width = size
-    image = _gradient(rng, size) if rng.random() < 0.5 else _room(rng, size)
-    lab = skin_tone(rng.uniform(*LIGHTNESS))
-    lab = np.stack([lab, lab - [14, -3, 0], lab + [-6, 9, 2]]).astype(np.float32)  # skin, shadow, lips
-    skin, shadow, lips = np.clip(cv2.cvtColor(lab[:, None], cv2.COLOR_LAB2RGB), 0, 1)[:, 0] * 255
-    cloth, hair = _colours(rng, 1)[0], _colours(rng, 1, (0.05, 0.4))[0]
-    side = min(size)
-    r = rng.uniform(0.16, 0.5) * side  # half the head's width
-    x, y = rng.uniform(0.1, 0.9, 2) * (width, height)
+def paint_wall(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """What may be behind a person: a plain wall, or a room."""
+    return _gradient(rng, size) if rng.random() < 0.5 else _room(rng, size)
 
-    def ellipse(dx: float, dy: float, rx: float, ry: float, colour: np.ndarray) -> None:
-        centre, axes = (round(x + r * dx), round(y + r * dy)), (max(1, round(r * rx)), max(1, round(r * ry)))
-        cv2.ellipse(image, centre, axes, 0, 0, 360, colour.tolist(), -1, cv2.LINE_AA)
 
-    ellipse(0, 3.3, 2.3, 1.9, cloth)  # shoulders
-    ellipse(0, 1.5, 0.5, 0.8, shadow)  # neck
-    ellipse(0, -0.35, 1.1, 1.2, hair)
-    ellipse(0, 0, 1.0, 1.3, skin)
-    ellipse(0, -1.05, 0.9, 0.45, hair if rng.random() < 0.8 else skin)
-    ellipse(rng.choice([-0.5, 0.5]), 0.2, 0.4, 0.9, 0.5 * (skin + shadow))  # the darker half
-    for eye in (-0.4, 0.4):
-        ellipse(eye, -0.15, 0.17, 0.08, np.array([40.0, 30.0, 30.0]))
-        ellipse(eye, -0.38, 0.24, 0.05, hair)
-    ellipse(0, 0.25, 0.13, 0.25, 0.5 * (skin + shadow))
-    ellipse(0, 0.7, 0.35, 0.1, lips)
-    image = soften(image, 0.04 * r)
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), rng.uniform(0, 360), 1.0)
-    return cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
+def paint_cloth(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """A cloth of one colour, or striped or chequered."""
+    if rng.random() < 0.5:
+        return _fabric(rng, size)
+    return np.broadcast_to(sample_colours(rng, 1)[0].astype(np.uint8), (*size, 3))

@@ -6,9 +6,10 @@ import pytest
 
 from peclr_utils.hands.appearance import skin_tone
 from peclr_utils.hands.backgrounds import PAINTERS, composite, photo_background, sample_background
+from peclr_utils.hands.people import paint_person
 
 
-@pytest.mark.parametrize("paint", PAINTERS)
+@pytest.mark.parametrize("paint", [*PAINTERS, paint_person])
 @pytest.mark.parametrize("size", [(224, 224), (96, 160), (33, 17)])
 def test_each_painter_makes_an_image_of_any_size_that_depends_on_the_seed_alone(paint, size):
     first, again, other = (paint(np.random.default_rng(seed), size) for seed in (5, 5, 6))
