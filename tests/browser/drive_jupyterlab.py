@@ -53,16 +53,22 @@ class Page:
                 return answer.get("result", {})
 
     def run(self, script: str) -> Any:
-        """The value of a piece of JavaScript, awaited."""
+        """The value of a piece of JavaScript, awaited; RuntimeError if it throws."""
         options = {"expression": script, "awaitPromise": True, "returnByValue": True}
-        return self.call("Runtime.evaluate", **options).get("result", {}).get("value")
+        answer = self.call("Runtime.evaluate", **options)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(f"{script}: {answer['exceptionDetails']['exception'].get('description')}")
+        return answer.get("result", {}).get("value")
 
     def wait(self, script: str, seconds: float) -> bool:
         """Wait until a piece of JavaScript is true."""
         end = time.monotonic() + seconds
-        while not (true := self.run(script) is True) and time.monotonic() < end:
+        while time.monotonic() < end:
+            with contextlib.suppress(RuntimeError):  # what it asks for may not be there yet
+                if self.run(script) is True:
+                    return True
             time.sleep(0.3)
-        return true
+        return False
 
     def screenshot(self, file: Path) -> None:
         """Write what is seen as PNG."""
@@ -99,6 +105,8 @@ def started(browser: str) -> Iterator[Page]:
         page.call(
             "Emulation.setDeviceMetricsOverride", width=1280, height=800, deviceScaleFactor=1, mobile=False
         )
+        # JupyterLab knows no current notebook in a window without the focus, which headless ones lack.
+        page.call("Emulation.setFocusEmulationEnabled", enabled=True)
         yield page
 
 
@@ -152,9 +160,12 @@ def move_sliders(page: Page, folder: Path) -> list[str]:
             seen = f"{inside}.querySelector('img')?.src"
             before = page.run(seen)
             page.run(f"{handle}.focus()")
+            name, code = "ArrowLeft", 37
+            if page.run(f"{handle}.ariaValueNow === {handle}.ariaValueMin"):
+                name, code = "ArrowRight", 39
             for _ in range(3):
                 for kind in ("keyDown", "keyUp"):
-                    key = {"key": "ArrowLeft", "code": "ArrowLeft", "windowsVirtualKeyCode": 37}
+                    key = {"key": name, "code": name, "windowsVirtualKeyCode": code}
                     page.call("Input.dispatchKeyEvent", type=kind, **key)
             time.sleep(1)
             if before is not None and page.run(seen) == before:
