@@ -4,8 +4,8 @@
     python -m peclr_utils.course.pages notebooks/figures/*.png
 
 A page names the file of each table in a comment on the line before it: `<!-- FILE -->` for the errors of a
-label-fraction table or on photographs, `<!-- FILE: turns -->` for how a table's projections turn. Paths
-start at the page.
+label-fraction table, of `changes`, of `transfer`, or on photographs; `<!-- FILE: turns -->` for how a
+label-fraction table's projections turn. Paths start at the page.
 """
 
 import json
@@ -25,7 +25,7 @@ from peclr_utils.datasets import UPRIGHT, SyntheticHands
 from peclr_utils.evaluation.report import NAMES
 from peclr_utils.evaluation.turning import turned_by
 from peclr_utils.experiments import changes, photographs, transfer
-from peclr_utils.experiments.results import CELL, load_results, markdown, turns_markdown
+from peclr_utils.experiments.results import CELL, FORMAT, load_results, markdown, turns_markdown
 from peclr_utils.plotting import (
     WIDTH,
     new_figure,
@@ -172,9 +172,9 @@ def draw_labels() -> Figure:
 
 def draw_changes() -> Figure:
     """Draw what single changes of a short pre-training do; the band spans the runs without a change."""
-    results = changes.load_changes(base_folder() / "data" / "results" / "changes.json")
+    results = _results("changes.json", changes.FORMAT)
     same = changes.unchanged(results)
-    rows = {"as it is, three seeds": [results["runs"][name] for name in same]}
+    rows = {f"as it is, {len(same)} seeds": [results["runs"][name] for name in same]}
     rows |= {name: [run] for name, run in results["runs"].items() if name not in same}
     panels = {
         "64 labels": ("root-relative error (mm)", lambda run: _probe_error(run, 64)),
@@ -199,8 +199,8 @@ def _probe_error(run: Mapping[str, Any], labels: int) -> float:
     return found[0]["root_relative_epe_mm"]
 
 
-def _results(name: str) -> dict[str, Any]:
-    return load_results(base_folder() / "data" / "results" / name)
+def _results(name: str, expected: str = FORMAT) -> dict[str, Any]:
+    return load_results(base_folder() / "data" / "results" / name, expected)
 
 
 def _of_method(table: Mapping[str, Any], method: str, panel: str) -> list[float]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from peclr_utils.evaluation import format_table
 from peclr_utils.experiments.label_fractions import LabelFractionsConfig, run_label_fractions
-from peclr_utils.experiments.results import COLUMNS, DIGITS, load_results
+from peclr_utils.experiments.results import COLUMNS, DIGITS
 from peclr_utils.files import write_json
 from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
 
@@ -42,7 +42,7 @@ class ChangesConfig(Settings):
     changes: JSON = field(
         default_factory=lambda: {
             "as it is": {},
-            # What no change at all may do.
+            # How far runs differ by their seed alone.
             "another seed": {"seed": 1},
             "a third seed": {"seed": 2},
             "temperature 0.07": {"temperature": 0.07},
@@ -96,11 +96,6 @@ def run_changes(config: ChangesConfig) -> dict[str, Any]:
         results["runs"][name] = {"cells": table["cells"], "turns": table["turns"]}
         write_json(Path(config.output, "results.json"), results)
     return results
-
-
-def load_changes(path: str | Path) -> dict[str, Any]:
-    """Read what `run_changes` wrote, from its file or its folder; errors as `load_results`."""
-    return load_results(path, FORMAT)
 
 
 def unchanged(results: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,7 @@ from peclr_utils.datasets import HandSample, open_source
 from peclr_utils.evaluation import ImageEvaluation, evaluate_in_image, format_table
 from peclr_utils.files import write_json
 from peclr_utils.inference import find_hands, predict
-from peclr_utils.inference.sightings import overlap
+from peclr_utils.inference.voting import overlap
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.settings import Settings, run_and_exit, run_command_line
 from peclr_utils.training.device import choose_device

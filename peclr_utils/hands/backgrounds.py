@@ -1,6 +1,6 @@
 """Backgrounds to put a rendered hand in front of: painted images, or crops of a folder of photographs.
 
-Chapter 01 shows a row of them; `painting` and `people` paint them.
+Chapter 01 shows a row of them, without people. `painting` and `people` paint them.
 
 **Convention.** RGB uint8; `size` is (height, width).
 """

@@ -1,4 +1,4 @@
-"""Paint people for backgrounds: heads, bare arms and clothes, which are the likeliest to be taken for a hand.
+"""Paint people for backgrounds: heads and bare arms, which are easily taken for hands, and clothes.
 
 **Convention.** As in `painting`: (height, width), (H, W, 3) uint8 RGB. A person is drawn in units of half the
 head's width `r`, with the face's middle at (0, 0), x right and y down.
@@ -10,8 +10,8 @@ import numpy as np
 from peclr_utils.hands.appearance import LIGHTNESS, skin_tone
 from peclr_utils.hands.painting import paint_cloth, paint_wall, sample_colours, soften
 
-ROUND = 5
-"""Bands of colour from the shaded edge of a limb or head to its lit middle."""
+BANDS = 5
+"""Colours from the shaded edge of a limb or head to its lit middle."""
 
 
 class _Canvas:
@@ -21,8 +21,9 @@ class _Canvas:
         self.rng, self.image = rng, image
         height, width = image.shape[:2]
         self.r = rng.uniform(0.13, 0.6) * min(height, width)
-        # In view is the face, or a shoulder with its arm.
-        middle = (0.0, 0.0) if rng.random() < 0.65 else (rng.choice([-1, 1]) * rng.uniform(1, 3), 3.0)
+        self.side = rng.choice([-1, 1])  # of the arm
+        # What is in view: the face, or the shoulder with its arm.
+        middle = (0.0, 0.0) if rng.random() < 0.65 else (self.side * rng.uniform(1, 3), 3.0)
         self.place = rng.uniform(0.0, 1.0, 2) * (width, height) - self.r * np.array(middle)
         self.light = rng.choice([-1, 1]) * rng.uniform(0.15, 0.4)
 
@@ -44,8 +45,8 @@ class _Canvas:
     def ball(self, x: float, y: float, rx: float, ry: float, colours: np.ndarray) -> None:
         """Draw an ellipse that is shaded as if it were round."""
         for k, colour in enumerate(_between(colours)):
-            shrunk, moved = 1 - 0.16 * k, self.light * rx * k / ROUND
-            self.ellipse(x + moved, y - 0.1 * ry * k / ROUND, rx * shrunk, ry * shrunk, colour)
+            shrunk, moved = 1 - 0.8 * k / BANDS, self.light * rx * k / BANDS
+            self.ellipse(x + moved, y - 0.1 * ry * k / BANDS, rx * shrunk, ry * shrunk, colour)
 
     def limb(
         self, start: np.ndarray, end: np.ndarray, wide: float, narrow: float, colours: np.ndarray
@@ -53,20 +54,21 @@ class _Canvas:
         """Draw a limb that tapers from one point to another, shaded as if it were round."""
         along = (end - start) / max(np.linalg.norm(end - start), 1e-6)
         across = np.array([-along[1], along[0]])
+        across = across if across[0] >= 0 else -across  # towards the same light as everything else
         for k, colour in enumerate(_between(colours)):
-            moved, shrunk = self.light * across * k / ROUND, 1 - 0.18 * k
+            moved, shrunk = self.light * across * k / BANDS, 1 - 0.9 * k / BANDS
             first, last = start + moved * wide, end + moved * narrow
             one, other = across * wide * shrunk, across * narrow * shrunk
             corners = (first + one, last + other, last - other, first - one)
-            outline = np.array([self.point(*corner) for corner in corners])
+            outline = np.array([self.point(*corner) for corner in corners], dtype=np.int32)
             cv2.fillConvexPoly(self.image, outline, colour.tolist(), cv2.LINE_AA, 4)
             self.ellipse(*first, wide * shrunk, wide * shrunk, colour)
             self.ellipse(*last, narrow * shrunk, narrow * shrunk, colour)
 
 
 def _between(colours: np.ndarray) -> np.ndarray:
-    """(ROUND, 3) from the shaded to the lit of two colours."""
-    return colours[0] + np.linspace(0, 1, ROUND)[:, None] * (colours[1] - colours[0])
+    """(BANDS, 3) from the shaded to the lit of two colours."""
+    return colours[0] + np.linspace(0, 1, BANDS)[:, None] * (colours[1] - colours[0])
 
 
 def paint_person(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
@@ -87,7 +89,7 @@ def paint_person(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _paint_trunk(canvas: _Canvas, colours: np.ndarray, cloth: np.ndarray) -> None:
-    """Shoulders and chest in a cloth (H, W, 3), plain or with a pattern; the neck and a collar over them."""
+    """Shoulders and chest in a cloth (H, W, 3); the neck, and at times a collar, over them."""
     worn = np.zeros(canvas.image.shape[:2], np.uint8)
     cv2.ellipse(worn, canvas.point(0, 3.6), canvas.axes(2.4, 2.2), 0, 0, 360, 255, -1, cv2.LINE_8, 4)
     canvas.image[worn > 0] = cloth[worn > 0]
@@ -124,9 +126,8 @@ def _paint_head(canvas: _Canvas, colours: np.ndarray, lips: np.ndarray) -> None:
 
 
 def _paint_arm(canvas: _Canvas, colours: np.ndarray) -> None:
-    """An arm that is bent at the elbow, bare below a sleeve; its hand isn't in view."""
-    rng = canvas.rng
-    side = rng.choice([-1, 1])
+    """An arm that is bent at the elbow, bare below a sleeve; it ends without a hand."""
+    rng, side = canvas.rng, canvas.side
     shoulder = np.array([side * rng.uniform(1.6, 2.2), rng.uniform(2.0, 2.6)])
     angle, bend = rng.uniform(-0.6, 1.3), rng.uniform(-2.6, 2.6)
     elbow = shoulder + rng.uniform(1.8, 2.6) * np.array([side * np.sin(angle), np.cos(angle)])

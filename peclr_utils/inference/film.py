@@ -31,6 +31,10 @@ SEARCH_EMPTY = 5
 """The same while it shows no hand."""
 
 
+FOLLOWED = 0.85
+"""Presence from which a hand counts that is followed: no windows vote on it, so more than in a search."""
+
+
 class Film:
     """The frames of a film or a camera, in order.
 
@@ -133,7 +137,7 @@ def follow(
             raise given
         sides, last = (given, other_side(given)), hands
         with evaluating(network), torch.inference_mode():
-            hands = best_hands(network, _starts(network, sides, last), most) if last else []
+            hands = best_hands(network, _starts(network, sides, last), most, FOLLOWED) if last else []
             due = number - searched >= (SEARCH_EVERY if hands else SEARCH_EMPTY) and len(hands) < most
             if due or (last and not hands):
                 searched = number

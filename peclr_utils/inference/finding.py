@@ -1,4 +1,4 @@
-"""Find the hands in an image: windows over it, the most likely ones cropped again until they stay.
+"""Find the hands in an image: windows over it, the hands they predict cropped again until the crop stays.
 
 Chapter 05 shows each step. It takes a network that was trained to say whether a hand is in its place
 (`PoseNetwork25D.knows_presence`), which knows right hands: left ones are found in the mirrored image.
@@ -19,7 +19,7 @@ from peclr_utils.camera import transform_points
 from peclr_utils.inference.cutting import Cut, square_cut
 from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single, other_side
 from peclr_utils.inference.prediction import HandPrediction, Seen, evaluating, make_prediction, run
-from peclr_utils.inference.sightings import Sightings, look, shared_area
+from peclr_utils.inference.voting import STEP, WindowPredictions, predict_windows, shared_area
 from peclr_utils.models import PoseNetwork25D
 
 ROUNDS = 4
@@ -36,7 +36,7 @@ LIKELY = 0.7
 
 VOTES = 3.0
 """Windows that must agree on a hand, each counted by its presence: a hand looks like one in several windows
-beside and around each other, most other things in one or two."""
+of neighbouring places and sizes, most other things in one or two."""
 
 ALIKE = 0.1
 """Largest `HandPrediction.spread` of a hand that counts as found: what isn't a hand is seen differently in
@@ -105,7 +105,8 @@ def crop_again(
 ) -> list[HandPrediction]:
     """Crop a square, predict, and crop again as the prediction says, until the crop stays.
 
-    `find_hands` does this from its best windows and keeps the most likely prediction; this returns all.
+    `find_hands` does this from the hands that its windows predict, and keeps the most likely prediction; this
+    returns all.
 
     Args:
         network: one that knows whether a hand is in its place.
@@ -181,15 +182,18 @@ def find_in(
         smallest: see `windows`.
         most: the largest number of hands to return.
         batch_size: windows at once.
-        least: presence from which a hand counts.
+        least: presence from which a hand counts. With 0 the likeliest ones come back in any case, without
+            votes of windows or agreement of turned copies.
 
     Returns:
         The hands found, the most likely first.
     """
-    seen = {given.is_left: look(network, given, smallest, batch_size) for given in sides}
-    starts = [(score, given, cut) for given in sides for score, cut in seen[given.is_left].starts(3 * most)]
+    windows = {given.is_left: predict_windows(network, given, smallest, batch_size) for given in sides}
+    starts = [
+        (score, given, cut) for given in sides for score, cut in windows[given.is_left].starts(3 * most)
+    ]
     starts = sorted(starts, key=lambda start: -start[0])[: 4 * most]
-    return best_hands(network, [start[1:] for start in starts], most, least, seen if least else None)
+    return best_hands(network, [start[1:] for start in starts], most, least, windows if least else None)
 
 
 def best_hands(
@@ -197,31 +201,29 @@ def best_hands(
     starts: Sequence[tuple[HandImage, Cut]],
     most: int,
     least: float = LIKELY,
-    sightings: Mapping[bool, Sightings] | None = None,
+    windows: Mapping[bool, WindowPredictions] | None = None,
 ) -> list[HandPrediction]:
     """Crop from each start until the crop stays; the likely hands, each once, the most likely first.
 
-    `sightings` are those of the image as it shows right hands (False) and left ones (True). Hands that they
-    don't support are left out.
+    `windows` are the predictions in the windows over the image (False) and its mirror image (True). Hands for
+    which they have too few votes are left out.
     """
     best = [max(crops, key=lambda one: one.seen.presence) for crops in _settle(network, starts)]
     order, likely = network.keypoint_order, [one for one in best if one.seen.presence >= least]
     hands = [make_prediction(one.given, one.seen, order, one.cut) for one in likely]
-    kept = each_once((hand for hand in hands if _is_supported(hand, sightings)), 2 * most)
-    likely = [one for one, hand in zip(likely, hands, strict=True) if any(hand is other for other in kept)]
+    kept = each_once((hand for hand in hands if _has_votes(hand, windows)), 2 * most)
+    likely = [one for one, hand in zip(likely, hands, strict=True) if hand in kept]
     if not likely:
         return []
     given, cuts = [one.given for one in likely], [one.cut for one in likely]
     seen = run(network, given, cuts, network.image_size)  # now in turned copies, too
     hands = map(make_prediction, given, seen, [order] * len(likely), cuts)
-    return each_once(
-        (hand for hand in hands if _is_found(hand, least) and _is_supported(hand, sightings)), most
-    )
+    return each_once((hand for hand in hands if _is_found(hand, least) and _has_votes(hand, windows)), most)
 
 
-def _is_supported(hand: HandPrediction, sightings: Mapping[bool, Sightings] | None) -> bool:
-    """Whether enough windows predict a hand."""
-    return sightings is None or sightings[hand.is_left].votes(_box(hand)) >= VOTES
+def _has_votes(hand: HandPrediction, windows: Mapping[bool, WindowPredictions] | None) -> bool:
+    """Whether enough windows predict this hand; True without windows."""
+    return windows is None or windows[hand.is_left].votes(_box(hand)) >= VOTES
 
 
 def _is_found(hand: HandPrediction, least: float) -> bool:
@@ -265,9 +267,8 @@ def _again(one: Found, view_factor: float, size: int) -> Cut | None:
     points = transform_points(np.linalg.inv(one.cut.affine), one.seen.keypoints_2d)
     before = size / one.cut.affine[0, 0]
     centre = points.mean(axis=0)
-    # By a bounded step: a prediction without a hand in view may have any size.
     wanted = 2 * view_factor * np.linalg.norm(points - centre, axis=1).max()
-    side = float(np.clip(wanted, 0.6 * before, 1.7 * before))
+    side = float(np.clip(wanted, STEP[0] * before, STEP[1] * before))
     middle = transform_points(np.linalg.inv(one.cut.affine), np.full((1, 2), (size - 1) / 2))[0]
     if np.abs(centre - middle).max() < STAYS * before and abs(side / before - 1) < STAYS:
         return None

@@ -112,25 +112,26 @@ def run(
     # In half precision a focal length would be off by a pixel.
     dtype = torch.promote_types(like.dtype, torch.float32)
 
-    # In quarter turns, counter-clockwise. One batch of all copies takes half the time of a batch for each.
+    # In quarter turns, counter-clockwise. For few crops, one batch of all copies takes half the time.
     copies = 4 if getattr(model, "any_angle", False) and not once else 1
     quarter = np.array([[0.0, 1, 0], [-1, 0, size - 1], [0, 0, 1]])
     turns = np.stack([np.linalg.matrix_power(quarter, turned) for turned in range(copies)])[:, None]
     turned_images = torch.cat([torch.rot90(images, turned, (2, 3)) for turned in range(copies)])
     turned_K = torch.as_tensor((turns @ K).reshape(-1, 3, 3)).to(like.device, dtype)
     output = model(turned_images.contiguous(memory_format=torch.channels_last), turned_K)
-    arrays = (None if f is None else f.cpu().double().numpy() for f in output)
-    seen = PoseOutput(*(None if f is None else f.reshape(copies, len(batch), *f.shape[1:]) for f in arrays))
-    each = transform_points(np.linalg.inv(turns), seen.keypoints_2d)
 
-    uv, xyz = np.median(each, axis=0), seen.keypoints_3d[0]
+    def by_copy(values: Tensor) -> np.ndarray:
+        return values.cpu().double().numpy().reshape(copies, len(batch), *values.shape[1:])
+
+    each = transform_points(np.linalg.inv(turns), by_copy(output.keypoints_2d))
+    uv, xyz = np.median(each, axis=0), by_copy(output.keypoints_3d)[0]
     presence = spread = [None] * len(batch)
     if copies > 1:
-        z = np.median(seen.relative_depth, axis=0) + np.median(seen.root_depth, axis=0)[:, None]
-        xyz = rays(uv, K) * z[..., None]
+        z, root = (np.median(by_copy(depth), axis=0) for depth in (output.relative_depth, output.root_depth))
+        xyz = rays(uv, K) * (z + root[:, None])[..., None]
         spread = np.linalg.norm(each - uv, axis=3).mean(axis=(0, 2)).tolist()
     if getattr(model, "knows_presence", False):
-        logit = np.median(seen.presence, axis=0)
+        logit = np.median(by_copy(output.presence), axis=0)
         lost = np.isnan(logit) | ~np.isfinite(uv).all(axis=(1, 2))
         presence = np.where(lost, 0.0, 1 / (1 + np.exp(-np.clip(logit, -50, 50)))).tolist()
     return [Seen(*one) for one in zip(uv, xyz, presence, spread, strict=True)]

@@ -1,6 +1,6 @@
 """Windows over an image, in all sizes that its hands may have.
 
-Chapter 05 shows them; `finding` looks for hands in them.
+Chapter 05 shows them; `voting` predicts in them.
 
 **Convention.** Windows are squares, given by their centre and side in pixels of the image, pixel centres at
 integers.
@@ -74,6 +74,8 @@ def windows(image: np.ndarray, size: int, view_factor: float, smallest: float) -
 def _places(length: int, size: int) -> np.ndarray:
     """Where windows of `size` begin along an axis of `length`: the hands in them lie inside the image."""
     inside = 0.3 * size  # of a hand in the middle of its window, from its centre to its edge
-    low, high = min(inside, length / 2), max(length - inside, length / 2)
+    # Two at least, so that more than one window can show a hand as large as the image.
+    low = min(inside, length / 2 - STRIDE * size / 4)
+    high = max(length - inside, length / 2 + STRIDE * size / 4)
     count = int(np.ceil((high - low) / (STRIDE * size))) + 1
     return np.unique(np.round(np.linspace(low, high, count) - size / 2).astype(int))

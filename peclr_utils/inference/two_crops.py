@@ -68,7 +68,7 @@ def predict(
         view_factor: half a crop's side over the distance of the farthest keypoint from the mean one, as in
             training. None takes the model's own, which networks of this project have; the published ones have
             none and get the authors' crops.
-        batch_size: images at once.
+        batch_size: images at once; a network for any angle sees each in four copies.
 
     Returns:
         A `HandPrediction`; a list of them if there were many images or boxes. Of many images, those that

@@ -28,7 +28,6 @@ import websocket  # JupyterLab brings it
 ROOT = Path(__file__).resolve().parents[2]
 LAB, DEBUG = 8931, 9331
 NOTEBOOK = "window.jupyterapp.shell.currentWidget.content"
-HANDLES = "[...document.querySelectorAll('.jp-Notebook .noUi-handle')]"
 
 
 class Page:
@@ -56,8 +55,8 @@ class Page:
         """The value of a piece of JavaScript, awaited; RuntimeError if it throws."""
         options = {"expression": script, "awaitPromise": True, "returnByValue": True}
         answer = self.call("Runtime.evaluate", **options)
-        if "exceptionDetails" in answer:
-            raise RuntimeError(f"{script}: {answer['exceptionDetails']['exception'].get('description')}")
+        if wrong := answer.get("exceptionDetails"):
+            raise RuntimeError(f"{script}: {wrong.get('exception', {}).get('description', wrong['text'])}")
         return answer.get("result", {}).get("value")
 
     def wait(self, script: str, seconds: float) -> bool:
@@ -122,7 +121,7 @@ def run_chapter(page: Page, chapter: Path, seconds: float) -> list[str]:
     """Open a chapter and run all its cells; returns what went wrong."""
     page.call("Page.navigate", url=f"http://localhost:{LAB}/lab/tree/{chapter.relative_to(ROOT)}?reset")
     if not page.wait("!!(window.jupyterapp && document.querySelector('.jp-Notebook .jp-Cell'))", 60):
-        return ["does not open"]
+        raise RuntimeError("does not open")
     page.wait(f"{NOTEBOOK}.widgets.length > 5", 30)
     kernel = "window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel"
     page.wait(f"{kernel}?.status === 'idle'", 60)
@@ -208,8 +207,12 @@ def main() -> int:
     with started(given.browser) as page:
         for chapter in chapters:
             start = time.monotonic()
-            found = run_chapter(page, chapter.resolve(), 60 * given.minutes)
-            found += move_sliders(page, given.screenshots / chapter.stem)
+            found: list[str] = []
+            try:
+                found += run_chapter(page, chapter.resolve(), 60 * given.minutes)
+                found += move_sliders(page, given.screenshots / chapter.stem)
+            except RuntimeError as error:  # the next chapter may do better
+                found.append(str(error))
             print(f"{chapter.name}: {time.monotonic() - start:.0f} s, {len(found)} problems", flush=True)
             wrong += [f"{chapter.name}: {text}" for text in found]
         if given.pages:

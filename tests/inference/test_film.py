@@ -8,6 +8,7 @@ import pytest
 
 from peclr_utils.inference import film
 from peclr_utils.inference.film import Film, OneEuro, follow, write_film
+from peclr_utils.inference.finding import LIKELY
 
 from .test_finding import CIRCLE, DiscNetwork, find, picture
 
@@ -78,6 +79,23 @@ def test_a_followed_hand_that_the_windows_miss_stays(monkeypatch):
     monkeypatch.setattr(film, "find_in", miss)
     hands = [found for _, found in follow(DiscNetwork(), moving(20))]
     assert len(searched) == 2 and [len(found) for found in hands] == [2] * 8 + [1] * 12
+
+
+class DoubtfulNetwork(DiscNetwork):
+    """Never surer than it needs to be for a search."""
+
+    def forward(self, images, K=None):
+        output = super().forward(images, K)
+        return output._replace(presence=output.presence.clamp_max(1.2))  # 0.77
+
+
+def test_a_doubtful_hand_is_not_followed_without_the_votes_of_windows(monkeypatch):
+    searched, original = [], film.find_in
+    monkeypatch.setattr(film, "find_in", lambda *a, **k: searched.append(1) or original(*a, **k))
+    hands = [found for _, found in follow(DoubtfulNetwork(), moving(4))]
+    assert [len(found) for found in hands] == [2] * 4 and len(searched) == 4
+    assert LIKELY < hands[0][0].presence < film.FOLLOWED
+    assert len({hand.index for found in hands for hand in found}) == 2
 
 
 def test_hands_keep_their_numbers_and_new_hands_get_new_ones():

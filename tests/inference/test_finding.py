@@ -9,8 +9,8 @@ from torch import nn
 from peclr_utils.datasets import HandSample, image_folder
 from peclr_utils.inference import find_hands, predict
 from peclr_utils.inference.finding import ROUNDS, crop_again, is_same
-from peclr_utils.inference.sightings import overlap
 from peclr_utils.inference.sliding import windows
+from peclr_utils.inference.voting import overlap
 from peclr_utils.models import PoseOutput
 
 SIZE, FACTOR = 64, 1.2

@@ -1,6 +1,8 @@
-"""What a network sees in windows over an image, and how many of them agree on a hand.
+"""What a network predicts in windows over an image, and how many of them agree on a hand.
 
-**Convention.** Boxes are (..., 4): x1, y1, x2, y2 in pixels of the image.
+Chapter 05 says what for; `finding` crops again what is likely.
+
+**Convention.** Boxes are (..., 4): x1, y1, x2, y2 in pixels.
 """
 
 from typing import NamedTuple
@@ -17,17 +19,21 @@ from peclr_utils.models import PoseNetwork25D
 from peclr_utils.training.device import autocast, choose_dtype
 
 POSSIBLE = 0.2
-"""Presence from which what a window shows may be a hand."""
+"""Presence from which a window votes; low, because windows beside a hand are less sure, and agree still."""
 
 AGREES = 0.5
-"""Intersection over union from which two predicted boxes are about one hand."""
+"""Intersection over union above which two predicted boxes are about one hand."""
+
+STEP = 0.6, 1.7
+"""Least and largest side of a crop over that of the crop before it: a prediction without a hand in view may
+have any size, or none."""
 
 
-class Sightings(NamedTuple):
+class WindowPredictions(NamedTuple):
     """The hands that may be in one image: what its windows show, the most likely first."""
 
     presence: np.ndarray  # (N,) from 0 to 1
-    box: np.ndarray  # (N, 4) of the predicted keypoints
+    box: np.ndarray  # (N, 4) of the predicted keypoints, pixels of the given image, for left hands too
     cuts: list[Cut]  # N crops that fit them, in pixels of the image as the network sees it
 
     def votes(self, box: np.ndarray) -> float:
@@ -35,7 +41,7 @@ class Sightings(NamedTuple):
         return float(self.presence[overlap(self.box, box) > AGREES].sum())
 
     def starts(self, most: int) -> list[tuple[float, Cut]]:
-        """The most likely hands, at most `most`: presence, and crop. No two windows agree on one of them."""
+        """The most likely hands, at most `most`: presence, and crop. No two are about one hand."""
         kept: list[int] = []
         for number, box in enumerate(self.box):
             if len(kept) < most and not (overlap(self.box[kept], box) > AGREES).any():
@@ -43,7 +49,9 @@ class Sightings(NamedTuple):
         return [(float(self.presence[number]), self.cuts[number]) for number in kept]
 
 
-def look(network: PoseNetwork25D, given: HandImage, smallest: float, batch_size: int) -> Sightings:
+def predict_windows(
+    network: PoseNetwork25D, given: HandImage, smallest: float, batch_size: int
+) -> WindowPredictions:
     """Predict the hand in every window over an image.
 
     Args:
@@ -65,8 +73,8 @@ def look(network: PoseNetwork25D, given: HandImage, smallest: float, batch_size:
             # Half precision is enough to find hands, and windows are many.
             with autocast(like.device, choose_dtype("auto", like.device)):
                 seen = network(batch)
-            presence.append(torch.sigmoid(seen.presence.double()).cpu().numpy())
-            uv = seen.keypoints_2d.double().cpu().numpy() - (size - 1) / 2
+            presence.append(torch.sigmoid(seen.presence.float()).cpu().double().numpy())
+            uv = seen.keypoints_2d.cpu().double().numpy() - (size - 1) / 2
             points.append(level.centre[some, None] + uv * level.side / size)
         centres.append(level.centre)
         sides.append(np.full(len(level.centre), level.side))
@@ -74,15 +82,16 @@ def look(network: PoseNetwork25D, given: HandImage, smallest: float, batch_size:
     lost = np.isnan(presence) | ~np.isfinite(points).all(axis=(1, 2))
     presence = np.where(lost, 0.0, presence)
     order = np.argsort(-presence, kind="stable")[: max(1, np.count_nonzero(presence >= POSSIBLE))]
-    presence, points, lost = presence[order], points[order], lost[order]
-    middle = points.mean(axis=1)
-    reach = np.linalg.norm(points - middle[:, None], axis=2).max(axis=1)
+    presence, points, lost, side = presence[order], points[order], lost[order], sides[order]
     # A prediction that isn't finite leaves the window as it is.
-    middle = np.where(lost[:, None], centres[order], middle)
-    wanted = np.where(lost, sides[order], 2 * network.view_factor * reach)
+    points[lost] = centres[order][lost, None]
+    middle = points.mean(axis=1)
+    wanted = 2 * network.view_factor * np.linalg.norm(points - middle[:, None], axis=2).max(axis=1)
+    wanted = np.where(lost, side, np.clip(wanted, STEP[0] * side, STEP[1] * side))
     cuts = [square_cut(*each, size) for each in zip(middle, wanted, strict=True)]
     box = np.concatenate([points.min(axis=1), points.max(axis=1)], axis=1)
-    return Sightings(presence, mirror_box(box.T, given.image.shape[1]).T if given.is_left else box, cuts)
+    box = mirror_box(box.T, given.image.shape[1]).T if given.is_left else box
+    return WindowPredictions(presence, box, cuts)
 
 
 def overlap(one: np.ndarray, other: np.ndarray) -> np.ndarray:
