@@ -31,8 +31,8 @@ STAYS = 0.05
 SAME, WITHIN = 0.3, 0.6
 """Two found boxes are one hand if they share this much of their union, or of the smaller one."""
 
-LIKELY = 0.7
-"""Presence from which a hand counts as found."""
+LIKELY = 0.9
+"""Presence from which a hand counts as found; data/weights/README.md says how it was chosen."""
 
 VOTES = 3.0
 """Windows that must agree on a hand, each counted by its presence: a hand looks like one in several windows
