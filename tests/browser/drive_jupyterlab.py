@@ -204,18 +204,19 @@ def main() -> int:
     given = parser.parse_args()
     chapters = given.chapters or sorted((ROOT / "notebooks").glob("0*.ipynb"))
     wrong = []
-    with started(given.browser) as page:
-        for chapter in chapters:
-            start = time.monotonic()
-            found: list[str] = []
+    for chapter in chapters:
+        start, found = time.monotonic(), []
+        # A browser for each: it asks before it leaves a notebook that isn't saved.
+        with started(given.browser) as page:
             try:
                 found += run_chapter(page, chapter.resolve(), 60 * given.minutes)
                 found += move_sliders(page, given.screenshots / chapter.stem)
             except RuntimeError as error:  # the next chapter may do better
                 found.append(str(error))
-            print(f"{chapter.name}: {time.monotonic() - start:.0f} s, {len(found)} problems", flush=True)
-            wrong += [f"{chapter.name}: {text}" for text in found]
-        if given.pages:
+        print(f"{chapter.name}: {time.monotonic() - start:.0f} s, {len(found)} problems", flush=True)
+        wrong += [f"{chapter.name}: {text}" for text in found]
+    if given.pages:
+        with started(given.browser) as page:
             wrong += open_pages(page, given.pages, given.screenshots / "pages")
     print("\n".join(wrong) or "No problems.")
     return 1 if wrong else 0
