@@ -196,13 +196,17 @@ def open_pages(page: Page, folder: Path, screenshots: Path) -> list[str]:
 def main() -> int:
     """Drive the chapters and pages that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("chapters", nargs="*", type=Path, help="notebooks; all five chapters if none")
+    parser.add_argument(
+        "chapters", nargs="*", type=Path, help="notebooks; all five chapters if neither these nor pages"
+    )
     parser.add_argument("--screenshots", type=Path, default=ROOT / "runs/browser", help="folder for them")
-    parser.add_argument("--pages", type=Path, help="folder of web pages to open offline as well")
+    parser.add_argument("--pages", type=Path, help="folder of web pages to open offline")
     parser.add_argument("--browser", default="chromium", help="the browser's program")
     parser.add_argument("--minutes", type=float, default=20, help="for one chapter at most")
     given = parser.parse_args()
-    chapters = given.chapters or sorted((ROOT / "notebooks").glob("0*.ipynb"))
+    chapters = given.chapters
+    if not chapters and not given.pages:
+        chapters = sorted((ROOT / "notebooks").glob("0*.ipynb"))
     wrong = []
     for chapter in chapters:
         start, found = time.monotonic(), []
