@@ -111,6 +111,7 @@ def test_ctrl_c_stops_the_running_cell_at_once(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", RUN], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
     while not (tmp_path / "started").exists() and process.poll() is None:
         time.sleep(0.1)
+    time.sleep(1)  # the cell runs, and the runner has read that it started
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=30)
     assert process.returncode == 130 and "Stopped; add --resume" in error and "Traceback" not in error
