@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from peclr_utils.experiments.changes import ChangesConfig, changes_markdown, run_changes
+from peclr_utils.experiments.changes import ChangesConfig, changes_markdown, run_changes, unchanged
 
 SMALL = {"batch_size": 8, "image_size": 32, "progress": False, "exchange_background": False}
 
@@ -41,6 +41,11 @@ def test_every_change_is_run_once_saved_and_shown(config):
     assert [row[0] for row in rows[2:]] == [name for name in config.changes for _ in range(2)]
     assert rows[0][:4] == ["change", "slope", "read-out (px)", "labels"]
     assert [row[3] for row in rows[2:4]] == ["10, upright", "16, upright"]
+
+
+def test_runs_that_differ_by_their_seed_alone_are_the_unchanged_ones():
+    results = {"config": ChangesConfig().plain()}
+    assert unchanged(results) == ["as it is", "another seed", "a third seed"]
 
 
 def test_the_defaults_are_right_for_every_change():
