@@ -1,6 +1,6 @@
 """What a network predicts in windows over an image, and how many of them agree on a hand.
 
-Chapter 05 says what for; `finding` crops again what is likely.
+Chapter 05 shows the search; `finding` crops again what is likely.
 
 **Convention.** Boxes are (..., 4): x1, y1, x2, y2 in pixels.
 """
