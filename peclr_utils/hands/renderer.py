@@ -160,9 +160,15 @@ def _texels(texture: Texture, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _interpolate(attributes: np.ndarray, samples: Samples) -> np.ndarray:
-    """(C, N) values of (C, V) vertex attributes at the samples."""
+    """(C, N) values of (C, V) vertex attributes at the samples, between those of a triangle's corners.
+
+    The centre of a pixel may lie a little outside the triangle that covers most of it. Seen edge-on, that is
+    far outside, and normals extrapolated there would sparkle.
+    """
+    weights = np.maximum(samples.weights, 0.0)
+    weights /= weights.sum(axis=0)
     total = None
-    for corner, weight in zip(samples.corners, samples.weights, strict=True):
+    for corner, weight in zip(samples.corners, weights, strict=True):
         # In place, because fresh memory costs more than the arithmetic.
         part = attributes.take(corner, axis=1, mode=FAST)
         part *= weight

@@ -5,7 +5,7 @@ import pytest
 
 from peclr_utils.camera import project
 from peclr_utils.hands.rasteriser import rasterise
-from peclr_utils.hands.renderer import Light, Surface, Texture, render
+from peclr_utils.hands.renderer import Light, Surface, Texture, _interpolate, render
 
 K = np.array([[480.0, 0, 111.5], [0, 480.0, 111.5], [0, 0, 1]])
 SIZE = (224, 224)
@@ -101,6 +101,17 @@ def test_weights_reproduce_the_points_they_stand_for():
     assert np.abs(uv - pixel)[whole].max() < 1e-3
     assert np.abs(np.abs(uv - pixel)[~whole] - 0.25).max() < 1e-3
     assert np.allclose(points[:, 2], samples.depth, atol=1e-6)
+
+
+def test_a_surface_seen_edge_on_is_shaded_between_its_corners():
+    """Normals that are extrapolated beyond a triangle sparkle at the outline of fingers."""
+    vertices, normals, faces = sphere((0.02, -0.01, 0.5), 0.06)
+    samples = rasterise(vertices, faces, K, SIZE)
+    assert samples.weights.min() < -0.1
+    lengths = np.linalg.norm(_interpolate(normals.T.astype(np.float32), samples), axis=0)
+    assert lengths.max() < 1 + 1e-5
+    ones = _interpolate(np.ones((1, len(vertices)), dtype=np.float32), samples)
+    assert np.allclose(ones, 1, atol=1e-5)
 
 
 def test_more_light_is_brighter_until_white():
