@@ -45,6 +45,12 @@ from .artefacts import TRAINED_LONG, committed_table
 _USES = {"probe": "regression on\nfeatures", "frozen": "encoder frozen", "full": "all weights\ntuned"}
 """How a figure calls what `label_fractions.TUNINGS` names."""
 
+_TURNS = {"slope": "slope", "read-out": "read_out_px"}
+"""Fields of a table's `turns`, by a figure's panel."""
+
+_LENGTHS = ("label_fractions.json", "resnet18.json", "longer.json")
+"""Tables of ResNet-18 that differ in the epochs of pre-training."""
+
 _TABLE = re.compile(r"(?m)^<!-- (?P<file>[^ :]+\.json)(?P<part>: turns)? -->\n(?:\|.*\n)*")
 
 
@@ -136,24 +142,29 @@ def draw_effect() -> Figure:
 
 
 def draw_length() -> Figure:
-    """Draw errors against the length of pre-training, untrained at 0; seeds as dots, lines at their means."""
-    tables = [committed_table(), _results("longer.json")]
-    panels = {"read-out": "2D error (px)", "probe": "root-relative error (mm)", "frozen": None}
-    figure = new_figure(WIDTH, 3.8)
-    for ax, (panel, label) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        untrained = _of_method(tables[0], "scratch", panel)
-        for method in ("simclr_no_rotation", "peclr"):
-            values = {0: untrained} | {
-                table["config"]["pretrain"]["epochs"]: _of_method(table, method, panel) for table in tables
-            }
-            look = method_styles(list(NAMES.values()))[NAMES[method]]
+    """Draw how projections turn, and errors, against epochs of pre-training, untrained at 0.
+
+    Seeds are dots, lines go through their means. Only PeCLR and SimCLR without rotation have 12 epochs.
+    """
+    tables = {table["config"]["pretrain"]["epochs"]: table for table in map(_results, _LENGTHS)}
+    panels = {
+        "slope": ("turned per degree", "do the points turn?"),
+        "read-out": ("2D error (px)", "equivariant read-out"),
+        "probe": ("root-relative error (mm)", _USES["probe"].replace("\n", " ")),
+    }
+    figure, styles = new_figure(WIDTH, 3.8), method_styles(list(NAMES.values()))
+    for ax, (panel, (label, title)) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for method in ("simclr_no_rotation", "simclr", "peclr"):
+            found = {0: _of_method(committed_table(), "scratch", panel)}
+            found |= {epochs: _of_method(tables[epochs], method, panel) for epochs in sorted(tables)}
+            values = {epochs: own for epochs, own in found.items() if own}
+            look = styles[NAMES[method]]
             ax.plot(values.keys(), [np.mean(own) for own in values.values()], label=NAMES[method], **look)
             for epochs, own in values.items():
                 ax.plot([epochs] * len(own), own, ".", color=look["color"], markersize=5)
-        title = "equivariant read-out" if panel == "read-out" else _USES[panel].replace("\n", " ")
-        label_axes(ax, "epochs of pre-training", label or panels["probe"], title)
-        ax.set(ylim=(0, None), xticks=list(values))
-    figure.axes[0].legend(frameon=False, fontsize=9, loc="lower left")
+        label_axes(ax, "epochs of pre-training", label, title)
+        ax.set(ylim=(-0.05, 1.1) if panel == "slope" else (0, None), xticks=[0, *sorted(tables)])
+    figure.axes[1].legend(frameon=False, fontsize=9, loc="lower left")
     return figure
 
 
@@ -204,9 +215,9 @@ def _results(name: str, expected: str = FORMAT) -> dict[str, Any]:
 
 
 def _of_method(table: Mapping[str, Any], method: str, panel: str) -> list[float]:
-    """A method's read-out errors in px, or its root-relative errors from labels at any angle, by seed."""
-    if panel == "read-out":
-        return [turn["read_out_px"] for turn in table["turns"] if turn["method"] == method]
+    """A method's slopes, read-out errors in px, or root-relative errors from labels at any angle, by seed."""
+    if panel in _TURNS:
+        return [turn[_TURNS[panel]] for turn in table["turns"] if turn["method"] == method]
     wanted = (method, "any angle", panel, 64)
     found = [c for c in table["cells"] if tuple(c[name] for name in CELL[:4]) == wanted]
     return [cell["root_relative_epe_mm"] for cell in found]

@@ -60,10 +60,10 @@ def plot_hand_3d(
     half = max(half, 0.5)
     for middle, set_limits in zip(centre, (ax.set_xlim, ax.set_ylim, ax.set_zlim), strict=True):
         set_limits(middle - half, middle + half)
-    ax.set_box_aspect((1, 1, 1), zoom=0.92)  # room for the labels
+    ax.set_box_aspect((1, 1, 1), zoom=0.84)  # room for the labels
     ax.view_init(elevation, azimuth)
     ax.set_xlabel("x, right (cm)", fontsize=SMALL)
-    ax.set_ylabel("z, away from the camera (cm)", fontsize=SMALL)
+    ax.set_ylabel("z, away from camera (cm)", fontsize=SMALL)
     ax.set_zlabel("y, down (cm)", fontsize=SMALL)
     ax.zaxis.set_major_formatter(lambda value, _: f"{0 - value:g}".replace("-", "\N{MINUS SIGN}"))
     ax.tick_params(labelsize=SMALL - 1, pad=0)
@@ -100,7 +100,7 @@ def plot_hand_views(
         hands.insert(0, (true_hand, grey, grey, 2))
     centre, half = _cube(*(points for points, *_ in hands), triangles)
     half *= 1.08
-    names = ("x, right (cm)", "y, down (cm)", "z, away from the camera (cm)")
+    names = ("x, right (cm)", "y, down (cm)", "z, away from camera (cm)")
     # Which axis each view shows across, up or down, and away from the viewer, and the sign of the last.
     views = {"from the camera": (0, 1, 2, 1), "from its right": (2, 1, 0, -1), "from above": (0, 2, 1, 1)}
     figure = new_figure(WIDTH, 3.6)
