@@ -3,9 +3,10 @@
     python -m peclr_utils.experiments.hand_network --photographs FOLDER --self_label --output runs/hand
 
 Each step resumes. PeCLR pre-trains an encoder on rendered hands and unlabelled photographs
-(`training.pretrain`). Rendered labels teach it the pose and whether a hand is in its place, in three rounds
+(`training.pretrain`). Rendered labels teach it the pose and whether a hand is in its place, in four rounds
 (`training.finetune`): the second counts errors in the image more, and puts people behind the hands; the third
-shows other hands, many of which hold each finger stretched or folded, before more backgrounds.
+shows other hands, many of which hold each finger stretched or folded, before more backgrounds; the fourth
+shows others again, more people, and views of 96 instead of 64 pixels.
 
 With `self_label`, as for that network, there is one more step: it labels the photographs itself, where its
 predictions for turned copies agree, and learns from them beside other rendered hands. After it the
@@ -32,6 +33,9 @@ from peclr_utils.weights.save import save_safetensors
 RENDERED = "size=192&border=0.25"
 """Options of the labelled hands: about as many pixels as a view has at the full size."""
 
+STEPS = ("first", "second", "third", "larger", "photographed")
+"""Steps of the training after the pre-training, each a `finetune`; the last one needs photographs."""
+
 STRONG_VIEWS: dict[str, Any] = {
     "rotation": 180.0, "scale": [0.75, 1.33], "shift": 0.1, "brightness": 0.4, "contrast": 0.4,
     "saturation": 0.6, "hue": 20.0, "gain": 0.15, "grey": 0.1, "blur": 0.3, "noise": 0.3, "cutout": 0.3,
@@ -40,9 +44,18 @@ STRONG_VIEWS: dict[str, Any] = {
 """Strong views: photographs differ from rendered hands in all of these."""
 
 
+def _counting(number: int, seeds: Sequence[int]) -> tuple[str, ...]:
+    """Four sets of so many hands, seen from the palm, the back or anywhere, few or many of them counting."""
+    kinds = ((45, 0.7), (45, 0.3), (90, 0.5), (90, 0.2))
+    return tuple(
+        f"synthetic:{number}?seed={seed}&view={view},180&counting={share}&{RENDERED}"
+        for seed, (view, share) in zip(seeds, kinds, strict=True)
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class HandNetworkConfig(Settings):
-    """Settings of `train_hand_network`; the defaults take three hours on two fast cores without a GPU."""
+    """Settings of `train_hand_network`; the defaults take five hours on two fast cores without a GPU."""
 
     output: str = "runs/hand"  # Folder: a run folder for each step, and hand_rn18.safetensors.
     cache: str = "data/cache"  # Folder for packed crops, 11 GB; "" for a temporary one.
@@ -55,20 +68,17 @@ class HandNetworkConfig(Settings):
         f"synthetic:20000?seed=12&view=90,180&{RENDERED}",
     )
     # Hands of the third round: gestures of photographs, in which each finger is stretched or folded.
-    counting: tuple[str, ...] = tuple(
-        f"synthetic:15000?seed={seed}&view={view},180&counting={share}&{RENDERED}"
-        for seed, view, share in ((21, 45, 0.7), (22, 45, 0.3), (23, 90, 0.5), (24, 90, 0.2))
-    )
+    counting: tuple[str, ...] = _counting(15_000, (21, 22, 23, 24))
+    # The same for the fourth round.
+    larger_labelled: tuple[str, ...] = _counting(9_000, (31, 32, 33, 34))
     self_label: bool = False  # As the last step, learn from photographs that the network labels itself.
     # Other labelled hands, for the last step; photographs are added to them.
-    last_labelled: tuple[str, ...] = tuple(
-        f"synthetic:4000?seed={seed}&view={view},180&counting={share}&{RENDERED}"
-        for seed, view, share in ((25, 45, 0.7), (26, 45, 0.3), (27, 90, 0.5), (28, 90, 0.2))
-    )
+    last_labelled: tuple[str, ...] = _counting(4_000, (25, 26, 27, 28))
     pretrain: JSON = field(default_factory=dict)  # Fields of PretrainConfig that differ from `laptop()`.
     first: JSON = field(default_factory=dict)  # Fields of FinetuneConfig that differ from `finetune_config`.
     second: JSON = field(default_factory=dict)  # The same for the second round.
     third: JSON = field(default_factory=dict)  # The same for the third round.
+    larger: JSON = field(default_factory=dict)  # The same for the fourth round.
     photographed: JSON = field(default_factory=dict)  # The same for the last step.
 
     @classmethod
@@ -80,9 +90,9 @@ class HandNetworkConfig(Settings):
         start = cls(
             output="runs/smoke/hand", cache="", unlabelled=("synthetic:32?seed=1",),
             labelled=("synthetic:32?seed=2",), counting=("synthetic:16?seed=4&counting=0.5",),
-            last_labelled=("synthetic:16?seed=3",),
+            larger_labelled=("synthetic:16?seed=5",), last_labelled=("synthetic:16?seed=3",),
             pretrain={"epochs": 1, "warmup_epochs": 0.5, **tiny},
-            first=steps, second=steps, third=later, photographed=later, self_label=True,
+            first=steps, second=steps, third=later, larger=later, photographed=later, self_label=True,
         )  # fmt: skip
         return start.replace(**changes)
 
@@ -93,10 +103,8 @@ class HandNetworkConfig(Settings):
         return PretrainConfig.laptop(epochs=4).replace(cache=self.cache, **own).replace(**self.pretrain)
 
     def finetune_config(self, step: str) -> FinetuneConfig:
-        """Settings of one of the steps "first", "second", "third" and "photographed"."""
-        start = {
-            name: f"{self.output}/{name}/{CHECKPOINT}" for name in ("pretrain", "first", "second", "third")
-        }
+        """Settings of one of the `STEPS`."""
+        start = {name: f"{self.output}/{name}/{CHECKPOINT}" for name in ("pretrain", *STEPS)}
         later: dict[str, Any] = {"weight_2d": 15.0, "absent": 0.2, "people": 0.4}
         own: dict[str, Any] = {
             "first": {"encoder": start["pretrain"], "steps": 1600, **_rate(1.5e-3)},
@@ -105,9 +113,14 @@ class HandNetworkConfig(Settings):
                 "network": start["second"], "sources": self.counting, "steps": 6400, **_rate(1.5e-3),
                 **later, "backgrounds": 8192,
             },
+            "larger": {
+                "network": start["third"], "sources": self.larger_labelled, "image_size": 96, "steps": 2300,
+                "warmup_steps": 100, **_rate(1.2e-3), **later, "absent": 0.25, "people": 0.6,
+                "backgrounds": 8192,
+            },
             "photographed": {
-                "network": start["third"], "sources": self.last_labelled, "steps": 700, **_rate(5e-4),
-                **later, "backgrounds": 8192,
+                "network": start["larger"], "sources": self.last_labelled, "image_size": 96, "steps": 700,
+                **_rate(5e-4), **later, "backgrounds": 8192,
             },
         }[step]  # fmt: skip
         common = FinetuneConfig(
@@ -209,7 +222,7 @@ def train_hand_network(config: HandNetworkConfig) -> Path | None:
     config.validate()
     if not pretrain(config.pretrain_config()).finished:
         return None
-    for step in ("first", "second", "third"):
+    for step in STEPS[:-1]:
         result = finetune(config.finetune_config(step))
         if not result.finished:
             return None

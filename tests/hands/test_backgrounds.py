@@ -6,7 +6,7 @@ import pytest
 
 from peclr_utils.hands.appearance import skin_tone
 from peclr_utils.hands.backgrounds import PAINTERS, composite, photo_background, sample_background
-from peclr_utils.hands.people import paint_person
+from peclr_utils.hands.people import _Canvas, paint_person
 
 
 @pytest.mark.parametrize("paint", [*PAINTERS, paint_person])
@@ -56,3 +56,15 @@ def test_people_are_painted_only_where_asked_and_change_no_other_background():
     assert np.array_equal(paint(1), sample_background(np.random.default_rng(1), (48, 40)))
     lightest, darkest = skin_tone(78.0), skin_tone(26.0)
     assert lightest[0] > darkest[0] and (skin_tone(50.0)[1:] > 0).all()
+
+
+@pytest.mark.parametrize("light", [-0.3, 0.3])
+@pytest.mark.parametrize("ends", [((-0.5, -1), (0.5, 1)), ((0.5, 1), (-0.5, -1)), ((0.6, -1), (-0.4, 1))])
+def test_a_painted_limb_is_brighter_towards_the_light(light, ends):
+    """Whichever end it is drawn from; heads take the light from the same side."""
+    canvas = _Canvas(np.random.default_rng(0), np.zeros((200, 200, 3), np.uint8))
+    canvas.place, canvas.r, canvas.light = np.array([100.0, 100.0]), 50.0, light
+    canvas.limb(*map(np.array, ends), 0.4, 0.3, np.array([[60.0] * 3, [240.0] * 3]))
+    grey = canvas.image[..., 0].astype(float)
+    x = np.arange(200)[None] + np.zeros_like(grey)
+    assert np.sign((x * grey).sum() / grey.sum() - x[grey > 0].mean()) == np.sign(light)
