@@ -101,7 +101,7 @@ def test_photographs_that_cannot_be_read_are_skipped_with_one_warning(tmp_path, 
         np.testing.assert_allclose(hand.keypoints_2d, np.array([x, 60]) + 30 * CIRCLE, atol=3)
 
 
-@pytest.mark.parametrize("stopped", ["pretrain", "first", "second", "third", "photographed"])
+@pytest.mark.parametrize("stopped", ["pretrain", *hand_network.STEPS])
 def test_no_step_starts_from_one_that_stopped_early(stopped, tmp_path, monkeypatch, capsys):
     started = []
 
@@ -114,7 +114,7 @@ def test_no_step_starts_from_one_that_stopped_early(stopped, tmp_path, monkeypat
     monkeypatch.setattr(hand_network, "label_photographs", lambda *_: 1)
     flags = ["--output", str(tmp_path), "--photographs", str(tmp_path), "--self_label"]
     assert main(flags) == 0
-    steps = ["pretrain", "first", "second", "third", "photographed"]
+    steps = ["pretrain", *hand_network.STEPS]
     assert started == steps[: steps.index(stopped) + 1] and not list(tmp_path.glob("*.safetensors"))
     assert "stopped early; the same command resumes it" in capsys.readouterr().out
 
