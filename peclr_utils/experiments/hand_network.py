@@ -1,30 +1,20 @@
 """The recipe of `data/weights/hand_rn18.safetensors`, the network that finds the hand in a photograph.
 
-    python -m peclr_utils.experiments.hand_network --photographs FOLDER --self_label --output runs/hand
+    python -m peclr_utils.experiments.hand_network --photographs FOLDER --output runs/hand
 
 Each step resumes. PeCLR pre-trains an encoder on rendered hands and unlabelled photographs
 (`training.pretrain`). Rendered labels teach it the pose and whether a hand is in its place, in four rounds
 (`training.finetune`): the second counts errors in the image more, and puts people behind the hands; the third
 shows other hands, many of which hold each finger stretched or folded, before more backgrounds; the fourth
 shows others again, more people, and views of 96 instead of 64 pixels.
-
-With `self_label`, as for that network, there is one more step: it labels the photographs itself, where its
-predictions for turned copies agree, and learns from them beside other rendered hands. After it the
-error on photographs was 4% lower, and the same on rendered hands (one run, without a control).
 """
 
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
-from peclr_utils.datasets import UPRIGHT, HandSample, ImageFolderHands
-from peclr_utils.files import write_json
-from peclr_utils.inference import HandPrediction, predict
-from peclr_utils.models import PoseNetwork25D
+from peclr_utils.datasets import UPRIGHT
 from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
 from peclr_utils.training.checkpoint import CHECKPOINT
@@ -33,8 +23,8 @@ from peclr_utils.weights.save import save_safetensors
 RENDERED = "size=192&border=0.25"
 """Options of the labelled hands: about as many pixels as a view has at the full size."""
 
-STEPS = ("first", "second", "third", "larger", "photographed")
-"""Steps of the training after the pre-training, each a `finetune`; the last one needs photographs."""
+STEPS = ("first", "second", "third", "fourth")
+"""Rounds of fine-tuning; the last one has larger views."""
 
 STRONG_VIEWS: dict[str, Any] = {
     "rotation": 180.0, "scale": [0.75, 1.33], "shift": 0.1, "brightness": 0.4, "contrast": 0.4,
@@ -69,17 +59,13 @@ class HandNetworkConfig(Settings):
     )
     # Hands of the third round: gestures of photographs, in which each finger is stretched or folded.
     counting: tuple[str, ...] = _counting(15_000, (21, 22, 23, 24))
-    # The same for the fourth round.
-    larger_labelled: tuple[str, ...] = _counting(9_000, (31, 32, 33, 34))
-    self_label: bool = False  # As the last step, learn from photographs that the network labels itself.
-    # Other labelled hands, for the last step; photographs are added to them.
-    last_labelled: tuple[str, ...] = _counting(4_000, (25, 26, 27, 28))
+    # Hands of the fourth round, which has larger views.
+    larger: tuple[str, ...] = _counting(9_000, (31, 32, 33, 34))
     pretrain: JSON = field(default_factory=dict)  # Fields of PretrainConfig that differ from `laptop()`.
     first: JSON = field(default_factory=dict)  # Fields of FinetuneConfig that differ from `finetune_config`.
     second: JSON = field(default_factory=dict)  # The same for the second round.
     third: JSON = field(default_factory=dict)  # The same for the third round.
-    larger: JSON = field(default_factory=dict)  # The same for the fourth round.
-    photographed: JSON = field(default_factory=dict)  # The same for the last step.
+    fourth: JSON = field(default_factory=dict)  # The same for the fourth round.
 
     @classmethod
     def smoke(cls, **changes: Any) -> Self:
@@ -90,9 +76,9 @@ class HandNetworkConfig(Settings):
         start = cls(
             output="runs/smoke/hand", cache="", unlabelled=("synthetic:32?seed=1",),
             labelled=("synthetic:32?seed=2",), counting=("synthetic:16?seed=4&counting=0.5",),
-            larger_labelled=("synthetic:16?seed=5",), last_labelled=("synthetic:16?seed=3",),
+            larger=("synthetic:16?seed=5",),
             pretrain={"epochs": 1, "warmup_epochs": 0.5, **tiny},
-            first=steps, second=steps, third=later, larger=later, photographed=later, self_label=True,
+            first=steps, second=steps, third=later, fourth=later,
         )  # fmt: skip
         return start.replace(**changes)
 
@@ -113,14 +99,10 @@ class HandNetworkConfig(Settings):
                 "network": start["second"], "sources": self.counting, "steps": 6400, **_rate(1.5e-3),
                 **later, "backgrounds": 8192,
             },
-            "larger": {
-                "network": start["third"], "sources": self.larger_labelled, "image_size": 96, "steps": 2300,
+            "fourth": {
+                "network": start["third"], "sources": self.larger, "image_size": 96, "steps": 2300,
                 "warmup_steps": 100, **_rate(1.2e-3), **later, "absent": 0.25, "people": 0.6,
                 "backgrounds": 8192,
-            },
-            "photographed": {
-                "network": start["larger"], "sources": self.last_labelled, "image_size": 96, "steps": 700,
-                **_rate(5e-4), **later, "backgrounds": 8192,
             },
         }[step]  # fmt: skip
         common = FinetuneConfig(
@@ -135,81 +117,6 @@ def _rate(rate: float) -> dict[str, float]:
     return {"learning_rate": rate, "encoder_learning_rate": rate}
 
 
-LIKELY, AGREEMENT = 0.5, 0.05
-"""Least presence and largest `HandPrediction.spread` of a predicted hand that becomes a label."""
-
-SMALLEST_BOX = 8.0
-"""Pixels; the second prediction keeps the first one's box if its own would be smaller."""
-
-CHUNK = 64
-"""Photographs that are in memory at once."""
-
-
-def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | Path) -> int:
-    """Label the right hands of a folder by a network's own predictions, in COCO's format.
-
-    Each photograph shows one hand, which about fills it. Its prediction is the label if the hand is likely,
-    more so than in the mirrored image, and if what the network sees in turned copies agrees. Those that can't
-    be read are skipped, with one warning that counts them.
-
-    Args:
-        network: one that knows presence and was trained on hands at any angle.
-        folder: the photographs.
-        file: where to write; a source is then "coco:FOLDER?labels=FILE".
-
-    Returns:
-        How many hands were labelled.
-
-    Raises:
-        ValueError: if none was.
-    """
-    photographs, middle = ImageFolderHands(folder), np.array([0.15, 0.15, 0.85, 0.85])
-    images, annotations, unreadable = [], [], []
-    for start in range(0, len(photographs), CHUNK):
-        samples = []
-        for number in range(start, min(start + CHUNK, len(photographs))):
-            try:
-                sample = photographs[number]
-            except (ValueError, OSError) as error:
-                unreadable.append(str(error))
-            else:
-                samples.append(replace(sample, box=middle * np.tile(sample.image.shape[1::-1], 2)))
-        right, left = (_predict_twice(network, samples, side) for side in (False, True))
-        mirrored = {hand.index: hand.presence for hand in left}
-        for hand in right:
-            if hand.presence < max(LIKELY, mirrored[hand.index]) or not hand.spread <= AGREEMENT:
-                continue
-            number = samples[hand.index].identity
-            images.append({"id": number, "file_name": hand.name})
-            low, high = hand.keypoints_2d.min(axis=0), hand.keypoints_2d.max(axis=0)
-            keypoints = np.column_stack([hand.keypoints_2d, np.full(21, 2)]).round(2).ravel().tolist()
-            box = np.concatenate([low, high - low]).round(2).tolist()
-            annotations.append({"image_id": number, "keypoints": keypoints, "bbox": box, "is_right": True})
-    if unreadable:
-        counted = f"skipped {len(unreadable)} of {len(photographs)} photographs, which can't be read"
-        reasons = "; ".join(unreadable[:3]) + "; ..." * (len(unreadable) > 3)
-        warnings.warn(f"{folder}: {counted}: {reasons}", stacklevel=2)
-    if not annotations:
-        raise ValueError(f"{folder}: no right hand is predicted reliably in {len(photographs)} images")
-    write_json(Path(file), {"images": images, "annotations": annotations})
-    return len(annotations)
-
-
-def _predict_twice(
-    network: PoseNetwork25D, samples: Sequence[HandSample], is_left: bool
-) -> list[HandPrediction]:
-    """Predict in the samples' boxes, and again in the predicted boxes where these can be used."""
-    again = list(samples)
-    for hand in predict(network, samples, is_left=is_left):
-        sample, points = samples[hand.index], hand.keypoints_2d
-        box = np.concatenate([points.min(axis=0), points.max(axis=0)])
-        middle, size = (box[:2] + box[2:]) / 2, np.array(sample.image.shape[1::-1])
-        # False for NaN, too.
-        if ((middle >= 0) & (middle < size)).all() and (box[2:] - box[:2]).min() >= SMALLEST_BOX:
-            again[hand.index] = replace(sample, box=box)
-    return predict(network, again, is_left=is_left)
-
-
 def train_hand_network(config: HandNetworkConfig) -> Path | None:
     """Train the network step by step; those that are finished are read back.
 
@@ -222,17 +129,8 @@ def train_hand_network(config: HandNetworkConfig) -> Path | None:
     config.validate()
     if not pretrain(config.pretrain_config()).finished:
         return None
-    for step in STEPS[:-1]:
+    for step in STEPS:
         result = finetune(config.finetune_config(step))
-        if not result.finished:
-            return None
-    if config.photographs and config.self_label:
-        file = Path(config.output, "photographs.json").absolute()
-        if not file.is_file():
-            print(f"Labelled {label_photographs(result.model, config.photographs, file)} photographs.")
-        last = config.finetune_config("photographed")
-        photographs = f"coco:{config.photographs}?labels={file}"
-        result = finetune(last.replace(sources=(*last.sources, photographs)))
         if not result.finished:
             return None
     return save_safetensors(Path(config.output, "hand_rn18.safetensors"), result.model.half())

@@ -1,7 +1,5 @@
-"""The recipe of the network for photographs: it labels what it predicts reliably; its steps resume."""
+"""The recipe of the network for photographs: its steps resume; what it sees in turned copies agrees."""
 
-import json
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,15 +8,9 @@ import pytest
 import torch
 
 from peclr_utils.camera import project
-from peclr_utils.datasets import open_source
 from peclr_utils.datasets.images import write_jpeg
 from peclr_utils.experiments import hand_network
-from peclr_utils.experiments.hand_network import (
-    HandNetworkConfig,
-    label_photographs,
-    main,
-    train_hand_network,
-)
+from peclr_utils.experiments.hand_network import HandNetworkConfig, main, train_hand_network
 from peclr_utils.inference import predict
 from peclr_utils.weights import load_pose_network
 from tests.inference.test_finding import CIRCLE, DiscNetwork, picture
@@ -62,45 +54,6 @@ def test_turned_copies_of_a_crop_agree_if_the_network_turns_with_the_image():
     assert predict(still, image, box=(30, 25, 90, 85)).spread > 0.3
 
 
-def test_only_hands_that_the_network_is_sure_of_are_labelled(tmp_path):
-    folder = folder_of_discs(tmp_path, [(60, 60, 30, "right"), (58, 62, 28, "right"), (60, 60, 2, "right")])
-    assert label_photographs(TurningNetwork(), folder, tmp_path / "labels.json") == 2
-    hands = open_source(f"coco:{folder}?labels={tmp_path / 'labels.json'}")
-    assert [hand.name for hand in hands] == ["0.jpg", "1.jpg"] and hands[0].handedness == "right"
-    np.testing.assert_allclose(hands[0].keypoints_2d, np.array([60, 60]) + 30 * CIRCLE, atol=3)
-    unsure = DiscNetwork()
-    unsure.any_angle = True
-    with pytest.raises(ValueError, match="no right hand is predicted reliably in 3"):
-        label_photographs(unsure, folder, tmp_path / "none.json")
-
-
-def test_a_hand_away_from_the_middle_is_labelled_in_the_box_of_a_first_prediction(tmp_path, monkeypatch):
-    folder = folder_of_discs(tmp_path, [(48, 70, 22, "right")])
-    boxes = []
-
-    def record(network, samples, is_left):
-        boxes.append(samples[0].box)
-        return predict(network, samples, is_left=is_left)
-
-    monkeypatch.setattr(hand_network, "predict", record)
-    assert label_photographs(TurningNetwork(), folder, tmp_path / "labels.json") == 1
-    np.testing.assert_allclose(boxes[1], (26, 48, 70, 92), atol=4)
-
-
-def test_photographs_that_cannot_be_read_are_skipped_with_one_warning(tmp_path, monkeypatch):
-    monkeypatch.setattr(hand_network, "CHUNK", 2)
-    folder = folder_of_discs(tmp_path, [(52 + 4 * k, 60, 30, "right") for k in range(5)])
-    for number in (1, 2, 3):  # one of the first chunk, and all of the second
-        (folder / f"{number}.jpg").write_bytes(b"\xff\xd8 and no more")
-    with pytest.warns(UserWarning, match="skipped 3 of 5 photographs.*1.jpg: a JPEG that is cut") as caught:
-        assert label_photographs(TurningNetwork(), folder, tmp_path / "labels.json") == 2
-    assert len([one for one in caught if "kipped" in str(one.message)]) == 1
-    hands = open_source(f"coco:{folder}?labels={tmp_path / 'labels.json'}")
-    assert [hand.name for hand in hands] == ["0.jpg", "4.jpg"]
-    for hand, x in zip(hands, (52, 68), strict=True):
-        np.testing.assert_allclose(hand.keypoints_2d, np.array([x, 60]) + 30 * CIRCLE, atol=3)
-
-
 @pytest.mark.parametrize("stopped", ["pretrain", *hand_network.STEPS])
 def test_no_step_starts_from_one_that_stopped_early(stopped, tmp_path, monkeypatch, capsys):
     started = []
@@ -111,31 +64,33 @@ def test_no_step_starts_from_one_that_stopped_early(stopped, tmp_path, monkeypat
 
     monkeypatch.setattr(hand_network, "pretrain", train)
     monkeypatch.setattr(hand_network, "finetune", train)
-    monkeypatch.setattr(hand_network, "label_photographs", lambda *_: 1)
-    flags = ["--output", str(tmp_path), "--photographs", str(tmp_path), "--self_label"]
+    flags = ["--output", str(tmp_path), "--photographs", str(tmp_path)]
     assert main(flags) == 0
     steps = ["pretrain", *hand_network.STEPS]
     assert started == steps[: steps.index(stopped) + 1] and not list(tmp_path.glob("*.safetensors"))
     assert "stopped early; the same command resumes it" in capsys.readouterr().out
 
 
-def test_the_steps_follow_one_another_and_are_read_back(tmp_path, monkeypatch):
+def test_the_steps_follow_one_another_and_are_read_back(tmp_path):
     photographs = tmp_path / "photographs"
     photographs.mkdir()
     folder_of_discs(photographs, [(60, 60, 30, "right")] * 8)
-
-    def right_hands(network, samples, is_left):
-        """An untrained network knows no sides: what it predicts is a right hand here."""
-        hands = predict(network, samples, is_left=is_left)
-        return [replace(hand, presence=float(not is_left)) for hand in hands]
-
-    monkeypatch.setattr(hand_network, "predict", right_hands)
-    monkeypatch.setattr("peclr_utils.experiments.hand_network.AGREEMENT", np.inf)
-    monkeypatch.setattr("peclr_utils.experiments.hand_network.LIKELY", -np.inf)
     config = HandNetworkConfig.smoke(output=str(tmp_path / "run"), photographs=str(photographs))
-    file = train_hand_network(config)
-    network = load_pose_network(file)
-    assert network.knows_presence and network.image_size == 32
-    assert json.loads((tmp_path / "run" / "photographs.json").read_text())["annotations"]
+    network = load_pose_network(train_hand_network(config))
+    assert network.knows_presence and network.any_angle and network.image_size == 32
     again = load_pose_network(train_hand_network(config)).state_dict()
     assert all(torch.equal(value, again[name]) for name, value in network.state_dict().items())
+
+
+def test_each_round_starts_from_the_one_before_and_the_last_has_larger_views():
+    config = HandNetworkConfig(output="here")
+    starts = [config.finetune_config(step) for step in hand_network.STEPS]
+    assert [(one.encoder or one.network).split("/")[1] for one in starts] == [
+        "pretrain",
+        *hand_network.STEPS[:-1],
+    ]
+    assert [one.image_size for one in starts] == [64, 64, 64, 96]
+    seeds = [
+        source.split("seed=")[1].split("&")[0] for one in (starts[0], *starts[2:]) for source in one.sources
+    ]
+    assert len(set(seeds)) == len(seeds)  # new hands each time
