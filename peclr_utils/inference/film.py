@@ -31,7 +31,7 @@ SEARCH_EMPTY = 5
 """The same while it shows no hand."""
 
 
-FOLLOWED = 0.95
+FOLLOWED = 0.85
 """Presence from which a hand counts that is followed: no windows vote on it, so more than in a search."""
 
 

@@ -31,10 +31,10 @@ STAYS = 0.05
 SAME, WITHIN = 0.3, 0.6
 """Two found boxes are one hand if they share this much of their union, or of the smaller one."""
 
-LIKELY = 0.9
+LIKELY = 0.7
 """Presence from which a hand counts as found; data/weights/README.md says how it was chosen."""
 
-VOTES = 3.0
+VOTES = 2.0
 """Windows that must agree on a hand, each counted by its presence: a hand looks like one in several windows
 of neighbouring places and sizes, most other things in one or two."""
 
