@@ -45,14 +45,14 @@ def _counting(number: int, seeds: Sequence[int]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class HandNetworkConfig(Settings):
-    """Settings of `train_hand_network`; the defaults take five hours on two fast cores without a GPU."""
+    """Settings of `train_hand_network`; the defaults take four hours on two fast cores without a GPU."""
 
     output: str = "runs/hand"  # Folder: a run folder for each step, and hand_rn18.safetensors.
-    cache: str = "data/cache"  # Folder for packed crops, 11 GB; "" for a temporary one.
+    cache: str = "data/cache"  # Folder for packed crops, some 15 GB; "" for a temporary one.
     photographs: str = ""  # Folder of unlabelled photographs of one hand each; "" for none.
     # Hands to pre-train on beside the photographs.
     unlabelled: tuple[str, ...] = (f"synthetic:10120?seed=1&{UPRIGHT}",)
-    # Labelled hands, mostly seen from the palm or the back, as in photographs, some from anywhere.
+    # Hands of the first two rounds: half seen from the palm or the back, half from anywhere.
     labelled: tuple[str, ...] = (
         f"synthetic:20000?seed=11&view=45,180&{RENDERED}",
         f"synthetic:20000?seed=12&view=90,180&{RENDERED}",

@@ -35,8 +35,8 @@ LIKELY = 0.7
 """Presence from which a hand counts as found; data/weights/README.md says how it was chosen."""
 
 VOTES = 2.0
-"""Windows that must agree on a hand, each counted by its presence: a hand looks like one in several windows
-of neighbouring places and sizes, most other things in one or two."""
+"""What the presences of the windows that agree on a hand add up to at least, so three windows do: a
+hand looks like one in several windows of neighbouring places and sizes, most other things in one or two."""
 
 ALIKE = 0.1
 """Largest `HandPrediction.spread` of a hand that counts as found: what isn't a hand is seen differently in

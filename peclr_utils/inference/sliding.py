@@ -21,6 +21,10 @@ STRIDE = 0.25
 """Distance of neighbouring windows as a share of their side; presence is learnt for shifts up to 0.1."""
 
 
+LEAST_SIDE = 64
+"""Pixels of the smallest windows, or `size` if that is less: magnified texture looks like small hands."""
+
+
 class Windows(NamedTuple):
     """Windows of one size over an image."""
 
@@ -51,11 +55,11 @@ def windows(image: np.ndarray, size: int, view_factor: float, smallest: float) -
 
     Yields:
         All windows of one size, which cover the image; beyond its edge they are black. The largest size
-        always comes; the others magnify nothing, because magnified texture looks like small hands.
+        always comes; the others have at least `LEAST_SIDE` pixels.
     """
     height, width = image.shape[:2]
     per_hand = 2 * USUAL_REACH * view_factor
-    last = max(per_hand * smallest * min(height, width) / RATIO**0.5, size)
+    last = max(per_hand * smallest * min(height, width) / RATIO**0.5, min(size, LEAST_SIDE))
     sides = [per_hand * max(height, width)]
     while sides[-1] / RATIO > last:
         sides.append(sides[-1] / RATIO)

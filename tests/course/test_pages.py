@@ -42,12 +42,14 @@ def dots(ax):
 
 
 def test_the_figure_of_lengths_shows_each_encoder_at_its_epochs(repository):
-    _, read_out, probe = draw_length().axes
+    slope, read_out, probe = draw_length().axes
     for name in ("label_fractions.json", "resnet18.json", "longer.json"):
         table = load_results(repository / "data" / "results" / name)
         epochs = table["config"]["pretrain"]["epochs"]
-        expected = [turn["read_out_px"] for turn in table["turns"] if turn["method"] != "scratch"]
-        assert sorted(dots(read_out)[dots(read_out)[:, 0] == epochs, 1]) == pytest.approx(sorted(expected))
+        turns = [turn for turn in table["turns"] if turn["method"] != "scratch"]
+        for ax, field in ((slope, "slope"), (read_out, "read_out_px")):
+            expected = sorted(turn[field] for turn in turns)
+            assert sorted(dots(ax)[dots(ax)[:, 0] == epochs, 1]) == pytest.approx(expected)
         assert (dots(probe)[:, 0] == epochs).sum() == len(expected)
     plt.close("all")
 

@@ -86,7 +86,7 @@ class DoubtfulNetwork(DiscNetwork):
 
     def forward(self, images, K=None):
         output = super().forward(images, K)
-        return output._replace(presence=output.presence.clamp_max(2.5))  # 0.92
+        return output._replace(presence=output.presence.clamp_max(1.4))  # 0.80
 
 
 def test_a_doubtful_hand_is_not_followed_without_the_votes_of_windows(monkeypatch):

@@ -128,9 +128,11 @@ def test_windows_are_cut_out_when_they_are_asked_for():
     np.testing.assert_array_equal(level.cut(slice(3, 9)), level.crops[3:9])
 
 
-def test_an_image_is_not_magnified():
+@pytest.mark.parametrize("size", [32, 64, 96])
+def test_an_image_is_magnified_to_windows_of_64_pixels_at_least(size):
     small, pixel = np.zeros((200, 300, 3), np.uint8), np.zeros((1, 1, 3), np.uint8)
-    assert min(level.side for level in windows(small, SIZE, FACTOR, 0.02)) >= SIZE
+    sides = [level.side for level in windows(small, size, FACTOR, 0.02)]
+    assert min(size, 64) <= sides[-1] < 1.5 * min(size, 64)  # the same hands are looked for at any size
     assert len(list(windows(pixel, SIZE, FACTOR, 0.02))) == 1
 
 
