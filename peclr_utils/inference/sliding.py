@@ -20,7 +20,6 @@ RATIO = 1.5
 STRIDE = 0.25
 """Distance of neighbouring windows as a share of their side; presence is learnt for shifts up to 0.1."""
 
-
 LEAST_SIDE = 64
 """Pixels of the smallest windows, or `size` if that is less: magnified texture looks like small hands."""
 

@@ -1,57 +1,22 @@
-"""The recipe of the network for photographs: its steps resume; what it sees in turned copies agrees."""
+"""The recipe of the network for photographs: its rounds follow one another, and resume."""
 
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
-from peclr_utils.camera import project
 from peclr_utils.datasets.images import write_jpeg
 from peclr_utils.experiments import hand_network
 from peclr_utils.experiments.hand_network import HandNetworkConfig, main, train_hand_network
-from peclr_utils.inference import predict
 from peclr_utils.weights import load_pose_network
-from tests.inference.test_finding import CIRCLE, DiscNetwork, picture
+from tests.inference.test_finding import picture
 
 
 def folder_of_discs(folder, discs):
     for number, disc in enumerate(discs):
         write_jpeg(folder / f"{number}.jpg", picture(disc, width=120, height=120))
     return folder
-
-
-class TurningNetwork(DiscNetwork):
-    """Its circle of keypoints begins at the disc's notch, so it turns with the image."""
-
-    any_angle = True
-
-    def forward(self, images, K=None):
-        output = super().forward(images, K)
-        green = (images[:, 1] > 1.5).double() * (images[:, 0] < 0.5)
-        axis = torch.arange(images.shape[2], dtype=torch.float64)
-        notch = torch.stack([(green * axis).sum((1, 2)), (green * axis[:, None]).sum((1, 2))], 1)
-        points = torch.view_as_complex(output.keypoints_2d.contiguous())
-        centre = points[:, :20].mean(1, keepdim=True)
-        notch = torch.view_as_complex(notch / green.sum((1, 2))[:, None])[:, None] - centre
-        turned = centre + (points - centre) * notch / notch.abs()
-        presence = torch.full_like(output.presence, 9.0)  # its notch may be anywhere
-        return output._replace(keypoints_2d=torch.view_as_real(turned), presence=presence)
-
-
-def test_turned_copies_of_a_crop_agree_if_the_network_turns_with_the_image():
-    image = picture((60, 55, 30, "right"), width=120, height=120)
-    hand = predict(TurningNetwork(), image, box=(30, 25, 90, 85))
-    np.testing.assert_allclose(hand.keypoints_2d, np.array([60, 55]) + 30 * CIRCLE, atol=2)
-    assert hand.spread < 0.04 and hand.presence > 0.9
-    # What is lifted to 3D from all copies lies where the camera of the whole image sees it.
-    np.testing.assert_allclose(project(hand.keypoints_3d, hand.K), hand.keypoints_2d, atol=1e-6)
-    # A network whose keypoints don't turn with the hand disagrees with itself; one copy can't tell.
-    still = DiscNetwork()
-    assert predict(still, image, box=(30, 25, 90, 85)).spread is None
-    still.any_angle = True
-    assert predict(still, image, box=(30, 25, 90, 85)).spread > 0.3
 
 
 @pytest.mark.parametrize("stopped", ["pretrain", *hand_network.STEPS])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from peclr_utils.camera import project
 from peclr_utils.datasets import HandSample, image_folder
 from peclr_utils.inference import find_hands, predict
 from peclr_utils.inference.finding import ROUNDS, crop_again, is_same
@@ -255,3 +256,35 @@ def test_what_is_seen_differently_in_turned_copies_is_no_hand():
     assert find_hands(network, image) == []
     # Asked for the hand of an image, it still gives the likeliest one, and says how unsure it is.
     assert predict(network, image).spread > 0.1
+
+
+class TurningNetwork(DiscNetwork):
+    """Its circle of keypoints begins at the disc's notch, so it turns with the image."""
+
+    any_angle = True
+
+    def forward(self, images, K=None):
+        output = super().forward(images, K)
+        green = (images[:, 1] > 1.5).double() * (images[:, 0] < 0.5)
+        axis = torch.arange(images.shape[2], dtype=torch.float64)
+        notch = torch.stack([(green * axis).sum((1, 2)), (green * axis[:, None]).sum((1, 2))], 1)
+        points = torch.view_as_complex(output.keypoints_2d.contiguous())
+        centre = points[:, :20].mean(1, keepdim=True)
+        notch = torch.view_as_complex(notch / green.sum((1, 2))[:, None])[:, None] - centre
+        turned = centre + (points - centre) * notch / notch.abs()
+        presence = torch.full_like(output.presence, 9.0)  # its notch may be anywhere
+        return output._replace(keypoints_2d=torch.view_as_real(turned), presence=presence)
+
+
+def test_turned_copies_of_a_crop_agree_if_the_network_turns_with_the_image():
+    image = picture((60, 55, 30, "right"), width=120, height=120)
+    hand = predict(TurningNetwork(), image, box=(30, 25, 90, 85))
+    np.testing.assert_allclose(hand.keypoints_2d, np.array([60, 55]) + 30 * CIRCLE, atol=2)
+    assert hand.spread < 0.04 and hand.presence > 0.9
+    # What is lifted to 3D from all copies lies where the camera of the whole image sees it.
+    np.testing.assert_allclose(project(hand.keypoints_3d, hand.K), hand.keypoints_2d, atol=1e-6)
+    # A network whose keypoints don't turn with the hand disagrees with itself; one copy can't tell.
+    still = DiscNetwork()
+    assert predict(still, image, box=(30, 25, 90, 85)).spread is None
+    still.any_angle = True
+    assert predict(still, image, box=(30, 25, 90, 85)).spread > 0.3
