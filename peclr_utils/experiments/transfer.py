@@ -17,9 +17,9 @@ from typing import Any, Self
 import numpy as np
 
 from peclr_utils.datasets import TURNED, UPRIGHT, HandSample
-from peclr_utils.evaluation import format_table
+from peclr_utils.evaluation import ImageEvaluation, evaluate_in_image, format_table
 from peclr_utils.experiments.label_fractions import LABELLED_VIEWS
-from peclr_utils.experiments.photographs import TURNS, labelled_samples, score_in_boxes
+from peclr_utils.experiments.photographs import TURNS, labelled_samples, score_in_boxes, turn
 from peclr_utils.experiments.results import (
     interval_text,
     load_results,
@@ -53,6 +53,9 @@ MEASURES = {
     "turned: PCK@0.2": "pck_turned",
 }
 """Measures of a cell by heading; errors in sides of the hand's box, turned by 90, 180 and 270 degrees."""
+
+_LEVELS = {"centre": "none: centre of the box", "mean_pose": "none: mean of the other test hands, upright"}
+"""What the rows without a network are called."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,8 +131,8 @@ def run_transfer(config: TransferConfig) -> dict[str, Any]:
     """Fill the table, and keep the cells it already has. A training that stops early ends the run.
 
     Returns:
-        format; config; cells: method, tuning, labels, seed, and the values of `MEASURES`. Also written to
-        `results.json`.
+        format; config; levels: the values of `MEASURES` without a network; cells: method, tuning, labels,
+        seed, and these values. Also written to `results.json`.
 
     Raises:
         ValueError: if a setting is wrong, the output folder holds a table with other settings, or a test hand
@@ -139,6 +142,8 @@ def run_transfer(config: TransferConfig) -> dict[str, Any]:
     results = open_results(config, {"format": FORMAT, "config": {}, "cells": []})
     done = {tuple(cell[name] for name in CELL) for cell in results["cells"]}
     samples = labelled_samples(config.test)
+    results["levels"] = _levels(samples)
+    write_results(config.output, results)
     for seed, method in itertools.product(config.seeds, config.methods):
         cells = itertools.product((method,), config.tunings, config.labels, (seed,))
         missing = [cell for cell in cells if cell not in done]
@@ -157,9 +162,40 @@ def run_transfer(config: TransferConfig) -> dict[str, Any]:
 
 
 def _measure(network: Any, samples: Sequence[HandSample]) -> dict[str, float]:
-    """The values of `MEASURES`, rounded to five decimals."""
-    scores = score_in_boxes(network, samples)
-    turned = [scores[degrees] for degrees in TURNS if degrees]
+    """The values of `MEASURES` for a network."""
+    network.any_angle = False  # the mean of turned copies would hide how the image is turned
+    return _values(score_in_boxes(network, samples))
+
+
+def _levels(samples: Sequence[HandSample]) -> dict[str, dict[str, float]]:
+    """The values of `MEASURES` without a network.
+
+    Every keypoint at the centre of its hand's box, and the mean pose of the other test hands in that box,
+    upright even if the image is turned. The latter knows the labels of the test set.
+    """
+    scores: dict[str, dict[int, ImageEvaluation]] = {"centre": {}, "mean_pose": {}}
+    upright = _in_boxes([sample.keypoints_2d for sample in samples])[0]  # (N, 21, 2)
+    count = np.isfinite(upright).sum(axis=0) - np.isfinite(upright)
+    others = (np.nansum(upright, axis=0) - np.nan_to_num(upright)) / np.maximum(count, 1)
+    for degrees in TURNS:
+        truth = np.stack([turn(sample, degrees).keypoints_2d for sample in samples])
+        _, centre, side = _in_boxes(truth)
+        for name, pose in (("centre", np.zeros_like(others)), ("mean_pose", others)):
+            scores[name][degrees] = evaluate_in_image(centre + side * pose, truth)
+    return {name: _values(own) for name, own in scores.items()}
+
+
+def _in_boxes(points: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keypoints (N, 21, 2) in their boxes, in longer sides; the boxes' centres (N, 1, 2), sides (N, 1, 1)."""
+    points = np.asarray(points, dtype=np.float64)
+    low, high = np.nanmin(points, axis=1, keepdims=True), np.nanmax(points, axis=1, keepdims=True)
+    centre, side = (low + high) / 2, (high - low).max(axis=2, keepdims=True)
+    return (points - centre) / side, centre, side
+
+
+def _values(scores: Mapping[int, ImageEvaluation]) -> dict[str, float]:
+    """The values of `MEASURES` from the scores by degrees, rounded to five decimals."""
+    turned = [score for degrees, score in scores.items() if degrees]
     values = {
         "error_upright": scores[0].error,
         "pck_upright": scores[0].pck,
@@ -178,9 +214,12 @@ def transfer_markdown(results: Mapping[str, Any]) -> str:
     """Lay out the table: mean ± deviation over seeds, and PeCLR with photographs against each other method.
 
     The differences are paired by seed, with 95% intervals (`paired_interval`); an asterisk where they exclude
-    zero.
+    zero. The first two rows need no network (`_levels`).
     """
     rows, groups = [], {}
+    for name, values in results.get("levels", {}).items():
+        own = {heading: [values[key]] for heading, key in MEASURES.items()}
+        rows.append({"labels": "", "trained": "nothing", "encoder": _LEVELS[name], **own})
     for cell in results["cells"]:
         groups.setdefault((cell["tuning"], cell["labels"]), []).append(cell)
     best = "peclr_photographs"

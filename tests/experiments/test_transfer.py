@@ -8,6 +8,7 @@ import pytest
 
 from peclr_utils.datasets.images import write_jpeg
 from peclr_utils.experiments import transfer
+from peclr_utils.experiments.photographs import labelled_samples
 from peclr_utils.experiments.transfer import (
     MEASURES,
     METHODS,
@@ -17,7 +18,7 @@ from peclr_utils.experiments.transfer import (
     run_transfer,
     transfer_markdown,
 )
-from tests.inference.test_finding import CIRCLE, picture
+from tests.inference.test_finding import CIRCLE, DiscNetwork, picture
 
 
 @pytest.fixture
@@ -48,6 +49,24 @@ def test_the_table_is_filled_kept_and_printed(photographs, tmp_path, capsys):
     flags = ["--output", config.output, "--photographs", config.photographs, "--test", config.test]
     assert main(["--preset", "smoke", *flags]) == 0
     assert "PeCLR: renders, photographs" in capsys.readouterr().out
+
+
+def test_a_network_that_draws_every_hand_upright_errs_on_turned_ones(photographs):
+    network = DiscNetwork()
+    network.any_angle = True  # so `predict` would take the mean of turned copies, which errs upright, too
+    measured = transfer._measure(network, labelled_samples(photographs["test"]))
+    assert measured["error_upright"] < 0.05 and measured["pck_upright"] == 1
+    assert measured["error_turned"] > 0.5 and measured["pck_turned"] < 0.2
+
+
+def test_levels_are_what_one_pose_for_all_hands_reaches(photographs):
+    levels = transfer._levels(labelled_samples(photographs["test"]))
+    # All four hands are one circle: their mean is right, and wrong where they are turned. From the middle
+    # every keypoint is a radius away, half of the box's side.
+    assert levels["mean_pose"]["error_upright"] < 0.01 and levels["mean_pose"]["error_turned"] > 0.5
+    centre = levels["centre"]
+    assert centre["error_upright"] == pytest.approx(0.5, abs=0.01) == centre["error_turned"]
+    assert centre["pck_upright"] == centre["pck_turned"] == 0
 
 
 @pytest.fixture
