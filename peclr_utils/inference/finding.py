@@ -205,19 +205,18 @@ def best_hands(
 ) -> list[HandPrediction]:
     """Crop from each start until the crop stays; the likely hands, each once, the most likely first.
 
+    Which of several predictions of one hand is kept is decided by their turned copies: a single crop is often
+    sure of a hand that it sees half.
+
     `windows` are the predictions in the windows over the image (False) and its mirror image (True). Hands for
     which they have too few votes are left out.
     """
     best = [max(crops, key=lambda one: one.seen.presence) for crops in _settle(network, starts)]
-    order, likely = network.keypoint_order, [one for one in best if one.seen.presence >= least]
-    hands = [make_prediction(one.given, one.seen, order, one.cut) for one in likely]
-    kept = each_once((hand for hand in hands if _has_votes(hand, windows)), 2 * most)
-    likely = [one for one, hand in zip(likely, hands, strict=True) if hand in kept]
-    if not likely:
+    if not best:
         return []
-    given, cuts = [one.given for one in likely], [one.cut for one in likely]
-    seen = run(network, given, cuts, network.image_size)  # now in turned copies, too
-    hands = map(make_prediction, given, seen, [order] * len(likely), cuts)
+    given, cuts = [one.given for one in best], [one.cut for one in best]
+    seen = run(network, given, cuts, network.image_size)
+    hands = map(make_prediction, given, seen, [network.keypoint_order] * len(best), cuts)
     return each_once((hand for hand in hands if _is_found(hand, least) and _has_votes(hand, windows)), most)
 
 

@@ -9,7 +9,10 @@ from torch import nn
 from peclr_utils.camera import project
 from peclr_utils.datasets import HandSample, image_folder
 from peclr_utils.inference import find_hands, predict
-from peclr_utils.inference.finding import ROUNDS, crop_again, is_same
+from peclr_utils.inference.cutting import square_cut
+from peclr_utils.inference.finding import LIKELY, ROUNDS, best_hands, crop_again, is_same
+from peclr_utils.inference.inputs import hand_images
+from peclr_utils.inference.prediction import run
 from peclr_utils.inference.sliding import windows
 from peclr_utils.inference.voting import overlap
 from peclr_utils.models import PoseOutput
@@ -288,3 +291,25 @@ def test_turned_copies_of_a_crop_agree_if_the_network_turns_with_the_image():
     assert predict(still, image, box=(30, 25, 90, 85)).spread is None
     still.any_angle = True
     assert predict(still, image, box=(30, 25, 90, 85)).spread > 0.3
+
+
+class HastyNetwork(TurningNetwork):
+    """Likes a disc in the middle of its view, and likes one in the view's right half more, but not turned."""
+
+    def forward(self, images, K=None):
+        output = super().forward(images, K)
+        off = output.keypoints_2d[:, :20].mean(1) - (SIZE - 1) / 2
+        centred, right = off.norm(dim=1) < 4, (off[:, 0] > 6) & (off[:, 1].abs() < 4)
+        return output._replace(presence=3.0 * centred + 6.0 * right - 9.0 * ~(centred | right))
+
+
+def test_turned_copies_decide_which_of_two_crops_of_a_hand_is_kept():
+    given = next(hand_images(picture((200, 150, 40, "right")), None, None, None, False, False))
+    starts = [(given, square_cut(np.array(centre), 130, SIZE)) for centre in ((175, 150), (200, 150))]
+    network = HastyNetwork()
+    with torch.inference_mode():
+        hasty, steady = (run(network, [given], [cut], SIZE, once=True)[0].presence for _, cut in starts)
+        assert hasty > steady > LIKELY
+        (hand,) = best_hands(network, starts, 4)
+    np.testing.assert_allclose((hand.box[:2] + hand.box[2:]) / 2, (200, 150), atol=2)
+    assert hand.presence == pytest.approx(steady)
