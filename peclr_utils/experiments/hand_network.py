@@ -3,10 +3,10 @@
     python -m peclr_utils.experiments.hand_network --photographs FOLDER --output runs/hand
 
 Each step resumes. PeCLR pre-trains an encoder on rendered hands and unlabelled photographs
-(`training.pretrain`). Rendered labels teach it the pose and whether a hand is in its place, in four rounds
+(`training.pretrain`). Rendered labels teach it the pose and whether a hand is in its place, in five rounds
 (`training.finetune`): the second counts errors in the image more, and puts people behind the hands; the third
 shows other hands, many of which hold each finger stretched or folded, before more backgrounds; the fourth
-shows others again, more people, and views of 96 instead of 64 pixels.
+shows others again, more people, and views of 96 instead of 64 pixels; the fifth others again, and more blur.
 """
 
 from collections.abc import Sequence
@@ -23,8 +23,8 @@ from peclr_utils.weights.save import save_safetensors
 RENDERED = "size=192&border=0.25"
 """Options of the labelled hands: about as many pixels as a view has at the full size."""
 
-STEPS = ("first", "second", "third", "fourth")
-"""Rounds of fine-tuning; the last one has larger views."""
+STEPS = ("first", "second", "third", "fourth", "fifth")
+"""Rounds of fine-tuning; the last two have larger views."""
 
 STRONG_VIEWS: dict[str, Any] = {
     "rotation": 180.0, "scale": [0.75, 1.33], "shift": 0.1, "brightness": 0.4, "contrast": 0.4,
@@ -61,11 +61,14 @@ class HandNetworkConfig(Settings):
     counting: tuple[str, ...] = _counting(15_000, (21, 22, 23, 24))
     # Hands of the fourth round, which has larger views.
     larger: tuple[str, ...] = _counting(9_000, (31, 32, 33, 34))
+    # Hands of the fifth round, which are blurred more often.
+    blurred: tuple[str, ...] = _counting(9_000, (41, 42, 43, 44))
     pretrain: JSON = field(default_factory=dict)  # Fields of PretrainConfig that differ from `laptop()`.
     first: JSON = field(default_factory=dict)  # Fields of FinetuneConfig that differ from `finetune_config`.
     second: JSON = field(default_factory=dict)  # The same for the second round.
     third: JSON = field(default_factory=dict)  # The same for the third round.
     fourth: JSON = field(default_factory=dict)  # The same for the fourth round.
+    fifth: JSON = field(default_factory=dict)  # The same for the fifth round.
 
     @classmethod
     def smoke(cls, **changes: Any) -> Self:
@@ -76,9 +79,9 @@ class HandNetworkConfig(Settings):
         start = cls(
             output="runs/smoke/hand", cache="", unlabelled=("synthetic:32?seed=1",),
             labelled=("synthetic:32?seed=2",), counting=("synthetic:16?seed=4&counting=0.5",),
-            larger=("synthetic:16?seed=5",),
+            larger=("synthetic:16?seed=5",), blurred=("synthetic:16?seed=6",),
             pretrain={"epochs": 1, "warmup_epochs": 0.5, **tiny},
-            first=steps, second=steps, third=later, fourth=later,
+            first=steps, second=steps, third=later, fourth=later, fifth=later,
         )  # fmt: skip
         return start.replace(**changes)
 
@@ -92,6 +95,10 @@ class HandNetworkConfig(Settings):
         """Settings of one of the `STEPS`."""
         start = {name: f"{self.output}/{name}/{CHECKPOINT}" for name in ("pretrain", *STEPS)}
         later: dict[str, Any] = {"weight_2d": 15.0, "absent": 0.2, "people": 0.4}
+        last: dict[str, Any] = {
+            **later, "image_size": 96, "steps": 2300, "warmup_steps": 100, **_rate(1.2e-3),
+            "absent": 0.25, "people": 0.6, "backgrounds": 8192,
+        }  # fmt: skip
         own: dict[str, Any] = {
             "first": {"encoder": start["pretrain"], "steps": 1600, **_rate(1.5e-3)},
             "second": {"network": start["first"], "steps": 3000, **_rate(1.5e-3), **later},
@@ -99,10 +106,10 @@ class HandNetworkConfig(Settings):
                 "network": start["second"], "sources": self.counting, "steps": 6400, **_rate(1.5e-3),
                 **later, "backgrounds": 8192,
             },
-            "fourth": {
-                "network": start["third"], "sources": self.larger, "image_size": 96, "steps": 2300,
-                "warmup_steps": 100, **_rate(1.2e-3), **later, "absent": 0.25, "people": 0.6,
-                "backgrounds": 8192,
+            "fourth": {"network": start["third"], "sources": self.larger, **last},
+            "fifth": {
+                "network": start["fourth"], "sources": self.blurred, **last,
+                "steps": 1800, "augmentation": {**STRONG_VIEWS, "blur": 0.5},
             },
         }[step]  # fmt: skip
         common = FinetuneConfig(

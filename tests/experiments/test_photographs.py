@@ -113,6 +113,17 @@ def test_a_network_that_knows_the_discs_is_right_and_finds_them(source, monkeypa
     assert "PCK@0.2" in (said := capsys.readouterr().out) and "found without box" not in said
 
 
+def test_single_predictions_show_what_turned_copies_hide(source, monkeypatch):
+    """Keypoints that don't turn with the hand are right upright only; their median over copies is never."""
+    network = DiscNetwork()
+    network.any_angle = True
+    monkeypatch.setattr(photographs, "load_pose_network", lambda path: network)
+    rows = measure_photographs(PhotographsConfig(photographs=source, find=False, device="cpu"))["rows"]
+    np.testing.assert_allclose([row["error"] for row in rows], rows[0]["error"], rtol=0.05)
+    assert rows[0]["error"] > 0.3 and rows[0]["error_once"] < 0.05
+    assert all(row["error_once"] > 0.5 for row in rows[1:])
+
+
 def test_a_background_is_what_is_beside_a_hand_without_the_hand():
     sample = hand(x=120, y=90, radius=40)
     part = photographs.beside(sample.image, sample.keypoints_2d)

@@ -77,6 +77,11 @@ def test_it_was_run_from_top_to_bottom_in_a_fresh_kernel_without_error_or_warnin
         assert output.output_type != "error" and "Warning:" not in output.get("text", ""), output
 
 
+def test_it_was_run_with_what_the_chapters_before_it_left_and_not_with_stand_ins(code):
+    said = [output.get("text", "") for cell in code for output in cell.outputs]
+    assert [text for text in said if re.search(r"chapter 0\d left no", text)] == []
+
+
 def test_it_shows_images_each_with_the_text_that_reads_it_below(notebook, path):
     fresh = copy.deepcopy(notebook)
     outputs = [output for cell in fresh.cells for output in cell.get("outputs", [])]
