@@ -16,6 +16,7 @@ NaN in `keypoints_2d`. Nothing is known in 3D.
 import json
 import posixpath
 import re
+import unicodedata
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -132,18 +133,24 @@ class CocoHands:
 
 def _places(named: Iterable[str], names: Sequence[str]) -> dict[str, str | None]:
     """Where the images of a label file lie among those of the folder; None if that isn't certain."""
-    plain = {name: name.replace("\\", "/").removeprefix("./") for name in named}
-    here = Counter(map(posixpath.basename, names))
+    plain = {name: _composed(name.replace("\\", "/").removeprefix("./")) for name in named}
+    known = {_composed(name): name for name in names}
+    here = Counter(map(posixpath.basename, known))
     labelled = Counter(map(posixpath.basename, set(plain.values())))
-    known, by_file_name = set(names), {posixpath.basename(name): name for name in names}
+    by_file_name = {posixpath.basename(text): name for text, name in known.items()}
 
-    def place(name: str) -> str | None:
-        last = posixpath.basename(name)
-        if name in known:
-            return name
+    def place(text: str) -> str | None:
+        last = posixpath.basename(text)
+        if text in known:
+            return known[text]
         return by_file_name[last] if here[last] == labelled[last] == 1 else None
 
     return {name: place(text) for name, text in plain.items()}
+
+
+def _composed(name: str) -> str:
+    """A name with accents as most systems write them; folders from a Mac have them apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _read_hands(file: Path, names: Sequence[str]) -> Iterator[_Hand | None]:
@@ -217,10 +224,12 @@ def _numbers(value: Any) -> np.ndarray | None:
 
 
 def _order(names: Any, where: str) -> np.ndarray:
-    """Positions of FreiHAND's keypoints by their names; as they are if the names say nothing."""
+    """Positions of FreiHAND's keypoints by their names or numbers; as they are if those say nothing."""
     words = [str(name).lower() for name in names or ()]
-    if not any(re.search("[a-z]{3}", word) for word in words):  # none, or numbers
-        return np.arange(NUM_KEYPOINTS)
+    if not any(re.search("[a-z]{3}", word) for word in words):
+        numbers = [int(digits[-1]) for word in words if (digits := re.findall(r"\d+", word))]
+        counted = len(words) == len(set(numbers)) == NUM_KEYPOINTS
+        return np.argsort(numbers) if counted else np.arange(NUM_KEYPOINTS)
     order = [[k for k, word in enumerate(words) if "wrist" in word or "palm" in word]]
     for fingers in FINGER_WORDS:
         own = [k for k, word in enumerate(words) if any(finger in word for finger in fingers)]
@@ -246,12 +255,12 @@ def _along(name: str) -> float:
 
 def _side(row: Mapping[str, Any], category: Mapping[str, Any], where: str) -> str:
     """ "right", "left", or "" if nothing says it."""
-    if isinstance(row.get("is_right"), bool | int):
+    if isinstance(row.get("is_right"), bool | int | float):
         return "right" if row["is_right"] else "left"
     attributes = row.get("attributes") if isinstance(row.get("attributes"), dict) else {}
     for holder in (row, attributes):
         for key in ("side", "handedness", "hand", "hand_side"):
-            if key in holder:
+            if holder.get(key) not in (None, ""):
                 text = str(holder[key]).strip().lower()
                 if text[:1] not in ("r", "l"):
                     raise ValueError(f"{where}: {key} must be 'right' or 'left', found {holder[key]!r}")

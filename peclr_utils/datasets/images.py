@@ -61,11 +61,11 @@ def find_images(root: Path) -> tuple[list[str], list[str]]:
     """List a folder's images in it and below, and its files of kinds that can't be read, such as HEIC.
 
     Both sorted and relative to the folder; links are followed, what is hidden is skipped. FileNotFoundError
-    if there is no such folder, or no image in it.
+    if there is no such folder, or no image in it; OSError if a folder can't be listed.
     """
     require_folder(root)
     found, visited = [], set()
-    for folder, below, files in os.walk(root, followlinks=True):
+    for folder, below, files in os.walk(root, onerror=_raise, followlinks=True):
         # A link may lead to a folder above it.
         new = os.path.realpath(folder) not in visited
         visited.add(os.path.realpath(folder))
@@ -83,11 +83,19 @@ def find_images(root: Path) -> tuple[list[str], list[str]]:
     return names, others
 
 
+def _raise(error: OSError) -> None:
+    raise error
+
+
 def _begins(path: Path, sign: bytes) -> bool:
+    """Whether a file begins so; False if it can't be read."""
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        return file.read(len(sign)) == sign
+    try:
+        with path.open("rb") as file:
+            return file.read(len(sign)) == sign
+    except OSError:
+        return False
 
 
 def unreadable(names: Sequence[str]) -> str:

@@ -151,8 +151,10 @@ def score_in_boxes(network: PoseNetwork25D, samples: Sequence[HandSample]) -> di
 
 
 def around(points: np.ndarray) -> np.ndarray:
-    """(4,) the box of the known keypoints."""
-    return np.concatenate([np.nanmin(points, axis=0), np.nanmax(points, axis=0)])
+    """(4,) the box of the known keypoints, at least 2 pixels wide and high, so that `predict` takes it."""
+    low, high = np.nanmin(points, axis=0), np.nanmax(points, axis=0)
+    short = np.maximum(2 - (high - low), 0) / 2
+    return np.concatenate([low - short, high + short])
 
 
 def _backgrounds(samples: Sequence[HandSample]) -> list[np.ndarray]:

@@ -7,7 +7,8 @@ import itertools
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,7 @@ from peclr_utils.inference.film import FILMS, Film, follow, write_film
 from peclr_utils.inference.finding import search
 from peclr_utils.inference.output import WRITABLE, describe, numbers, table, write_image
 from peclr_utils.inference.prediction import HandPrediction
-from peclr_utils.inference.two_crops import predict_all
+from peclr_utils.inference.two_crops import predict_each
 from peclr_utils.interrupts import HeldInterrupt
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.settings import run_and_exit
@@ -124,21 +125,26 @@ def check_outputs(options: Options) -> None:
     elif image.is_dir():
         if len(options.box) > 1:
             raise ValueError("--box: expected one box for a folder; several go into a table for --boxes")
-        if output.is_file() or output.resolve().is_relative_to(image.resolve()):
-            raise ValueError(f"{output}: expected another folder, outside of {image}, for the images")
+        ends = output.resolve(), image.resolve()
+        if output.is_file() or ends[0].is_relative_to(ends[1]) or ends[1].is_relative_to(ends[0]):
+            raise ValueError(f"{output}: expected a folder of its own, outside of {image}, for the images")
     elif options.boxes is not None:
         raise ValueError(f"--boxes: expected a folder as image, found {image}; for one image use --box")
     elif output.suffix.lower() not in WRITABLE:
         raise ValueError(f"{output}: expected an ending from {', '.join(WRITABLE)}")
     if options.box and options.boxes is not None:
         raise ValueError("--box: expected no box beside --boxes; add it to the table")
+    if options.left and options.boxes is not None:
+        raise ValueError("--left: expected none beside --boxes; its table has a column for the side")
     folder = image is not None and image.is_dir()
     for path in filter(None, (None if folder else output, options.json, options.csv)):
         if path.is_dir():
             raise ValueError(f"{path}: expected a file to write, found a folder; name a file in it")
         if not path.absolute().parent.is_dir() and path.parent != output:
             raise FileNotFoundError(f"{path}: there is no folder {path.parent} to write it into")
-        for given in filter(None, (image, options.weights and Path(options.weights))):
+        inputs = [image, options.weights and Path(options.weights), options.boxes]
+        inputs += [image / options.boxes] if options.boxes is not None else []
+        for given in filter(None, inputs):
             if path.exists() and given.exists() and path.samefile(given):
                 raise ValueError(f"{path}: would overwrite the input {given}; write to another file")
     named = [path.resolve() for path in (output, options.json, options.csv) if path is not None]
@@ -149,7 +155,7 @@ def check_outputs(options: Options) -> None:
 def run(options: Options) -> tuple[list[HandPrediction], list[Exception], int, int]:
     """Predict, draw and write; returns the hands, why files were skipped, images looked at, and files.
 
-    Raises KeyboardInterrupt after Ctrl-C in a film, once what was found until then is written.
+    Raises KeyboardInterrupt after Ctrl-C in a film or a folder, once what was found until then is written.
     """
     check_outputs(options)
     network = load_pose_network(options.weights) if options.weights else load_pose_network()
@@ -165,8 +171,8 @@ def run(options: Options) -> tuple[list[HandPrediction], list[Exception], int, i
         hands, frames, count, stopped = _run_film(options, network)
         skipped, total = [], count
     else:
-        hands, skipped, count, total = _run_images(options, network, searched)
-        frames, stopped = [], False
+        hands, skipped, count, total, stopped = _run_images(options, network, searched)
+        frames = []
     if options.json is not None:
         found = [numbers(*each) for each in itertools.zip_longest(hands, frames)]
         several = options.is_film or options.image.is_dir() or len(options.box) > 1 or not options.box
@@ -175,47 +181,82 @@ def run(options: Options) -> tuple[list[HandPrediction], list[Exception], int, i
     if options.csv is not None:
         write_text(options.csv, table(hands, frames))
     if stopped:
-        raise KeyboardInterrupt(f"stopped after {count} frames; what was found in them is written")
+        what = "frames" if options.is_film else "images"
+        raise KeyboardInterrupt(f"stopped after {count} {what}; what was found in them is written")
     return hands, skipped, count, total
 
 
 def _run_images(
     options: Options, network: PoseNetwork25D, searched: bool
-) -> tuple[list[HandPrediction], list[Exception], int, int]:
+) -> tuple[list[HandPrediction], list[Exception], int, int, bool]:
+    """The hands, why files were skipped, images looked at, files, and whether Ctrl-C ended it."""
     many = options.image.is_dir()
     source = ImageFolderHands(options.image, options.boxes) if many else options.image
+    names = source.names if many else [str(options.image)]
+    seen: Iterable[list[HandPrediction] | Exception]
     if searched:
-        hands, skipped = search(network, source, **options.about, progress=many)
+        seen = search(network, source, **options.about)
     else:
         box = options.box if len(options.box) > 1 else options.box[0] if options.box else None
-        crops = {"size": options.size, "view_factor": options.view_factor, "progress": many}
-        hands, skipped = predict_all(network, source, box=box, is_left=options.left, **options.about, **crops)
-    total = len(source) + len(source.skipped) if many else 1
+        crops = {"size": options.size, "view_factor": options.view_factor}
+        each = predict_each(network, source, box=box, is_left=options.left, **options.about, **crops)
+        seen = (one if isinstance(one, Exception) else [one] for one in each)
+    if options.boxes is not None or len(options.box) > 1:
+        names, seen = _by_image(seen)
+    hands: list[HandPrediction] = []
+    skipped: list[Exception] = []
+    count = 0
+    with HeldInterrupt() if many else nullcontext() as interrupt:
+        bar = tqdm(seen, total=len(names), unit="image", disable=not many)
+        for name, found in zip(names, bar, strict=True):
+            try:
+                if isinstance(found, Exception):
+                    raise found
+                hands += found
+                _write_hands(options, name, found)
+                count += 1
+            except (ValueError, TypeError, OSError) as error:
+                # An output that can't be written ends the run while nothing is lost.
+                if not many or (found is not error and isinstance(error, OSError) and not count):
+                    raise
+                skipped.append(error)
+            if many and interrupt.came:
+                break
     for name in source.skipped if many else ():
         kind = Path(name).suffix.lower()
         reason = f"a {kind} file, which OpenCV can't read; convert it to JPEG or PNG"
+        reason = "a film; give it by its own name" if kind in FILMS else reason
         skipped.append(ValueError(f"{options.image / name}: {reason}"))
-    if skipped and not many:
-        raise skipped[0]
-    broken = {str(error).partition(": ")[0] for error in skipped}
-    by_image: dict[str, list[HandPrediction]] = {}
+    total = len(source) + len(source.skipped) if many else 1
+    return hands, skipped, count, total, many and interrupt.came
+
+
+def _by_image(
+    seen: Iterable[list[HandPrediction] | Exception],
+) -> tuple[list[str], list[list[HandPrediction] | Exception]]:
+    """Bring the hands of each image together, whose boxes may lie anywhere in a table."""
+    images: dict[str, list[HandPrediction]] = {}
+    skipped: list[Exception] = []
+    for found in seen:
+        if isinstance(found, Exception):
+            skipped.append(found)
+        else:
+            for hand in found:
+                images.setdefault(hand.name, []).append(hand)
+    return [*images, *("" for _ in skipped)], [*images.values(), *skipped]
+
+
+def _write_hands(options: Options, name: str, hands: Sequence[HandPrediction]) -> None:
+    """Draw the hands of one image, and say where they are."""
+    path, output = options.image, options.target
+    if options.image.is_dir():
+        path, output = path / name, output / (name if name.lower().endswith(WRITABLE) else f"{name}.png")
+    image = read_image(path)
+    write_image(output, _draw(image, hands))
     for hand in hands:
-        by_image.setdefault(hand.name, []).append(hand)
-    names = [str(options.image)]
-    if many:  # with boxes, the images that a usable one is in
-        names = [name for name in source.names if str(options.image / name) not in broken]
-        names = names if options.boxes is None else list(by_image)
-    for name in names:
-        image, found = read_image(options.image / name if many else options.image), by_image.get(name, [])
-        output = options.target
-        if many:
-            output = output / (name if name.lower().endswith(WRITABLE) else f"{name}.png")
-        write_image(output, _draw(image, found))
-        for hand in found:
-            print(describe(hand, *image.shape[:2]))
-        if not found:
-            print(f"{name}: no hand found")
-    return hands, skipped, len(names), total
+        tqdm.write(describe(hand, *image.shape[:2]))
+    if not hands:
+        tqdm.write(f"{name}: no hand found")
 
 
 def _run_film(options: Options, network: PoseNetwork25D) -> tuple[list[HandPrediction], list[int], int, bool]:
@@ -228,11 +269,11 @@ def _run_film(options: Options, network: PoseNetwork25D) -> tuple[list[HandPredi
 
     def drawn() -> Iterator[np.ndarray]:
         for number, (frame, found) in enumerate(tqdm(seen, total=film.frames, unit="frame", desc=name)):
-            hands.extend(replace(hand, name=f"{name}, frame {number}") for hand in found)
-            frames.extend([number] * len(found))
             image = _draw(frame, found)
             if options.camera is not None and not _show(image):
                 return
+            hands.extend(replace(hand, name=f"{name}, frame {number}") for hand in found)
+            frames.extend([number] * len(found))
             yield image
             if interrupt.came:
                 return

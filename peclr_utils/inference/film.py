@@ -85,10 +85,12 @@ def write_film(path: Path, frames: Iterable[np.ndarray], rate: float) -> int:
         return 0
     with atomic(path) as temporary:
         size = first.shape[1::-1]
+        # MPEG-4 stores the rate as a fraction, whose denominator is too large for some rates of slow motion.
+        rate = rate if rate <= 60 else round(rate)
         writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
         try:
             if not writer.isOpened():
-                remedy = "name it .mp4, in a folder that exists"
+                remedy = "name it .mp4, in a folder that exists and can be written to"
                 raise OSError(f"{path}: OpenCV can't write this film; {remedy}")
             for frame in itertools.chain([first], frames):
                 writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))

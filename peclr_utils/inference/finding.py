@@ -8,12 +8,11 @@ centres at integers.
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from peclr_utils.camera import transform_points
 from peclr_utils.inference.cutting import Cut, square_cut
@@ -85,13 +84,14 @@ def find_hands(
         ValueError: if the network doesn't know presence, `smallest` isn't from 0.02 to 1, or `most` isn't
             positive; or as `predict`.
     """
-    found, skipped = search(network, image, K, scale, smallest=smallest, most=most, batch_size=batch_size)
+    each = list(search(network, image, K, scale, smallest=smallest, most=most, batch_size=batch_size))
+    skipped = [one for one in each if isinstance(one, Exception)]
     if skipped and is_single(image):
         raise skipped[0]
     if skipped:
         reasons = "; ".join(map(str, skipped[:5])) + "; ..." * (len(skipped) > 5)
         warnings.warn(f"Skipped {len(skipped)} images: {reasons}", stacklevel=2)
-    return found
+    return [hand for one in each if not isinstance(one, Exception) for hand in one]
 
 
 def crop_again(
@@ -105,8 +105,8 @@ def crop_again(
 ) -> list[HandPrediction]:
     """Crop a square, predict, and crop again as the prediction says, until the crop stays.
 
-    `find_hands` does this from the hands that its windows predict, and keeps the most likely prediction; this
-    returns all.
+    `find_hands` does this from the hands that its windows predict, and keeps the crop with the highest
+    presence; this returns all.
 
     Args:
         network: one that knows whether a hand is in its place.
@@ -137,20 +137,16 @@ def search(
     smallest: float = SMALLEST,
     most: int = MOST,
     batch_size: int = 64,
-    progress: bool = False,
-) -> tuple[list[HandPrediction], list[Exception]]:
-    """Do what `find_hands` does; returns the hands, and the error of each image that can't be used."""
+) -> Iterator[list[HandPrediction] | Exception]:
+    """Do what `find_hands` does, image by image: yields the hands of each, or why it can't be used."""
     check_search(network, smallest, most)
-    found: list[HandPrediction] = []
-    skipped: list[Exception] = []
-    with evaluating(network), torch.inference_mode():
-        images = hand_images(image, K, scale, None, False, False)
-        for given in tqdm(images, unit="image") if progress else images:
-            if isinstance(given, Exception):
-                skipped.append(given)
-            else:
-                found += find_in(network, [given, other_side(given)], smallest, most, batch_size)
-    return found, skipped
+    for given in hand_images(image, K, scale, None, False, False):
+        if isinstance(given, Exception):
+            yield given
+            continue
+        with evaluating(network), torch.inference_mode():
+            hands = find_in(network, [given, other_side(given)], smallest, most, batch_size)
+        yield hands
 
 
 def check_search(network: PoseNetwork25D, smallest: float, most: int) -> None:
@@ -158,7 +154,7 @@ def check_search(network: PoseNetwork25D, smallest: float, most: int) -> None:
     if not getattr(network, "knows_presence", False) or None in (network.image_size, network.view_factor):
         raise ValueError(
             "find_hands: this network can't tell whether a hand is in its place; give predict a box, or use "
-            "a network that was fine-tuned with absent > 0"
+            "a network that was fine-tuned with absent > 0 (films are always searched)"
         )
     if not 0.02 <= smallest <= 1:
         raise ValueError(f"find_hands: smallest must be from 0.02 to 1, found {smallest}")
@@ -205,8 +201,8 @@ def best_hands(
 ) -> list[HandPrediction]:
     """Crop from each start until the crop stays; the likely hands, each once, the most likely first.
 
-    Which of several predictions of one hand is kept is decided by their turned copies: a single crop is often
-    sure of a hand that it sees half.
+    Starts that lead to one hand are told apart by the turned copies of their best crops: a single crop is
+    often sure of a hand that it sees half.
 
     `windows` are the predictions in the windows over the image (False) and its mirror image (True). Hands for
     which they have too few votes are left out.

@@ -6,11 +6,11 @@ second around the prediction of the first; its prediction is the result. `cuttin
 
 import itertools
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 from peclr_utils.inference.cutting import AuthorsCuts, TrainingCuts
 from peclr_utils.inference.finding import SMALLEST, find_in
@@ -79,9 +79,13 @@ def predict(
         ValueError: if no image can be used; or K, scale or box don't fit.
         TypeError: if `image` is none of the above.
     """
-    found, skipped = predict_all(
-        model, image, K, scale, box, is_left, size=size, view_factor=view_factor, batch_size=batch_size
+    each = list(
+        predict_each(
+            model, image, K, scale, box, is_left, size=size, view_factor=view_factor, batch_size=batch_size
+        )
     )
+    found = [one for one in each if isinstance(one, HandPrediction)]
+    skipped = [one for one in each if isinstance(one, Exception)]
     if skipped and not found:
         raise skipped[0]
     if skipped:
@@ -90,7 +94,7 @@ def predict(
     return found[0] if is_single(image) and np.ndim(box) < 2 else found
 
 
-def predict_all(
+def predict_each(
     model: Model,
     image: Source,
     K: Any = None,
@@ -101,37 +105,36 @@ def predict_all(
     size: int | None,
     view_factor: float | None,
     batch_size: int = 32,
-    progress: bool = False,
-) -> tuple[list[HandPrediction], list[Exception]]:
-    """Do what `predict` does; returns the predictions, and the error of each image that can't be used."""
+) -> Iterator[HandPrediction | Exception]:
+    """Do what `predict` does: yields a prediction for each hand in order, or why it can't be made."""
     if not callable(model):
         raise TypeError(f"predict: expected a network, found {type(model).__name__}; see load_pose_network")
     size = size if size is not None else getattr(model, "image_size", None) or CROP_SIZE
+    if size < 1:
+        raise ValueError(f"predict: size must be positive, found {size}")
     view_factor = view_factor if view_factor is not None else getattr(model, "view_factor", None)
     if view_factor is not None and not 0 < view_factor < float("inf"):
         raise ValueError(f"predict: view_factor must be positive, found {view_factor}")
     cuts = AuthorsCuts(size) if view_factor is None else TrainingCuts(size, view_factor)
     own = (getattr(model, name, None) for name in ("image_size", "view_factor"))
     finds = getattr(model, "knows_presence", False) and (size, view_factor) == tuple(own)
-    found: list[HandPrediction] = []
-    skipped: list[Exception] = []
-    with evaluating(model), torch.inference_mode():
-        images = hand_images(image, K, scale, box, is_left)
-        images = iter(tqdm(images, unit="hand")) if progress else images
-        while chunk := list(itertools.islice(images, batch_size)):
-            skipped += [given for given in chunk if isinstance(given, Exception)]
-            usable = [given for given in chunk if isinstance(given, HandImage)]
-            searched = [finds and given.box is None for given in usable]
-            batch = [given for given, search in zip(usable, searched, strict=True) if not search]
+    images = hand_images(image, K, scale, box, is_left)
+    while chunk := list(itertools.islice(images, batch_size)):
+        usable = [given for given in chunk if isinstance(given, HandImage)]
+        batch = [given for given in usable if not (finds and given.box is None)]
+        with evaluating(model), torch.inference_mode():
             cropped = iter(_predict_batch(model, batch, cuts) if batch else [])
-            for given, search in zip(usable, searched, strict=True):
-                if search:
-                    told = given.is_left or is_left is not None
-                    sides = [given] if told else [given, other_side(given)]
-                    found += find_in(model, sides, SMALLEST, 1, 2 * batch_size, 0.0)
-                else:
-                    found.append(next(cropped))
-    return found, skipped
+        for given in chunk:
+            if isinstance(given, Exception):
+                yield given
+            elif given.box is not None or not finds:
+                yield next(cropped)
+            else:
+                told = given.is_left or is_left is not None
+                sides = [given] if told else [given, other_side(given)]
+                with evaluating(model), torch.inference_mode():
+                    (likeliest,) = find_in(model, sides, SMALLEST, 1, 2 * batch_size, 0.0)
+                yield likeliest
 
 
 def _predict_batch(

@@ -1,6 +1,7 @@
 """COCO keypoints: what labelling tools write becomes samples; what doesn't fit is one clear sentence."""
 
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -79,7 +80,7 @@ NAMINGS = {
 @pytest.mark.parametrize("naming", NAMINGS)
 @pytest.mark.parametrize("shuffled", [False, True])
 def test_the_order_follows_the_names_of_the_keypoints(write, naming, shuffled):
-    order = np.random.default_rng(0).permutation(21) if shuffled and naming != "numbers" else np.arange(21)
+    order = np.random.default_rng(0).permutation(21) if shuffled else np.arange(21)
     category = {"id": 1, "name": "right hand", "keypoints": [NAMINGS[naming][k] for k in order]}
     hand = CocoHands(write([annotation(points=POINTS[order])], [category]))[0]
     np.testing.assert_array_equal(hand.keypoints_2d, POINTS[:, :2])
@@ -90,6 +91,8 @@ def test_the_order_follows_the_names_of_the_keypoints(write, naming, shuffled):
     [
         ({"is_right": True}, {}, "right"),
         ({"is_right": 0}, {}, "left"),
+        ({"is_right": 0.0}, {}, "left"),
+        ({"side": None, "attributes": {"side": ""}}, {"name": "left hand"}, "left"),
         ({"side": "Left"}, {}, "left"),
         ({"attributes": {"handedness": "R"}}, {}, "right"),
         ({}, {"name": "left-hand"}, "left"),
@@ -170,6 +173,13 @@ def test_labels_are_not_paired_with_the_image_of_another_folder(write, tmp_path)
     with pytest.warns(UserWarning, match="missing, such as elsewhere/b.jpg"):
         hands = CocoHands(root)
     assert [hand.name for hand in hands] == ["a.jpg", "c.jpg"]
+
+
+def test_accents_are_the_same_however_they_are_encoded(write):
+    apart, composed = (unicodedata.normalize(form, "Hände.jpg") for form in ("NFD", "NFC"))
+    root = write([annotation(is_right=True)], images=(composed,))
+    (root / "a.jpg").rename(root / apart)
+    assert CocoHands(root)[0].name == apart
 
 
 def test_the_label_file_in_the_folder_comes_before_one_in_the_working_folder(write, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """Image files as phones, cameras and tools make them: read right, or named with their reason and remedy."""
 
+import os
 import re
 import struct
 import zlib
@@ -111,6 +112,21 @@ def test_links_are_followed_and_kinds_that_cannot_be_read_are_listed(tmp_path, w
     (tmp_path / "phone" / "b.heic").write_bytes(HEIC)
     with pytest.raises(FileNotFoundError, match="found 1 .heic .* convert them to JPEG"):
         find_images(tmp_path / "phone")
+
+
+def test_a_folder_that_cannot_be_listed_is_an_error_and_not_an_empty_one(tmp_path, write_image, monkeypatch):
+    (tmp_path / "secret").mkdir()
+    write_image(tmp_path / "a.png")
+    original = os.scandir
+
+    def scandir(path):
+        if os.fspath(path).endswith("secret"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return original(path)
+
+    with monkeypatch.context() as patched, pytest.raises(PermissionError, match="secret"):
+        patched.setattr(os, "scandir", scandir)
+        find_images(tmp_path)
 
 
 def test_floats_are_named(tmp_path):

@@ -82,7 +82,7 @@ def test_a_folder_gives_what_can_be_read_and_the_reasons_for_the_rest(files, tmp
     values = json.loads((tmp_path / "hands.json").read_text())
     np.testing.assert_allclose([hand["keypoints_2d"] for hand in values], [alone.keypoints_2d] * 2)
     assert main([*arguments[:-1], str(folder / "inside")]) == 2
-    assert "expected another folder, outside of" in capsys.readouterr().err
+    assert "expected a folder of its own, outside of" in capsys.readouterr().err
 
 
 def test_several_boxes_are_several_hands(files, tmp_path, capsys):

@@ -29,6 +29,12 @@ def test_a_film_comes_back_as_it_was_written(tmp_path):
         assert np.abs(frame.astype(int) - expected).mean() < 4
 
 
+@pytest.mark.parametrize("rate", [211.222, 105611 / 500, 119.88, 29.97, 24.0])
+def test_films_of_every_rate_can_be_written(tmp_path, rate):
+    assert write_film(tmp_path / "a.mp4", moving(2), rate) == 2
+    assert Film(tmp_path / "a.mp4").rate == pytest.approx(rate, abs=0.5)
+
+
 def test_what_is_no_film_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such film"):
         Film(tmp_path / "gone.mp4")

@@ -71,6 +71,77 @@ def test_a_folder_becomes_a_folder_and_images_without_a_hand_are_named(main, tmp
     assert sorted(path.name for path in (tmp_path / "photos_hands").iterdir()) == ["a.png", "b.png", "c.png"]
 
 
+@pytest.fixture
+def folder(tmp_path):
+    """A folder of three images, with a name like an error's."""
+    folder = tmp_path / "Rome: photos"
+    folder.mkdir()
+    write(folder / "a.png", RIGHT), write(folder / "b.png", RIGHT, LEFT), write(folder / "c.png", LEFT)
+    return folder
+
+
+def test_ctrl_c_ends_a_folder_and_keeps_what_was_found(main, folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(command, "_draw", lambda image, hands: signal.raise_signal(signal.SIGINT) or image)
+    assert main(folder, "--json", tmp_path / "a.json") == 130
+    assert "stopped after 1 images; what was found in them is written" in capsys.readouterr().err
+    assert [hand["image"] for hand in json.loads((tmp_path / "a.json").read_text())] == ["a.png"]
+    assert [path.name for path in (tmp_path / "Rome: photos_hands").iterdir()] == ["a.png"]
+
+
+def test_what_is_skipped_in_a_folder_is_neither_looked_at_nor_written(main, folder, tmp_path, capsys):
+    (folder / "b.png").write_bytes(b"")
+    (folder / "clip.mp4").write_bytes(b"a film")
+    assert main(folder) == 1
+    said = capsys.readouterr()
+    assert "skipped 2 of 4; 2 hands in 2 images" in said.out and "b.png: an empty file" in said.err
+    assert "clip.mp4: a film; give it by its own name" in said.err
+    assert main(folder, "--scale", "45", "--output", tmp_path / "none") == 1
+    said = capsys.readouterr()
+    assert "done; skipped 4 of 4; 0 hands in 0 images" in said.out and "no hand found" not in said.out
+    assert "a.png: scale must be" in said.err and not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(("first", "code", "looked"), [("a.png", 2, 1), ("b.png", 1, 3)])
+def test_an_output_that_cannot_be_written_costs_nothing_found(
+    main, folder, tmp_path, monkeypatch, capsys, first, code, looked
+):
+    """The first one ends the run at once, later ones are skipped."""
+    searched, original, write_image = [], command.search, command.write_image
+
+    def full(path, image):
+        if path.name == first:
+            raise OSError(28, "No space left on device", str(path))
+        write_image(path, image)
+
+    def search(*given, **more):
+        for found in original(*given, **more):
+            searched.append(found)
+            yield found
+
+    monkeypatch.setattr(command, "search", search)
+    monkeypatch.setattr(command, "write_image", full)
+    assert main(folder, "--csv", tmp_path / "a.csv") == code
+    assert "No space left" in capsys.readouterr().err and len(searched) == looked
+    if code == 1:
+        assert (tmp_path / "a.csv").read_text().count("\n") == 1 + 4 * 21
+
+
+@pytest.mark.parametrize("option", ["--csv", "--json"])
+def test_a_table_of_boxes_is_never_overwritten(main, folder, tmp_path, capsys, option):
+    for table in (folder / "boxes.csv", tmp_path / "boxes.csv"):
+        table.write_text("name,x1,y1,x2,y2\na.png,70,60,170,160\n")
+        named = table.name if table.parent == folder else table
+        assert main(folder, "--boxes", named, option, table) == 2
+        assert "would overwrite the input" in capsys.readouterr().err
+        assert table.read_text().startswith("name,x1")
+
+
+def test_the_folder_of_outputs_neither_holds_the_images_nor_lies_among_them(main, folder, tmp_path, capsys):
+    for output in (folder, folder / "drawn", tmp_path, tmp_path / "x" / ".."):
+        assert main(folder, "--output", output) == 2
+        assert "expected a folder of its own" in capsys.readouterr().err
+
+
 def test_a_film_becomes_a_film(main, tmp_path, capsys):
     write_film(tmp_path / "film.mp4", moving(), 24.0)
     assert main(tmp_path / "film.mp4", "--smooth", "--csv", tmp_path / "film.csv") == 0
@@ -181,6 +252,8 @@ def test_a_hand_is_described_by_its_keypoints_in_the_image():
             "--most: expected none; hands are searched only",
         ),
         (["photo.png", *"--box 70 60 170 160 --smallest 0.2".split()], "--smallest: expected none"),
+        (["photo.png", *"--box 70 60 170 160 --size 0".split()], "size must be positive, found 0"),
+        ([".", "--output", "../o", "--boxes", "b.csv", "--left"], "its table has a column for the side"),
         (["film.mp4", "--box", "1", "2", "30", "40"], "in a film hands are searched"),
         (["film.mp4", "--output", "film.png"], "ends in .mp4"),
         (["film.mp4"], "can't read a frame"),
