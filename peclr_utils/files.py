@@ -28,7 +28,8 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         OSError: if the file can't be written.
     """
-    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{path.name}")
+    # Short, as the name of `path` may be as long as names can be; its ending says the format.
+    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
     try:
         yield temporary
         with temporary.open("rb+") as file:

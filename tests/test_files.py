@@ -38,6 +38,11 @@ def test_text_and_json_are_written_into_a_new_folder(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path):
+    path = tmp_path / ("手" * 83 + ".json")  # 254 of 255 bytes
+    assert write_text(path, "x").read_text() == "x"
+
+
 def test_an_error_leaves_the_old_file_and_no_temporary_one(tmp_path):
     path = write_text(tmp_path / "file", "old")
     with pytest.raises(RuntimeError), atomic(path) as temporary:

@@ -23,7 +23,7 @@ from peclr_utils.datasets.images import read_image
 from peclr_utils.files import write_json, write_text
 from peclr_utils.inference.film import FILMS, Film, follow, write_film
 from peclr_utils.inference.finding import search
-from peclr_utils.inference.output import WRITABLE, describe, numbers, table, write_image
+from peclr_utils.inference.output import WRITABLE, describe, numbers, printable, table, write_image
 from peclr_utils.inference.prediction import HandPrediction
 from peclr_utils.inference.two_crops import predict_each
 from peclr_utils.interrupts import HeldInterrupt
@@ -256,7 +256,7 @@ def _write_hands(options: Options, name: str, hands: Sequence[HandPrediction]) -
     for hand in hands:
         tqdm.write(describe(hand, *image.shape[:2]))
     if not hands:
-        tqdm.write(f"{name}: no hand found")
+        tqdm.write(f"{printable(name)}: no hand found")
 
 
 def _run_film(options: Options, network: PoseNetwork25D) -> tuple[list[HandPrediction], list[int], int, bool]:

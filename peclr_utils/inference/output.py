@@ -30,6 +30,11 @@ def write_image(path: Path, image: np.ndarray) -> None:
         temporary.write_bytes(encoded)
 
 
+def printable(name: str) -> str:
+    """A file's name as text; what isn't Unicode in it becomes "?"."""
+    return name.encode(errors="replace").decode()
+
+
 def table(hands: Sequence[HandPrediction], frames: Sequence[int] = ()) -> str:
     """Keypoints as CSV: a row for each keypoint of each hand; the hands of a film with the frame of each."""
     text = io.StringIO()
@@ -38,7 +43,7 @@ def table(hands: Sequence[HandPrediction], frames: Sequence[int] = ()) -> str:
     numbered: dict[str, int] = {}
     for hand, frame in itertools.zip_longest(hands, frames):
         number = numbered[hand.name] = numbered.get(hand.name, -1) + 1
-        about = [hand.name, frame, number if frame is None else hand.index]
+        about = [printable(hand.name), frame, number if frame is None else hand.index]
         about += ["left" if hand.is_left else "right"]
         about += ["" if hand.presence is None else f"{hand.presence:.3f}"]
         for name, uv, xyz in zip(KEYPOINT_NAMES, hand.keypoints_2d, hand.keypoints_3d, strict=True):
@@ -92,4 +97,4 @@ def describe(hand: HandPrediction, height: int, width: int) -> str:
         if hand.presence is None
         else f"{'left' if hand.is_left else 'right'} hand ({hand.presence:.0%})"
     )
-    return f"{hand.name}: {kind} {place}, wrist at a depth of {depth}{guess}{lost}"
+    return f"{printable(hand.name)}: {kind} {place}, wrist at a depth of {depth}{guess}{lost}"

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import signal
+import sys
 from dataclasses import replace
 
 import cv2
@@ -86,6 +88,16 @@ def test_ctrl_c_ends_a_folder_and_keeps_what_was_found(main, folder, tmp_path, m
     assert "stopped after 1 images; what was found in them is written" in capsys.readouterr().err
     assert [hand["image"] for hand in json.loads((tmp_path / "a.json").read_text())] == ["a.png"]
     assert [path.name for path in (tmp_path / "Rome: photos_hands").iterdir()] == ["a.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such a name")
+def test_a_name_that_is_not_unicode_reaches_the_table_as_far_as_it_is_text(main, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    write(folder / "a.png", RIGHT).rename(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png"))
+    assert main(folder, "--csv", tmp_path / "a.csv") == 0
+    assert "caf?.png: right hand" in capsys.readouterr().out
+    assert "\ncaf?.png," in (tmp_path / "a.csv").read_text(encoding="utf-8")
 
 
 def test_what_is_skipped_in_a_folder_is_neither_looked_at_nor_written(main, folder, tmp_path, capsys):
