@@ -18,7 +18,7 @@ from peclr_utils.camera import transform_points
 from peclr_utils.inference.cutting import Cut, square_cut
 from peclr_utils.inference.inputs import HandImage, Source, hand_images, is_single, other_side
 from peclr_utils.inference.prediction import HandPrediction, Seen, evaluating, make_prediction, run
-from peclr_utils.inference.voting import STEP, WindowPredictions, predict_windows, shared_area
+from peclr_utils.inference.voting import POSSIBLE, STEP, WindowPredictions, predict_windows, shared_area
 from peclr_utils.models import PoseNetwork25D
 
 ROUNDS = 4
@@ -30,7 +30,7 @@ STAYS = 0.05
 SAME, WITHIN = 0.3, 0.6
 """Two found boxes are one hand if they share this much of their union, or of the smaller one."""
 
-LIKELY = 0.7
+LIKELY = 0.6
 """Presence from which a hand counts as found; data/weights/README.md says how it was chosen."""
 
 VOTES = 2.0
@@ -202,17 +202,22 @@ def best_hands(
     """Crop from each start until the crop stays; the likely hands, each once, the most likely first.
 
     Starts that lead to one hand are told apart by the turned copies of their best crops: a single crop is
-    often sure of a hand that it sees half.
+    often sure of a hand that it sees half. With `windows`, the copies are cropped once more, where they see
+    the hand: a hand is seen there again, while what only looks like one is often seen elsewhere then.
 
     `windows` are the predictions in the windows over the image (False) and its mirror image (True). Hands for
     which they have too few votes are left out.
     """
-    best = [max(crops, key=lambda one: one.seen.presence) for crops in _settle(network, starts)]
-    if not best:
-        return []
-    given, cuts = [one.given for one in best], [one.cut for one in best]
-    seen = run(network, given, cuts, network.image_size)
-    hands = map(make_prediction, given, seen, [network.keypoint_order] * len(best), cuts)
+    size, factor = network.image_size, network.view_factor
+    found = [max(crops, key=lambda one: one.seen.presence) for crops in _settle(network, starts)]
+    for again in (False, True) if windows else (False,):
+        if not found:
+            return []
+        cuts = [(_again(one, factor, size) if again else None) or one.cut for one in found]
+        given = [one.given for one in found]
+        found = list(map(Found, given, cuts, run(network, given, cuts, size)))
+        found = [one for one in found if one.seen.presence >= min(POSSIBLE, least)]
+    hands = [make_prediction(one.given, one.seen, network.keypoint_order, one.cut) for one in found]
     return each_once((hand for hand in hands if _is_found(hand, least) and _has_votes(hand, windows)), most)
 
 

@@ -14,7 +14,7 @@ from peclr_utils.inference.finding import LIKELY, ROUNDS, best_hands, crop_again
 from peclr_utils.inference.inputs import hand_images
 from peclr_utils.inference.prediction import run
 from peclr_utils.inference.sliding import windows
-from peclr_utils.inference.voting import overlap
+from peclr_utils.inference.voting import WindowPredictions, overlap
 from peclr_utils.models import PoseOutput
 
 SIZE, FACTOR = 64, 1.2
@@ -313,3 +313,22 @@ def test_turned_copies_decide_which_of_two_crops_of_a_hand_is_kept():
         (hand,) = best_hands(network, starts, 4)
     np.testing.assert_allclose((hand.box[:2] + hand.box[2:]) / 2, (200, 150), atol=2)
     assert hand.presence == pytest.approx(steady)
+
+
+class ShyNetwork(TurningNetwork):
+    """Sees a hand in a disc only where it is off the middle of the view, in any direction."""
+
+    def forward(self, images, K=None):
+        output = super().forward(images, K)
+        off = (output.keypoints_2d[:, :20].mean(1) - (SIZE - 1) / 2).norm(dim=1)
+        return output._replace(presence=torch.where((off > 6) & (off < 20), 6.0, -6.0))
+
+
+def test_what_is_gone_at_a_second_look_is_no_hand():
+    given = next(hand_images(picture((200, 150, 40, "right")), None, None, None, False, False))
+    starts = [(given, square_cut(np.array([175, 150]), 130, SIZE))]
+    windows = {False: WindowPredictions(np.ones(3), np.tile([160.0, 110, 240, 190], (3, 1)), [])}
+    with torch.inference_mode():
+        assert len(best_hands(TurningNetwork(), starts, 4, windows=windows)) == 1
+        assert len(best_hands(ShyNetwork(), starts, 4)) == 1
+        assert best_hands(ShyNetwork(), starts, 4, windows=windows) == []
