@@ -28,8 +28,9 @@ def atomic(path: Path) -> Iterator[Path]:
     Raises:
         OSError: if the file can't be written.
     """
-    # Short, as the name of `path` may be as long as names can be; its ending says the format.
-    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}{path.suffix}")
+    # It ends like the path's name, which may already be as long as names can be: 255 bytes.
+    name = path.name if len(os.fsencode(path.name)) < 230 else path.name[-50:]
+    temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}-{name}")
     try:
         yield temporary
         with temporary.open("rb+") as file:

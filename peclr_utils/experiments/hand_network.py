@@ -45,7 +45,7 @@ def _counting(number: int, seeds: Sequence[int]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class HandNetworkConfig(Settings):
-    """Settings of `train_hand_network`; the defaults take four hours on two fast cores without a GPU."""
+    """Settings of `train_hand_network`; the defaults take five hours on two fast cores without a GPU."""
 
     output: str = "runs/hand"  # Folder: a run folder for each step, and hand_rn18.safetensors.
     cache: str = "data/cache"  # Folder for packed crops, some 15 GB; "" for a temporary one.

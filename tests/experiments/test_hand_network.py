@@ -54,7 +54,7 @@ def test_each_round_starts_from_the_one_before_and_the_last_has_larger_views():
         "pretrain",
         *hand_network.STEPS[:-1],
     ]
-    assert [one.image_size for one in starts] == [64, 64, 64, 96]
+    assert [one.image_size for one in starts] == [64, 64, 64, 96, 96]
     seeds = [
         source.split("seed=")[1].split("&")[0] for one in (starts[0], *starts[2:]) for source in one.sources
     ]
