@@ -201,14 +201,15 @@ def _run_images(
         crops = {"size": options.size, "view_factor": options.view_factor}
         each = predict_each(network, source, box=box, is_left=options.left, **options.about, **crops)
         seen = (one if isinstance(one, Exception) else [one] for one in each)
+    unit = "image" if options.boxes is None else "hand"
+    seen = tqdm(seen, total=len(source) if many else 1, unit=unit, disable=not many)
     if options.boxes is not None or len(options.box) > 1:
         names, seen = _by_image(seen)
     hands: list[HandPrediction] = []
     skipped: list[Exception] = []
     count = 0
     with HeldInterrupt() if many else nullcontext() as interrupt:
-        bar = tqdm(seen, total=len(names), unit="image", disable=not many)
-        for name, found in zip(names, bar, strict=True):
+        for name, found in zip(names, seen, strict=True):
             try:
                 if isinstance(found, Exception):
                     raise found
