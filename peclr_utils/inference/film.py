@@ -4,6 +4,7 @@
 """
 
 import itertools
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,6 +31,8 @@ SEARCH_EVERY = 15
 SEARCH_EMPTY = 5
 """The same while it shows no hand."""
 
+WHOLE = 0.95
+"""Share of the frames that a film says it has from which it counts as read to its end."""
 
 FOLLOWED = 0.85
 """Presence from which a hand counts that is followed: no windows vote on it, so more than in a search."""
@@ -53,6 +56,7 @@ class Film:
     def __init__(self, source: Path | int):
         if isinstance(source, Path) and not source.is_file():
             raise FileNotFoundError(f"{source}: there is no such film")
+        self._name = source
         self._capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
         opened, self._first = self._capture.read()
         if not opened:
@@ -65,13 +69,21 @@ class Film:
         self.frames = count if isinstance(source, Path) and count > 0 else None
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """Yield (H, W, 3) uint8 RGB."""
+        """Yield (H, W, 3) uint8 RGB; one warning if a film breaks off."""
         frame: np.ndarray | None = self._first
+        count = 0
         while frame is not None:
+            count += 1
             yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
             read, frame = self._capture.read()
             frame = frame if read else None
         self._capture.release()
+        # Containers are often wrong by a few frames.
+        if self.frames is not None and count < WHOLE * self.frames:
+            warnings.warn(
+                f"{self._name}: breaks off after {count} of {self.frames} frames; the file may be damaged",
+                stacklevel=2,
+            )
 
 
 def write_film(path: Path, frames: Iterable[np.ndarray], rate: float) -> int:

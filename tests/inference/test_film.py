@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 
@@ -27,6 +28,20 @@ def test_a_film_comes_back_as_it_was_written(tmp_path):
     assert (len(frames), read.frames, read.rate) == (12, 12, 24.0)
     for frame, expected in zip(frames, moving(), strict=True):
         assert np.abs(frame.astype(int) - expected).mean() < 4
+
+
+def test_a_film_that_breaks_off_gives_what_can_be_read_and_one_warning(tmp_path):
+    path, rng = tmp_path / "a.avi", np.random.default_rng(0)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 24, (64, 48))
+    for _ in range(40):
+        writer.write(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    writer.release()
+    assert len(list(Film(path))) == 40
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.warns(UserWarning, match=r"breaks off after \d+ of 40 frames") as warned:
+        frames = list(Film(path))
+    assert len(warned) == 1
+    assert 10 < len(frames) < 30
 
 
 @pytest.mark.parametrize("rate", [211.222, 105611 / 500, 119.88, 29.97, 24.0])
