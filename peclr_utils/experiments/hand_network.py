@@ -7,6 +7,8 @@ Each step resumes. PeCLR pre-trains an encoder on rendered hands and unlabelled 
 (`training.finetune`): the second counts errors in the image more, and puts people behind the hands; the third
 shows other hands, many of which hold each finger stretched or folded, before more backgrounds; the fourth
 shows others again, more people, and views of 96 instead of 64 pixels; the fifth others again, and more blur.
+In a sixth, short one, a fifth of the views are of the photographs, which the network labels itself
+(`own_labels`); without photographs it is left out.
 """
 
 from collections.abc import Sequence
@@ -15,16 +17,18 @@ from pathlib import Path
 from typing import Any, Self
 
 from peclr_utils.datasets import UPRIGHT
+from peclr_utils.experiments.own_labels import label_photographs
 from peclr_utils.settings import JSON, Settings, run_and_exit, run_command_line
 from peclr_utils.training import FinetuneConfig, PretrainConfig, finetune, pretrain
 from peclr_utils.training.checkpoint import CHECKPOINT
+from peclr_utils.weights import load_pose_network
 from peclr_utils.weights.save import save_safetensors
 
 RENDERED = "size=192&border=0.25"
 """Options of the labelled hands: about as many pixels as a view has at the full size."""
 
-STEPS = ("first", "second", "third", "fourth", "fifth")
-"""Rounds of fine-tuning; the last two have larger views."""
+STEPS = ("first", "second", "third", "fourth", "fifth", "sixth")
+"""Rounds of fine-tuning; the last three have larger views, and the last one needs photographs."""
 
 STRONG_VIEWS: dict[str, Any] = {
     "rotation": 180.0, "scale": [0.75, 1.33], "shift": 0.1, "brightness": 0.4, "contrast": 0.4,
@@ -61,7 +65,7 @@ class HandNetworkConfig(Settings):
     counting: tuple[str, ...] = _counting(15_000, (21, 22, 23, 24))
     # Hands of the fourth round, which has larger views.
     larger: tuple[str, ...] = _counting(9_000, (31, 32, 33, 34))
-    # Hands of the fifth round, which are blurred more often.
+    # Hands of the last two rounds, which are blurred more often.
     blurred: tuple[str, ...] = _counting(9_000, (41, 42, 43, 44))
     pretrain: JSON = field(default_factory=dict)  # Fields of PretrainConfig that differ from `laptop()`.
     first: JSON = field(default_factory=dict)  # Fields of FinetuneConfig that differ from `finetune_config`.
@@ -69,6 +73,7 @@ class HandNetworkConfig(Settings):
     third: JSON = field(default_factory=dict)  # The same for the third round.
     fourth: JSON = field(default_factory=dict)  # The same for the fourth round.
     fifth: JSON = field(default_factory=dict)  # The same for the fifth round.
+    sixth: JSON = field(default_factory=dict)  # The same for the sixth round.
 
     @classmethod
     def smoke(cls, **changes: Any) -> Self:
@@ -81,7 +86,7 @@ class HandNetworkConfig(Settings):
             labelled=("synthetic:32?seed=2",), counting=("synthetic:16?seed=4&counting=0.5",),
             larger=("synthetic:16?seed=5",), blurred=("synthetic:16?seed=6",),
             pretrain={"epochs": 1, "warmup_epochs": 0.5, **tiny},
-            first=steps, second=steps, third=later, fourth=later, fifth=later,
+            first=steps, second=steps, third=later, fourth=later, fifth=later, sixth=later,
         )  # fmt: skip
         return start.replace(**changes)
 
@@ -91,6 +96,11 @@ class HandNetworkConfig(Settings):
         own = {"sources": (*self.unlabelled, *photographs), "output": f"{self.output}/pretrain"}
         return PretrainConfig.laptop(epochs=4).replace(cache=self.cache, **own).replace(**self.pretrain)
 
+    @property
+    def own_labels(self) -> Path:
+        """File of the labels that the network gives to the photographs."""
+        return Path(self.output, "photographs.json").absolute()
+
     def finetune_config(self, step: str) -> FinetuneConfig:
         """Settings of one of the `STEPS`."""
         start = {name: f"{self.output}/{name}/{CHECKPOINT}" for name in ("pretrain", *STEPS)}
@@ -99,6 +109,8 @@ class HandNetworkConfig(Settings):
             **later, "image_size": 96, "steps": 2300, "warmup_steps": 100, **_rate(1.2e-3),
             "absent": 0.25, "people": 0.6, "backgrounds": 8192,
         }  # fmt: skip
+        blurred = {"augmentation": {**STRONG_VIEWS, "blur": 0.5}}
+        photographs = f"coco:{self.photographs}?labels={self.own_labels}"
         own: dict[str, Any] = {
             "first": {"encoder": start["pretrain"], "steps": 1600, **_rate(1.5e-3)},
             "second": {"network": start["first"], "steps": 3000, **_rate(1.5e-3), **later},
@@ -109,7 +121,11 @@ class HandNetworkConfig(Settings):
             "fourth": {"network": start["third"], "sources": self.larger, **last},
             "fifth": {
                 "network": start["fourth"], "sources": self.blurred, **last,
-                "steps": 1800, "augmentation": {**STRONG_VIEWS, "blur": 0.5},
+                **blurred, "steps": 1800,
+            },
+            "sixth": {
+                "network": start["fifth"], "sources": (*self.blurred, photographs), **last,
+                **blurred, "steps": 400, "warmup_steps": 40, **_rate(5e-4),
             },
         }[step]  # fmt: skip
         common = FinetuneConfig(
@@ -136,7 +152,11 @@ def train_hand_network(config: HandNetworkConfig) -> Path | None:
     config.validate()
     if not pretrain(config.pretrain_config()).finished:
         return None
-    for step in STEPS:
+    for step in STEPS if config.photographs else STEPS[:-1]:
+        if step == "sixth" and not config.own_labels.is_file():
+            network = load_pose_network(config.finetune_config(step).network)
+            count = label_photographs(network, config.photographs, config.own_labels)
+            print(f"The network labelled {count} photographs.")
         result = finetune(config.finetune_config(step))
         if not result.finished:
             return None
