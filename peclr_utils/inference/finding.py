@@ -33,8 +33,8 @@ SAME, WITHIN = 0.3, 0.6
 LIKELY = 0.6
 """Presence from which a hand counts as found; data/weights/README.md says how it was chosen."""
 
-VOTES = 2.0
-"""What the presences of the windows that agree on a hand add up to at least, so three windows do: a
+VOTES = 3.0
+"""What the presences of the windows that agree on a hand add up to at least, so four windows do: a
 hand looks like one in several windows of neighbouring places and sizes, most other things in one or two."""
 
 ALIKE = 0.1
