@@ -24,6 +24,7 @@ class ImageEvaluation:
         per_keypoint_error: (21,) mean over hands, NaN for keypoints that are never known.
         per_keypoint_pck: (21,) likewise.
         per_hand_error: (N,) mean over each hand's known keypoints.
+        per_hand_pck: (N,) likewise.
     """
 
     error: float
@@ -31,6 +32,7 @@ class ImageEvaluation:
     per_keypoint_error: np.ndarray = field(repr=False)
     per_keypoint_pck: np.ndarray = field(repr=False)
     per_hand_error: np.ndarray = field(repr=False)
+    per_hand_pck: np.ndarray = field(repr=False)
 
     def __str__(self) -> str:
         hands = len(self.per_hand_error)
@@ -80,4 +82,5 @@ def evaluate_in_image(pred: ArrayLike, gt: ArrayLike) -> ImageEvaluation:
         per_keypoint_error=over_hands(distance),
         per_keypoint_pck=over_hands(found),
         per_hand_error=np.nansum(distance, axis=1) / known.sum(axis=1),
+        per_hand_pck=np.nansum(found, axis=1) / known.sum(axis=1),
     )

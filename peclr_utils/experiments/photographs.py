@@ -2,10 +2,13 @@
 
     python -m peclr_utils.experiments.photographs --photographs "coco:PATH?labels=keypoints.json"
 
-Every image is also turned by 90, 180 and 270 degrees. `data/results` has such a table. Nothing is trained.
+Every image is also turned by 90, 180 and 270 degrees. Of several sources each is scored by itself, too.
+`data/results` has such a table. Nothing is trained.
 """
 
-from collections.abc import Sequence
+import itertools
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +23,11 @@ from peclr_utils.inference import find_hands, predict
 from peclr_utils.inference.voting import overlap
 from peclr_utils.models import PoseNetwork25D
 from peclr_utils.settings import Settings, run_and_exit, run_command_line
+from peclr_utils.skeleton import KEYPOINT_NAMES
 from peclr_utils.training.device import choose_device
 from peclr_utils.weights import load_pose_network
 
-FORMAT = "peclr_utils photographs 4"
+FORMAT = "peclr_utils photographs 5"
 
 TURNS = (0, 90, 180, 270)
 """Degrees by which every photograph is turned, counter-clockwise."""
@@ -40,7 +44,8 @@ ROOM, SMALLEST_BACKGROUND = 0.35, 64
 class PhotographsConfig(Settings):
     """Settings of `measure_photographs`."""
 
-    photographs: str = ""  # Hands with 2D keypoints, such as "coco:PATH?labels=keypoints.json".
+    # Hands with 2D keypoints, such as "coco:PATH?labels=keypoints.json"; one source or several.
+    photographs: tuple[str, ...] = ()
     weights: str = "hand"  # The pose network; "hand" is the one that comes with the repository.
     find: bool = True  # Also search each image as it is for its hand, if the network can.
     device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
@@ -104,8 +109,10 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
         the box, `evaluate_in_image`), error_once and pck_once without turned copies; upright also found, the
         share of hands that are found without boxes, and false_hands, how many are found in so many
         backgrounds: what lies `beside` the hands. The median over four turned copies, which `predict` takes
-        if a network was trained on any angle, is the same for each turn by construction. per_hand, one
-        per hand: name of its image, and error upright. Also written to `config.output`.
+        if a network was trained on any angle, is the same for each turn by construction. Upright, by the
+        hands' boxes: sources, one per source, with hands, error and pck, means over its hands; keypoints, one
+        per keypoint, with error and pck; per_hand, one per hand, with the name of its image, and error. Also
+        written to `config.output`.
 
     Raises:
         ValueError: if a setting is wrong, or a photograph has no 2D keypoints.
@@ -113,7 +120,8 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
     """
     config.validate()
     network = load_pose_network(config.weights).to(choose_device(config.device))
-    samples = labelled_samples(config.photographs)
+    by_source = {source: labelled_samples(source) for source in config.photographs}
+    samples = list(itertools.chain(*by_source.values()))
     rows = []
     scores = score_in_boxes(network, samples)
     for degrees, score in scores.items():
@@ -128,11 +136,38 @@ def measure_photographs(config: PhotographsConfig) -> dict[str, Any]:
     for row, score in zip(rows, score_in_boxes(network, samples).values(), strict=True):
         row |= {"error_once": score.error, "pck_once": score.pck}
     errors = zip(samples, scores[0].per_hand_error.tolist(), strict=True)
-    per_hand = [{"name": sample.name, "error": error} for sample, error in errors]
-    results = {"format": FORMAT, "config": config.plain(), "rows": rows, "per_hand": per_hand}
+    results = {
+        "format": FORMAT,
+        "config": config.plain(),
+        "rows": rows,
+        "sources": _by_source(by_source, scores[0]),
+        "keypoints": _by_keypoint(scores[0]),
+        "per_hand": [{"name": sample.name, "error": error} for sample, error in errors],
+    }
     if config.output:
         write_json(Path(config.output), results)
     return results
+
+
+def _by_source(by_source: Mapping[str, Sequence[HandSample]], score: ImageEvaluation) -> list[dict[str, Any]]:
+    """Means over the hands of each source, which follow one another."""
+    rows, first = [], 0
+    for source, samples in by_source.items():
+        own = slice(first, first := first + len(samples))
+        means = {"error": score.per_hand_error[own].mean(), "pck": score.per_hand_pck[own].mean()}
+        rows.append({"source": source, "hands": len(samples), **{k: float(v) for k, v in means.items()}})
+    return rows
+
+
+def _by_keypoint(score: ImageEvaluation) -> list[dict[str, Any]]:
+    """Error and PCK of each keypoint; None for one that is never known."""
+    values = zip(KEYPOINT_NAMES, score.per_keypoint_error, score.per_keypoint_pck, strict=True)
+    return [
+        {"keypoint": name, "error": None, "pck": None}
+        if np.isnan(error)
+        else {"keypoint": name, "error": float(error), "pck": float(pck)}
+        for name, error, pck in values
+    ]
 
 
 def score_in_boxes(network: PoseNetwork25D, samples: Sequence[HandSample]) -> dict[int, ImageEvaluation]:
@@ -185,7 +220,7 @@ def _is_found(network: PoseNetwork25D, sample: HandSample) -> bool:
 
 
 def photographs_markdown(results: dict[str, Any]) -> str:
-    """Lay out the numbers: a row per turn."""
+    """Lay out the numbers: a row per turn, and of several sources one for each, upright."""
     headings = {
         "hands": "hands",
         "error": "error (box sides)",
@@ -196,9 +231,13 @@ def photographs_markdown(results: dict[str, Any]) -> str:
         "false_hands": "false hands",
         "backgrounds": "backgrounds",
     }
+    named = [(f"{row['turned']}°", row) for row in results["rows"]]
+    if len(results["sources"]) > 1:
+        # The end of a source's name: its file of labels, or its folder.
+        named += [(f"0°, {re.split('[=/:]', row['source'])[-1]}", row) for row in results["sources"]]
     rows = [
-        {"turned": f"{row['turned']}°"} | {head: row[key] for key, head in headings.items() if key in row}
-        for row in results["rows"]
+        {"turned": name} | {head: row[key] for key, head in headings.items() if key in row}
+        for name, row in named
     ]
     return format_table(rows, 3)
 

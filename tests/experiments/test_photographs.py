@@ -73,14 +73,14 @@ def test_hands_of_one_photograph_keep_an_error_each(source, tmp_path, monkeypatc
     content = json.loads(file.read_text())
     content["annotations"] = 2 * content["annotations"][:1]
     file.write_text(json.dumps(content))
-    results = measure_photographs(PhotographsConfig(photographs=source, find=False, device="cpu"))
+    results = measure_photographs(PhotographsConfig(photographs=(source,), find=False, device="cpu"))
     assert [hand["name"] for hand in results["per_hand"]] == ["1.jpg", "1.jpg"]
 
 
 def test_photographs_without_keypoints_are_refused(source, tmp_path, monkeypatch):
     monkeypatch.setattr(photographs, "load_pose_network", lambda path: DiscNetwork())
     with pytest.raises(ValueError, match="1.jpg has no 2D keypoints"):
-        measure_photographs(PhotographsConfig(photographs=f"folder:{tmp_path}", device="cpu"))
+        measure_photographs(PhotographsConfig(photographs=(f"folder:{tmp_path}",), device="cpu"))
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def source(tmp_path):
 
 def test_a_network_that_knows_the_discs_is_right_and_finds_them(source, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(photographs, "load_pose_network", lambda path: DiscNetwork())
-    config = PhotographsConfig(photographs=source, device="cpu", output=str(tmp_path / "out.json"))
+    config = PhotographsConfig(photographs=(source,), device="cpu", output=str(tmp_path / "out.json"))
     results = measure_photographs(config)
     assert json.loads((tmp_path / "out.json").read_text()) == results
     upright = results["rows"][0]
@@ -118,10 +118,33 @@ def test_single_predictions_show_what_turned_copies_hide(source, monkeypatch):
     network = DiscNetwork()
     network.any_angle = True
     monkeypatch.setattr(photographs, "load_pose_network", lambda path: network)
-    rows = measure_photographs(PhotographsConfig(photographs=source, find=False, device="cpu"))["rows"]
+    rows = measure_photographs(PhotographsConfig(photographs=(source,), find=False, device="cpu"))["rows"]
     np.testing.assert_allclose([row["error"] for row in rows], rows[0]["error"], rtol=0.05)
     assert rows[0]["error"] > 0.3 and rows[0]["error_once"] < 0.05
     assert all(row["error_once"] > 0.5 for row in rows[1:])
+
+
+def test_sources_and_keypoints_are_scored_by_themselves(source, monkeypatch, tmp_path):
+    """One of two sources has a wrist that is labelled half a box away; its error and the wrist's show it."""
+    monkeypatch.setattr(photographs, "load_pose_network", lambda path: DiscNetwork())
+    file = tmp_path / "keypoints.json"
+    content = json.loads(file.read_text())
+    for name, annotation in zip(("right", "wrong"), content["annotations"], strict=True):
+        own = {**content, "annotations": [annotation]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(own))
+    wrong = json.loads((tmp_path / "wrong.json").read_text())
+    wrong["annotations"][0]["keypoints"][0] -= 60  # the disc's radius
+    (tmp_path / "wrong.json").write_text(json.dumps(wrong))
+    sources = tuple(f"{source}?labels={name}.json" for name in ("right", "wrong"))
+    results = measure_photographs(PhotographsConfig(photographs=sources, find=False, device="cpu"))
+    right, wrong = results["sources"]
+    assert (right["source"], right["hands"], right["pck"]) == (sources[0], 1, 1.0)
+    assert wrong["pck"] == pytest.approx(20 / 21) and wrong["error"] > right["error"] + 0.01
+    wrist, *others = results["keypoints"]
+    assert (wrist["keypoint"], wrist["pck"]) == ("wrist", 0.5)
+    assert len(others) == 20 and all(one["pck"] == 1 for one in others)
+    table = photographs.photographs_markdown(results).splitlines()
+    assert len(table) == 2 + 4 + 2 and "0°, wrong.json" in table[-1]
 
 
 def test_a_background_is_what_is_beside_a_hand_without_the_hand():
