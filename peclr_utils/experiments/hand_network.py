@@ -11,6 +11,7 @@ In a sixth, short one, a fifth of the views are of the photographs, which the ne
 (`own_labels`); without photographs it is left out.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,11 +50,11 @@ def _counting(number: int, seeds: Sequence[int]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class HandNetworkConfig(Settings):
-    """Settings of `train_hand_network`; the defaults take five hours on two fast cores without a GPU."""
+    """Settings of `train_hand_network`; the defaults take six hours on two fast cores without a GPU."""
 
     output: str = "runs/hand"  # Folder: a run folder for each step, and hand_rn18.safetensors.
     cache: str = "data/cache"  # Folder for packed crops, some 15 GB; "" for a temporary one.
-    photographs: str = ""  # Folder of unlabelled photographs of one hand each; "" for none.
+    photographs: str = ""  # Folder of unlabelled photographs, each about filled by one hand; "": none.
     # Hands to pre-train on beside the photographs.
     unlabelled: tuple[str, ...] = (f"synthetic:10120?seed=1&{UPRIGHT}",)
     # Hands of the first two rounds: half seen from the palm or the back, half from anywhere.
@@ -98,8 +99,11 @@ class HandNetworkConfig(Settings):
 
     @property
     def own_labels(self) -> Path:
-        """File of the labels that the network gives to the photographs."""
-        return Path(self.output, "photographs.json").absolute()
+        """File of the labels that the network gives to the photographs; once made it is kept.
+
+        Delete it and the folder of the sixth round to label them again.
+        """
+        return Path(self.output, "photographs.json")
 
     def finetune_config(self, step: str) -> FinetuneConfig:
         """Settings of one of the `STEPS`."""
@@ -156,6 +160,10 @@ def train_hand_network(config: HandNetworkConfig) -> Path | None:
         if step == "sixth" and not config.own_labels.is_file():
             network = load_pose_network(config.finetune_config(step).network)
             count = label_photographs(network, config.photographs, config.own_labels)
+            if not count:
+                text = "the network is sure of no hand in these photographs; left out the sixth round"
+                warnings.warn(f"{config.photographs}: {text}", stacklevel=2)
+                break
             print(f"The network labelled {count} photographs.")
         result = finetune(config.finetune_config(step))
         if not result.finished:

@@ -1,7 +1,7 @@
 """Label photographs by a network's own predictions, where it is sure of them: `hand_network`'s last round.
 
-Such labels are no better than the network's median over turned copies. They show it what hands, arms and
-faces look like in photographs: the views that are moved away from a hand teach it what is no hand.
+Such labels are no better than the network's median over turned copies. But they show it hands, arms and faces
+as photographs have them, in views of the hand and in views shifted away from it, scaled wrongly or mirrored.
 """
 
 import warnings
@@ -31,11 +31,13 @@ def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | P
         file: where to write; a source is then "coco:FOLDER?labels=FILE".
 
     Returns:
-        How many hands were labelled.
+        How many hands were labelled; if none was, no file is written.
 
     Raises:
-        ValueError: if none was.
+        ValueError: if the network doesn't know presence, or wasn't trained on hands at any angle.
     """
+    if not (network.knows_presence and network.any_angle):
+        raise ValueError("label_photographs: expected a network that knows presence, for hands at any angle")
     photographs = ImageFolderHands(folder)
     images, annotations, unreadable = [], [], []
     for number in tqdm(range(len(photographs)), desc="label", unit="photograph"):
@@ -64,7 +66,6 @@ def label_photographs(network: PoseNetwork25D, folder: str | Path, file: str | P
         reasons = "; ".join(unreadable[:3]) + "; ..." * (len(unreadable) > 3)
         counted = f"Skipped {len(unreadable)} of {len(photographs)} photographs"
         warnings.warn(f"{folder}: {counted}: {reasons}", stacklevel=2)
-    if not annotations:
-        raise ValueError(f"{folder}: the network is sure of no hand in {len(photographs)} photographs")
-    write_json(Path(file), {"images": images, "annotations": annotations})
+    if annotations:
+        write_json(Path(file), {"images": images, "annotations": annotations})
     return len(annotations)

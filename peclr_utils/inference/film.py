@@ -32,14 +32,15 @@ SEARCH_EMPTY = 5
 """The same while it shows no hand."""
 
 WHOLE = 0.95
-"""Share of the frames that a film says it has from which it counts as read to its end."""
+"""Share of the frames that a film says it has from which it counts as read to its end, give or
+take two."""
 
 FOLLOWED = 0.85
 """Presence from which a hand counts that is followed: no windows vote on it, so more than in a search."""
 
 
 class Film:
-    """The frames of a film or a camera, in order.
+    """The frames of a film or a camera, in order; they can be read once.
 
     Args:
         source: a file, or the number of a camera.
@@ -79,7 +80,7 @@ class Film:
             frame = frame if read else None
         self._capture.release()
         # Containers are often wrong by a few frames.
-        if self.frames is not None and count < WHOLE * self.frames:
+        if self.frames is not None and count < WHOLE * self.frames - 2:
             warnings.warn(
                 f"{self._name}: breaks off after {count} of {self.frames} frames; the file may be damaged",
                 stacklevel=2,

@@ -20,6 +20,8 @@ SEEN = {
     220: (np.nan, np.nan, np.nan),
 }
 
+NETWORK = SimpleNamespace(knows_presence=True, any_angle=True)
+
 
 def fake_predict(network, image, box, is_left):
     """A hand in the middle of the box, as likely as `SEEN` says."""
@@ -40,7 +42,7 @@ def photographs(tmp_path, monkeypatch):
 
 def test_only_hands_that_the_network_is_sure_of_are_labelled(photographs):
     file = photographs / "labels.json"
-    assert label_photographs(None, photographs, file) == 2
+    assert label_photographs(NETWORK, photographs, file) == 2
     hands = list(open_source(f"coco:{photographs}?labels={file}"))
     assert [(hand.name, hand.handedness) for hand in hands] == [("020.jpg", "right"), ("060.jpg", "left")]
     np.testing.assert_allclose(hands[0].keypoints_2d, np.linspace((12, 6), (88, 44), 21), atol=0.01)
@@ -49,11 +51,18 @@ def test_only_hands_that_the_network_is_sure_of_are_labelled(photographs):
 def test_photographs_that_cannot_be_read_are_skipped_with_one_warning(photographs):
     (photographs / "020.jpg").write_bytes(b"\xff\xd8 and no more")
     with pytest.warns(UserWarning, match="Skipped 1 of 6 photographs.*020.jpg"):
-        assert label_photographs(None, photographs, photographs / "labels.json") == 1
+        assert label_photographs(NETWORK, photographs, photographs / "labels.json") == 1
 
 
-def test_a_network_that_is_sure_of_nothing_is_said(photographs):
+def test_a_network_that_is_sure_of_nothing_writes_no_file(photographs):
     for sure in ("020.jpg", "060.jpg"):
         (photographs / sure).unlink()
-    with pytest.raises(ValueError, match="sure of no hand in 4 photographs"):
-        label_photographs(None, photographs, photographs / "labels.json")
+    assert label_photographs(NETWORK, photographs, photographs / "labels.json") == 0
+    assert not (photographs / "labels.json").exists()
+
+
+@pytest.mark.parametrize("lacks", ["knows_presence", "any_angle"])
+def test_a_network_that_cannot_be_sure_is_refused(photographs, lacks):
+    network = SimpleNamespace(**{**vars(NETWORK), lacks: False})
+    with pytest.raises(ValueError, match="expected a network that knows presence"):
+        label_photographs(network, photographs, photographs / "labels.json")
